@@ -1,0 +1,33 @@
+// Package fault names the instants at which a process can die between two
+// steps of the pipeline. A normal build compiles At to nothing; a build with
+// the tag `faultpoints` lets EA_FAULT kill or pause the process exactly there,
+// which is how test/process proves that each of these instants is survivable.
+package fault
+
+// Point is one instant between two steps of a process.
+type Point string
+
+// The instants, in the order in which a unit of work passes them.
+const (
+	IngesterInserted  Point = "ingester.inserted"  // the batch is committed, nothing is published
+	IngesterPublished Point = "ingester.published" // ea.stored is confirmed, published_at is not set
+	IngesterMarked    Point = "ingester.marked"    // published_at is set, the events are not acked
+
+	RuleWorkerDecided   Point = "rule-worker.decided"   // the decision is committed, no action is published
+	RuleWorkerPublished Point = "rule-worker.published" // actions are confirmed, actions_published_at is not set
+	RuleWorkerMarked    Point = "rule-worker.marked"    // actions_published_at is set, the batch is not acked
+
+	DispatcherCalled   Point = "dispatcher.called"   // the endpoint has answered, the attempt is not recorded
+	DispatcherRecorded Point = "dispatcher.recorded" // the attempt is recorded, its consequence is not published
+	DispatcherSettled  Point = "dispatcher.settled"  // the consequence is confirmed, the message is not acked
+
+	AggregatorCounted Point = "aggregator.counted" // the counts are committed, the batches are not acked
+)
+
+// Points lists them all; test/process has a spec for each.
+var Points = []Point{
+	IngesterInserted, IngesterPublished, IngesterMarked,
+	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked,
+	DispatcherCalled, DispatcherRecorded, DispatcherSettled,
+	AggregatorCounted,
+}

@@ -1,0 +1,6 @@
+//go:build !faultpoints
+
+package fault
+
+// At does nothing in a normal build.
+func At(Point) {}

@@ -1,0 +1,107 @@
+// Package notification is one action owed for one match: its document, its
+// identity and the message that carries it to the dispatcher.
+package notification
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.mongodb.org/mongo-driver/bson"
+)
+
+// Status is where a notification stands.
+type Status string
+
+// Pending is the only status that can change by itself; a delivered
+// notification never leaves delivered.
+const (
+	Pending    Status = "pending"
+	Delivered  Status = "delivered"
+	Dead       Status = "dead"
+	Suppressed Status = "suppressed"
+)
+
+// Action is the snapshot of a rule's action at the moment of the match.
+type Action struct {
+	Type   string   `bson:"type" json:"type"`
+	Config bson.Raw `bson:"config" json:"-"`
+}
+
+// Outcome of one attempt.
+type Outcome string
+
+// What an attempt came to: OK delivers; Retry is tried again while the
+// schedule lasts; Permanent is dead at once.
+const (
+	OutcomeOK        Outcome = "ok"
+	OutcomeRetry     Outcome = "retry"
+	OutcomePermanent Outcome = "permanent"
+)
+
+// Attempt is one call of the outside world.
+type Attempt struct {
+	Number          int       `bson:"number" json:"number"` // 1 is the first
+	At              time.Time `bson:"at" json:"at"`
+	DurationMS      int64     `bson:"duration_ms" json:"duration_ms"`
+	Outcome         Outcome   `bson:"outcome" json:"outcome"`
+	StatusCode      int       `bson:"status_code,omitempty" json:"status_code,omitempty"`
+	ErrorClass      string    `bson:"error_class,omitempty" json:"error_class,omitempty"`
+	Error           string    `bson:"error,omitempty" json:"error,omitempty"`
+	ResponseExcerpt string    `bson:"response_excerpt,omitempty" json:"response_excerpt,omitempty"`
+	RetryAfterMS    int64     `bson:"retry_after_ms,omitempty" json:"retry_after_ms,omitempty"` // what the receiver asked for
+	Worker          string    `bson:"worker,omitempty" json:"worker,omitempty"`
+}
+
+// Notification is a document of the collection `notifications`, the outbox.
+type Notification struct {
+	ID            string     `bson:"_id" json:"notification_id"`
+	EventID       string     `bson:"event_id" json:"event_id"`
+	RuleID        string     `bson:"rule_id" json:"rule_id"`
+	RuleVersion   int        `bson:"rule_version" json:"rule_version"`
+	RuleName      string     `bson:"rule_name" json:"rule_name"`
+	Action        Action     `bson:"action" json:"action"`
+	Queue         string     `bson:"queue" json:"queue"`
+	Status        Status     `bson:"status" json:"status"`
+	Reason        string     `bson:"reason,omitempty" json:"reason,omitempty"`
+	Attempts      []Attempt  `bson:"attempts" json:"attempts"`
+	AttemptCount  int        `bson:"attempt_count" json:"attempt_count"`
+	NextAttemptAt *time.Time `bson:"next_attempt_at,omitempty" json:"next_attempt_at,omitempty"`
+	Claim         *Claim     `bson:"claim,omitempty" json:"-"`
+	CreatedAt     time.Time  `bson:"created_at" json:"created_at"`
+	UpdatedAt     time.Time  `bson:"updated_at" json:"updated_at"`
+	ExpiresAt     time.Time  `bson:"expires_at" json:"expires_at"`
+}
+
+// Claim holds a notification for one dispatcher for a bounded time while its
+// message was redelivered or published again.
+type Claim struct {
+	Token string    `bson:"token"`
+	Until time.Time `bson:"until"`
+}
+
+// ID is the notification's identity: the same match finds its own row again.
+func ID(eventID, ruleID string, ruleVersion, actionIndex int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d", eventID, ruleID, ruleVersion, actionIndex))
+	return "ntf_" + hex.EncodeToString(sum[:16])
+}
+
+// outcomeNamespace makes outcome events' ids distinct from all other UUIDv5s.
+var outcomeNamespace = uuid.MustParse("5f0e3b2a-0b5f-5c39-9a0e-6f5f5a3c9d11")
+
+// OutcomeEventID is the event_id of the NOTIFICATION_DELIVERY event about a
+// terminal status, so that publishing it again is a duplicate.
+func OutcomeEventID(notificationID string, s Status, attempt int) string {
+	return uuid.NewSHA1(outcomeNamespace, fmt.Appendf(nil, "%s\x00%s\x00%d", notificationID, s, attempt)).String()
+}
+
+// Message is one delivery order in ea.actions and in the retry tiers. It
+// carries all that a call needs, so a first delivery reads nothing.
+type Message struct {
+	Notification Notification `bson:"notification"` // without attempts
+	Event        bson.Raw     `bson:"event"`        // the stored document
+	Attempt      int          `bson:"attempt"`      // the attempt that this message asks for, 1 is the first
+	Republished  bool         `bson:"republished,omitempty"`
+}

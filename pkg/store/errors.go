@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/mongo"
+)
+
+// ErrNotFound: no document has that id.
+var ErrNotFound = errors.New("not found")
+
+// ErrConflict: the document changed since it was read (a lost update), or its
+// unique name is taken.
+var ErrConflict = errors.New("conflict")
+
+// Duplicate: an event_id of the batch is stored already, so nothing of the
+// batch was stored.
+type Duplicate struct{ Err error }
+
+func (e *Duplicate) Error() string { return "an event_id is stored already: " + e.Err.Error() }
+func (e *Duplicate) Unwrap() error { return e.Err }
+
+// Rejected: the database refuses one document of the batch, so nothing of the
+// batch was stored. Index is the document's place, −1 when the server did not
+// say.
+type Rejected struct {
+	Index int
+	Err   error
+}
+
+func (e *Rejected) Error() string { return "MongoDB refuses the document: " + e.Err.Error() }
+func (e *Rejected) Unwrap() error { return e.Err }
+
+// Class is the error class of the dead letter.
+func (e *Rejected) Class() string { return "database_rejected" }
+
+// outage is every error that says nothing about the data: the server is away,
+// is electing, is full, or does not let us in. Work that meets it is held and
+// tried again, and no attempt is counted.
+type outage struct{ err error }
+
+func (e *outage) Error() string { return e.err.Error() }
+func (e *outage) Unwrap() error { return e.err }
+
+// Outage marks the error for pkg/broker's consumers.
+func (e *outage) Outage() bool { return true }
+
+// duplicateKey is MongoDB's DuplicateKey.
+const duplicateKey = 11000
+
+// refusals are the server's codes that blame the document itself. All others
+// count as an outage: a full disk must never turn events into dead letters.
+var refusals = []int{
+	2,     // BadValue
+	9,     // FailedToParse
+	14,    // TypeMismatch
+	22,    // InvalidBSON
+	52,    // DollarPrefixedFieldName
+	121,   // DocumentValidationFailure
+	10334, // BSONObjectTooLarge
+	16755, // Can't extract geo keys
+	17280, // KeyTooLong
+	17419, // resulting document too large
+}
+
+// classify wraps an error of the driver: nil stays nil, an unknown document is
+// ErrNotFound, and what is not about the data is an outage. The end of the
+// caller's context passes as it is.
+func classify(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return fmt.Errorf("%s: %w", doing, ErrNotFound)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound), isDuplicateKey(err), isRefusal(err):
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	var known interface{ Outage() bool }
+	if errors.As(err, &known) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return &outage{fmt.Errorf("%s: %w", doing, err)}
+}
+
+func isDuplicateKey(err error) bool { return mongo.IsDuplicateKeyError(err) }
+
+func isRefusal(err error) bool {
+	var server mongo.ServerError
+	if !errors.As(err, &server) || server.HasErrorLabel(transientTransaction) {
+		return false
+	}
+	for _, code := range refusals {
+		if server.HasErrorCode(code) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeErrorIndex is the place of the first document that a bulk write blames,
+// −1 when it blames none.
+func writeErrorIndex(err error) int {
+	var bulk mongo.BulkWriteException
+	if errors.As(err, &bulk) && len(bulk.WriteErrors) > 0 {
+		return bulk.WriteErrors[0].Index
+	}
+	return -1
+}
