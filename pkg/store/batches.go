@@ -1,0 +1,260 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+)
+
+// ledgerRetention starts when all stages of a batch are done.
+const ledgerRetention = 7 * 24 * time.Hour
+
+// Stage is a step that every batch takes; its name is the ledger's field.
+type Stage string
+
+// The stages, in order. A field is null until its stage is done.
+const (
+	Published        Stage = "published_at"
+	Matched          Stage = "matched_at"
+	ActionsPublished Stage = "actions_published_at"
+	Aggregated       Stage = "aggregated_at"
+)
+
+// Stages lists them in order.
+var Stages = []Stage{Published, Matched, ActionsPublished, Aggregated}
+
+// LedgerRow is a document of `batches`, the ledger of the pipeline.
+type LedgerRow struct {
+	ID                 string             `bson:"_id" json:"batch_id"`
+	Ingester           string             `bson:"ingester" json:"ingester"`
+	FirstID            primitive.ObjectID `bson:"first_id" json:"-"`
+	LastID             primitive.ObjectID `bson:"last_id" json:"-"`
+	Count              int                `bson:"count" json:"count"`
+	MaxSeverity        int                `bson:"max_severity" json:"max_severity"`
+	FirstEventAt       time.Time          `bson:"first_event_at" json:"first_event_at"`
+	StoredAt           time.Time          `bson:"stored_at" json:"stored_at"`
+	PublishedAt        *time.Time         `bson:"published_at" json:"published_at"`
+	MatchedAt          *time.Time         `bson:"matched_at" json:"matched_at"`
+	ActionsPublishedAt *time.Time         `bson:"actions_published_at" json:"actions_published_at"`
+	AggregatedAt       *time.Time         `bson:"aggregated_at" json:"aggregated_at"`
+	ExpiresAt          *time.Time         `bson:"expires_at,omitempty" json:"-"`
+}
+
+// SaveBatch stores the batch's ledger row and its events in one transaction,
+// so an event is stored if and only if its batch is in the ledger. The events
+// must bear the batch's id and consecutive _ids. An earlier call for the same
+// batch whose commit was in doubt counts: then the answer is nil.
+// Errors: *Duplicate, *Rejected, or an outage.
+func (s *Store) SaveBatch(ctx context.Context, b event.Batch, ingester string) error {
+	row := LedgerRow{ID: b.ID, Ingester: ingester, FirstID: b.FirstID, LastID: b.LastID,
+		Count: len(b.Events), MaxSeverity: b.MaxSeverity, FirstEventAt: firstTimestamp(b.Events), StoredAt: b.StoredAt}
+	docs := make([]any, len(b.Events))
+	for i, e := range b.Events {
+		docs[i] = e
+	}
+	alreadyStored := false
+	var insertErr error
+	err := s.transaction(ctx, func(sc mongo.SessionContext) error {
+		alreadyStored, insertErr = false, nil
+		if _, err := s.batches.InsertOne(sc, row); err != nil {
+			alreadyStored = isDuplicateKey(err)
+			return err
+		}
+		_, insertErr = s.events.InsertMany(sc, docs)
+		return insertErr
+	})
+	switch {
+	case err == nil, alreadyStored:
+		return nil
+	case insertErr != nil && isTransient(err):
+		return classify("store batch "+b.ID, err)
+	case insertErr != nil && isDuplicateKey(insertErr):
+		return &Duplicate{insertErr}
+	case insertErr != nil && (isRefusal(insertErr) || writeErrorIndex(insertErr) >= 0):
+		return &Rejected{Index: writeErrorIndex(insertErr), Err: insertErr}
+	default:
+		return classify("store batch "+b.ID, err)
+	}
+}
+
+func firstTimestamp(events []bson.Raw) time.Time {
+	var first time.Time
+	for _, e := range events {
+		if t, ok := e.Lookup("timestamp").TimeOK(); ok && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
+
+// MarkStage sets the stage's time in the ledger, for lag and for the sweeps;
+// a row whose stages are all done gets its expiry.
+func (s *Store) MarkStage(ctx context.Context, stage Stage, at time.Time, batchIDs ...string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	ids := bson.D{field("$in", batchIDs)}
+	_, err := s.batches.UpdateMany(ctx, bson.D{field("_id", ids), field(string(stage), nil)},
+		bson.D{field("$set", bson.D{field(string(stage), at)})})
+	if err != nil {
+		return classify("mark "+string(stage), err)
+	}
+	done := bson.D{field("_id", ids)}
+	for _, st := range Stages {
+		done = append(done, field(string(st), bson.D{field("$ne", nil)}))
+	}
+	_, err = s.batches.UpdateMany(ctx, done, bson.D{field("$set", bson.D{field("expires_at", at.Add(ledgerRetention))})})
+	return classify("mark "+string(stage), err)
+}
+
+// OpenBatches lists ledger rows, oldest first, whose stage is not done though
+// they were stored before the given time; after pages through them (the last
+// row's stored_at and id; zero values begin).
+func (s *Store) OpenBatches(ctx context.Context, stage Stage, before time.Time, after LedgerRow, limit int) ([]LedgerRow, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	filter := append(openStage(string(stage)), field("stored_at", bson.D{field("$lt", before), field("$gte", after.StoredAt)}))
+	if after.ID != "" {
+		filter = append(filter, field("$or", bson.A{
+			bson.D{field("stored_at", bson.D{field("$gt", after.StoredAt)})},
+			bson.D{field("_id", bson.D{field("$gt", after.ID)})},
+		}))
+	}
+	cur, err := s.batches.Find(ctx, filter, options.Find().SetSort(keys("stored_at", 1, "_id", 1)).SetLimit(int64(limit)))
+	var rows []LedgerRow
+	if err == nil {
+		err = cur.All(ctx, &rows)
+	}
+	return rows, classify("list open batches", err)
+}
+
+// LoadBatch reads the events of a ledger row by their range of _id.
+func (s *Store) LoadBatch(ctx context.Context, row LedgerRow) (event.Batch, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	b := event.Batch{ID: row.ID, FirstID: row.FirstID, LastID: row.LastID, MaxSeverity: row.MaxSeverity, StoredAt: row.StoredAt}
+	cur, err := s.events.Find(ctx, rangeOf(row.ID, row.FirstID, row.LastID), options.Find().SetSort(keys("_id", 1)))
+	if err == nil {
+		err = cur.All(ctx, &b.Events)
+	}
+	return b, classify("load batch "+row.ID, err)
+}
+
+// Batch reads one ledger row.
+func (s *Store) Batch(ctx context.Context, id string) (LedgerRow, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var row LedgerRow
+	err := s.batches.FindOne(ctx, bson.D{field("_id", id)}).Decode(&row)
+	return row, classify("read batch "+id, err)
+}
+
+// rangeOf selects the events of one batch by the _id index. The batch_id is
+// named too, because ranges of two ingesters could interleave.
+func rangeOf(batchID string, first, last primitive.ObjectID) bson.D {
+	return bson.D{
+		field("_id", bson.D{field("$gte", first), field("$lte", last)}),
+		field("batch_id", batchID),
+	}
+}
+
+// StageLag is how far one stage is behind: batches not done, and the age of
+// the oldest of them.
+type StageLag struct {
+	Stage   Stage   `json:"stage"`
+	Batches int64   `json:"batches"`
+	Seconds float64 `json:"seconds"`
+}
+
+// lagCountLimit bounds the count of open batches, since a backlog of millions
+// need not be counted to the last one to be known as far too large.
+const lagCountLimit = 100_000
+
+// Lag says for each stage how far it is behind at the given time.
+func (s *Store) Lag(ctx context.Context, now time.Time) ([]StageLag, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	lags := make([]StageLag, len(Stages))
+	for i, stage := range Stages {
+		filter := openStage(string(stage))
+		lags[i].Stage = stage
+		var oldest LedgerRow
+		err := s.batches.FindOne(ctx, filter, options.FindOne().SetSort(keys("stored_at", 1)).SetHint(stageIndex[stage])).Decode(&oldest)
+		if errors.Is(err, mongo.ErrNoDocuments) {
+			continue
+		}
+		if err != nil {
+			return nil, classify("read lag", err)
+		}
+		lags[i].Seconds = max(0, now.Sub(oldest.StoredAt).Seconds())
+		n, err := s.batches.CountDocuments(ctx, filter, options.Count().SetLimit(lagCountLimit).SetHint(stageIndex[stage]))
+		if err != nil {
+			return nil, classify("read lag", err)
+		}
+		lags[i].Batches = n
+	}
+	return lags, nil
+}
+
+var stageIndex = map[Stage]string{
+	Published: "unpublished", Matched: "unmatched", ActionsPublished: "actions_unpublished", Aggregated: "uncounted",
+}
+
+// mark is a document of `batch_marks`: the stage's work on the batch is
+// committed, exactly once.
+type mark struct {
+	ID        string    `bson:"_id"`
+	At        time.Time `bson:"at"`
+	ExpiresAt time.Time `bson:"expires_at"`
+}
+
+// markRetention outlives every message that could still ask for the work:
+// broker queues keep messages for longer than any dead letter should lie.
+const markRetention = 90 * 24 * time.Hour
+
+// The stages that keep exactly-once marks.
+const (
+	markRules = "rules"
+	markCount = "count"
+)
+
+func newMark(batchID, stage string, at time.Time) mark {
+	return mark{ID: markID(batchID, stage), At: at, ExpiresAt: at.Add(markRetention)}
+}
+
+func markID(batchID, stage string) string { return fmt.Sprintf("%s:%s", batchID, stage) }
+
+// marked returns which of the batches carry the stage's mark.
+func (s *Store) marked(ctx context.Context, stage string, batchIDs []string) (map[string]bool, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	ids := make([]string, len(batchIDs))
+	for i, id := range batchIDs {
+		ids[i] = markID(id, stage)
+	}
+	cur, err := s.marks.Find(ctx, bson.D{field("_id", bson.D{field("$in", ids)})})
+	var marks []mark
+	if err == nil {
+		err = cur.All(ctx, &marks)
+	}
+	if err != nil {
+		return nil, classify("read marks", err)
+	}
+	found := make(map[string]bool, len(marks))
+	for _, m := range marks {
+		found[m.ID[:len(m.ID)-len(stage)-1]] = true
+	}
+	return found, nil
+}
+
+// Decided returns which of the batches the rule-workers have decided.
+func (s *Store) Decided(ctx context.Context, batchIDs []string) (map[string]bool, error) {
+	return s.marked(ctx, markRules, batchIDs)
+}

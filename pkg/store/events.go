@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+	"go.mongodb.org/mongo-driver/mongo/options"
+)
+
+// KnownEvents returns which of the ids are stored.
+func (s *Store) KnownEvents(ctx context.Context, eventIDs []string) (map[string]bool, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	known := map[string]bool{}
+	if len(eventIDs) == 0 {
+		return known, nil
+	}
+	cur, err := s.events.Find(ctx, bson.D{field("event_id", bson.D{field("$in", eventIDs)})},
+		options.Find().SetProjection(bson.D{field("_id", 0), field("event_id", 1)}))
+	if err != nil {
+		return nil, classify("look up event ids", err)
+	}
+	defer cur.Close(ctx)
+	for cur.Next(ctx) {
+		id, _ := cur.Current.Lookup("event_id").StringValueOK()
+		known[id] = true
+	}
+	return known, classify("look up event ids", cur.Err())
+}
+
+// Event reads one stored event by its event_id.
+func (s *Store) Event(ctx context.Context, eventID string) (bson.Raw, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	raw, err := s.events.FindOne(ctx, bson.D{field("event_id", eventID)}).Raw()
+	return raw, classify("read event "+eventID, err)
+}
+
+// EventFilter selects events; zero values do not restrict.
+type EventFilter struct {
+	Type, Source               string
+	SeverityMin, SeverityMax   int
+	UserID, SessionID, TraceID string
+	Rule                       string // a rule that matched
+	Processed                  *bool
+	From, To                   time.Time // timestamp, To exclusive
+	Condition                  bson.Raw  // a condition of the rule language, checked by the caller
+}
+
+// EventPosition is the place of an event in the order of lists: newest first.
+type EventPosition struct {
+	Timestamp time.Time
+	ID        primitive.ObjectID
+}
+
+// Query is the filter as MongoDB sees it.
+func (f EventFilter) Query() bson.D {
+	q := bson.D{}
+	equal := func(path, value string) {
+		if value != "" {
+			q = append(q, field(path, value))
+		}
+	}
+	equal("type", f.Type)
+	equal("source", f.Source)
+	equal("user_id", f.UserID)
+	equal("session_id", f.SessionID)
+	equal("trace_id", f.TraceID)
+	equal("matched_rules", f.Rule)
+	q = appendRange(q, "severity", f.SeverityMin > 0, f.SeverityMin, f.SeverityMax > 0, "$lte", f.SeverityMax)
+	q = appendRange(q, "timestamp", !f.From.IsZero(), f.From, !f.To.IsZero(), "$lt", f.To)
+	if f.Processed != nil {
+		q = append(q, field("processed", *f.Processed))
+	}
+	if len(f.Condition) > 0 {
+		q = append(q, field("$and", bson.A{f.Condition}))
+	}
+	return q
+}
+
+func appendRange(q bson.D, path string, hasMin bool, low any, hasMax bool, below string, high any) bson.D {
+	r := bson.D{}
+	if hasMin {
+		r = append(r, field("$gte", low))
+	}
+	if hasMax {
+		r = append(r, field(below, high))
+	}
+	if len(r) == 0 {
+		return q
+	}
+	return append(q, field(path, r))
+}
+
+// FindEvents lists events newest first, at most limit, after the given
+// position (nil begins). The order is (timestamp, _id) descending, so pages
+// stay stable while events arrive.
+func (s *Store) FindEvents(ctx context.Context, f EventFilter, after *EventPosition, limit int) ([]bson.Raw, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	q := f.Query()
+	if after != nil {
+		q = append(q, field("$or", bson.A{
+			bson.D{field("timestamp", bson.D{field("$lt", after.Timestamp)})},
+			bson.D{field("timestamp", after.Timestamp), field("_id", bson.D{field("$lt", after.ID)})},
+		}), field("timestamp", bson.D{field("$lte", after.Timestamp)}))
+		q = mergeTimestamp(q)
+	}
+	cur, err := s.events.Find(ctx, q, options.Find().
+		SetSort(keys("timestamp", -1, "_id", -1)).SetLimit(int64(limit)).SetMaxTime(operationTimeout/2))
+	var docs []bson.Raw
+	if err == nil {
+		err = cur.All(ctx, &docs)
+	}
+	return docs, classify("list events", err)
+}
+
+// mergeTimestamp folds a second bound on timestamp into $and, since one
+// document cannot hold the key twice.
+func mergeTimestamp(q bson.D) bson.D {
+	out, seen := make(bson.D, 0, len(q)), false
+	var extra bson.A
+	for _, e := range q {
+		if e.Key == "timestamp" && seen {
+			extra = append(extra, bson.D{e})
+			continue
+		}
+		seen = seen || e.Key == "timestamp"
+		out = append(out, e)
+	}
+	if len(extra) == 0 {
+		return out
+	}
+	for i, e := range out {
+		if e.Key == "$and" {
+			out[i].Value = append(e.Value.(bson.A), extra...)
+			return out
+		}
+	}
+	return append(out, field("$and", extra))
+}
+
+// CountEvents counts the events that match, up to limit (0: all).
+func (s *Store) CountEvents(ctx context.Context, f EventFilter, limit int64) (int64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	o := options.Count()
+	if limit > 0 {
+		o.SetLimit(limit)
+	}
+	n, err := s.events.CountDocuments(ctx, f.Query(), o)
+	return n, classify("count events", err)
+}

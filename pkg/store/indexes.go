@@ -1,0 +1,239 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+	"go.uber.org/zap"
+)
+
+// Index is one row of the index table.
+type Index struct {
+	Collection string
+	Name       string
+	Keys       bson.D
+	Unique     bool
+	TTL        bool   // expires a document at the date in its key
+	Partial    bson.D // only documents that match it are in the index
+	Optional   bool   // a server without this kind is used without it
+	Serves     string // the query that needs it
+}
+
+func exists(path string) bson.D {
+	return bson.D{field(path, bson.D{field("$exists", true)})}
+}
+
+// openStage matches the ledger rows whose stage is not done. The field is
+// null until then, since partial indexes cannot ask for absence.
+func openStage(stage string) bson.D {
+	return bson.D{field(stage, bson.D{field("$type", 10)})}
+}
+
+func keys(kv ...any) bson.D {
+	d := make(bson.D, 0, len(kv)/2)
+	for i := 0; i < len(kv); i += 2 {
+		d = append(d, field(kv[i].(string), kv[i+1]))
+	}
+	return d
+}
+
+// Indexes is the one table of indexes; EnsureIndexes creates them, and the
+// explain specs show that each query uses its own. Indexes of fields that many
+// events lack are partial, so that those events do not pay for them.
+var Indexes = []Index{
+	{Collection: "events", Name: "event_id", Keys: keys("event_id", 1), Unique: true,
+		Serves: "one event by its id; the guard against duplicates"},
+	{Collection: "events", Name: "type_time", Keys: keys("type", 1, "timestamp", -1, "severity", -1),
+		Serves: "events of a type in a time range, window rules' counts"},
+	{Collection: "events", Name: "source_time", Keys: keys("source", 1, "timestamp", -1),
+		Serves: "events of a source in a time range"},
+	{Collection: "events", Name: "time", Keys: keys("timestamp", -1, "_id", -1),
+		Serves: "the newest events, and every list's cursor"},
+	{Collection: "events", Name: "user_time", Keys: keys("user_id", 1, "timestamp", -1), Partial: exists("user_id"),
+		Serves: "a user's events"},
+	{Collection: "events", Name: "session_time", Keys: keys("session_id", 1, "timestamp", -1), Partial: exists("session_id"),
+		Serves: "a session's events"},
+	{Collection: "events", Name: "trace", Keys: keys("trace_id", 1), Partial: exists("trace_id"),
+		Serves: "the events of one trace"},
+	{Collection: "events", Name: "rules_time", Keys: keys("matched_rules", 1, "timestamp", -1), Partial: exists("matched_rules"),
+		Serves: "the events that a rule matched"},
+	{Collection: "events", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention"},
+	{Collection: "events", Name: "location", Keys: keys("metadata.location", "2dsphere"),
+		Serves: "events near a place"},
+	{Collection: "events", Name: "text", Keys: keys("search_text", "text"), Optional: true,
+		Serves: "text search"},
+
+	{Collection: "batches", Name: "unpublished", Keys: keys("stored_at", 1), Partial: openStage("published_at"),
+		Serves: "the ingester's sweep and its lag"},
+	{Collection: "batches", Name: "unmatched", Keys: keys("stored_at", 1, "matched_at", 1), Partial: openStage("matched_at"),
+		Serves: "the rule-worker's lag"},
+	{Collection: "batches", Name: "actions_unpublished", Keys: keys("stored_at", 1, "actions_published_at", 1), Partial: openStage("actions_published_at"),
+		Serves: "the rule-worker's sweep and its lag"},
+	{Collection: "batches", Name: "uncounted", Keys: keys("stored_at", 1, "aggregated_at", 1), Partial: openStage("aggregated_at"),
+		Serves: "the aggregator's lag; verify's list of what is not counted yet"},
+	{Collection: "batches", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention, from the end of the last stage"},
+	{Collection: "batch_marks", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention"},
+
+	{Collection: "rules", Name: "name", Keys: keys("name", 1), Unique: true,
+		Serves: "a rule by its name"},
+	{Collection: "rules", Name: "enabled_priority", Keys: keys("enabled", 1, "priority", 1, "_id", 1),
+		Serves: "the rule-workers' set"},
+	{Collection: "rule_versions", Name: "rule_version", Keys: keys("rule_id", 1, "version", -1), Unique: true,
+		Serves: "a rule's history"},
+
+	{Collection: "notifications", Name: "event", Keys: keys("event_id", 1),
+		Serves: "what an event caused; what a redelivered batch still owes"},
+	{Collection: "notifications", Name: "status_time", Keys: keys("status", 1, "created_at", -1, "_id", -1),
+		Serves: "notifications by status, newest first"},
+	{Collection: "notifications", Name: "rule_time", Keys: keys("rule_id", 1, "created_at", -1, "_id", -1),
+		Serves: "a rule's notifications, newest first"},
+	{Collection: "notifications", Name: "time", Keys: keys("created_at", -1, "_id", -1),
+		Serves: "the newest notifications, and every list's cursor"},
+	{Collection: "notifications", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention"},
+
+	{Collection: "counters", Name: "minute", Keys: keys("minute", 1),
+		Serves: "the materialiser's windows, verify, the summary of what is not closed yet"},
+	{Collection: "counters", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention, longer than that of the raw events"},
+	{Collection: "metric_windows", Name: "period_start", Keys: keys("period", 1, "start", 1),
+		Serves: "the windows that changed since they were materialised"},
+	{Collection: "metrics", Name: "type_period_time", Keys: keys("metric_type", 1, "period", 1, "timestamp", -1),
+		Serves: "one metric's windows in a time range"},
+	{Collection: "metrics", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention by period"},
+
+	{Collection: "users", Name: "email", Keys: keys("email", 1), Unique: true,
+		Serves: "a user by address"},
+	{Collection: "users", Name: "api_key", Keys: keys("api_keys.hash", 1), Unique: true, Partial: exists("api_keys.hash"),
+		Serves: "the user of an API key, once per request and cache miss"},
+
+	{Collection: "dead_letters", Name: "queue_time", Keys: keys("queue", 1, "dead_at", -1, "_id", -1),
+		Serves: "a queue's dead letters, newest first"},
+	{Collection: "dead_letters", Name: "cause", Keys: keys("queue", 1, "reason", 1, "error_class", 1, "fingerprint", 1, "dead_at", -1),
+		Serves: "dead letters grouped by cause"},
+	{Collection: "dead_letters", Name: "time", Keys: keys("dead_at", -1, "_id", -1),
+		Serves: "the newest dead letters"},
+	{Collection: "dead_letters", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention"},
+}
+
+// IndexDifference is one way in which the database's indexes are not the table's.
+type IndexDifference struct{ Collection, Index, What string }
+
+// EnsureIndexes creates what the table names and the database lacks; running
+// it in several processes at once is harmless. A server without text indexes
+// is used without one, and said so.
+func (s *Store) EnsureIndexes(ctx context.Context) error {
+	byCollection := map[string][]Index{}
+	var order []string
+	for _, ix := range Indexes {
+		if byCollection[ix.Collection] == nil {
+			order = append(order, ix.Collection)
+		}
+		byCollection[ix.Collection] = append(byCollection[ix.Collection], ix)
+	}
+	for _, collection := range order {
+		if err := s.ensure(ctx, collection, byCollection[collection]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) ensure(ctx context.Context, collection string, table []Index) error {
+	have, err := s.indexNames(ctx, collection)
+	if err != nil {
+		return err
+	}
+	for _, ix := range table {
+		if have[ix.Name] {
+			continue
+		}
+		if err := s.create(ctx, ix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) create(ctx context.Context, ix Index) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*operationTimeout) // a large collection takes minutes
+	defer cancel()
+	o := options.Index().SetName(ix.Name)
+	if ix.Unique {
+		o.SetUnique(true)
+	}
+	if ix.TTL {
+		o.SetExpireAfterSeconds(0)
+	}
+	if ix.Partial != nil {
+		o.SetPartialFilterExpression(ix.Partial)
+	}
+	_, err := s.db.Collection(ix.Collection).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: ix.Keys, Options: o})
+	switch {
+	case err == nil, isIndexRace(err):
+		return nil
+	case ix.Optional && isUnsupported(err):
+		s.log.Info("index kind not available on this server, used without it",
+			zap.String("collection", ix.Collection), zap.String("index", ix.Name), zap.String("serves", ix.Serves))
+		return nil
+	default:
+		return classify(fmt.Sprintf("create index %s.%s", ix.Collection, ix.Name), err)
+	}
+}
+
+// CheckIndexes lists the table's indexes that the database lacks.
+func (s *Store) CheckIndexes(ctx context.Context) ([]IndexDifference, error) {
+	var differences []IndexDifference
+	have := map[string]map[string]bool{}
+	for _, ix := range Indexes {
+		if have[ix.Collection] == nil {
+			names, err := s.indexNames(ctx, ix.Collection)
+			if err != nil {
+				return nil, err
+			}
+			have[ix.Collection] = names
+		}
+		if !have[ix.Collection][ix.Name] && !ix.Optional {
+			differences = append(differences, IndexDifference{ix.Collection, ix.Name, "missing; it serves " + ix.Serves})
+		}
+	}
+	return differences, nil
+}
+
+func (s *Store) indexNames(ctx context.Context, collection string) (map[string]bool, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	specs, err := s.db.Collection(collection).Indexes().ListSpecifications(ctx)
+	names := map[string]bool{}
+	if err != nil {
+		if hasCode(err, 26) { // NamespaceNotFound: the collection does not exist yet
+			return names, nil
+		}
+		return nil, classify("list indexes of "+collection, err)
+	}
+	for _, spec := range specs {
+		names[spec.Name] = true
+	}
+	return names, nil
+}
+
+func hasCode(err error, code int) bool {
+	var server mongo.ServerError
+	return errors.As(err, &server) && server.HasErrorCode(code)
+}
+
+// isIndexRace: another process created the same index at this moment.
+func isIndexRace(err error) bool { return hasCode(err, 85) || hasCode(err, 86) || hasCode(err, 68) }
+
+// isUnsupported: CannotCreateIndex or BadValue, the answers of servers without
+// this kind of index; CommandNotSupported on others.
+func isUnsupported(err error) bool { return hasCode(err, 67) || hasCode(err, 2) || hasCode(err, 115) }

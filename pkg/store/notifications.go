@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+)
+
+// Notification reads one by its id.
+func (s *Store) Notification(ctx context.Context, id string) (notification.Notification, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var n notification.Notification
+	err := s.notifications.FindOne(ctx, bson.D{field("_id", id)}).Decode(&n)
+	return n, classify("read notification "+id, err)
+}
+
+// Claim takes a pending notification for one dispatcher until the given time,
+// unless another holds a claim that has not run out. claimed false comes with
+// the current state, or ErrNotFound.
+func (s *Store) Claim(ctx context.Context, id, token string, now, until time.Time) (n notification.Notification, claimed bool, err error) {
+	bound, cancel := bounded(ctx)
+	defer cancel()
+	err = s.notifications.FindOneAndUpdate(bound,
+		append(bson.D{field("_id", id), field("status", notification.Pending)}, claimableBy(token, now)),
+		bson.D{field("$set", bson.D{field("claim", notification.Claim{Token: token, Until: until})})},
+		options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&n)
+	if err == nil {
+		return n, true, nil
+	}
+	if !errors.Is(err, mongo.ErrNoDocuments) {
+		return n, false, classify("claim notification "+id, err)
+	}
+	n, err = s.Notification(ctx, id)
+	return n, false, err
+}
+
+// claimableBy matches notifications without a foreign claim in force.
+func claimableBy(token string, now time.Time) bson.E {
+	return field("$or", bson.A{
+		bson.D{field("claim", bson.D{field("$exists", false)})},
+		bson.D{field("claim.token", token)},
+		bson.D{field("claim.until", bson.D{field("$lt", now)})},
+	})
+}
+
+// AttemptRecord is one attempt with what it means for its notification.
+type AttemptRecord struct {
+	ID            string
+	Token         string // of the claim, "" when the delivery was not claimed
+	Attempt       notification.Attempt
+	Status        notification.Status // pending when it will be tried again
+	Reason        string
+	NextAttemptAt *time.Time
+}
+
+// Recorded says what became of one AttemptRecord. When it was not accepted
+// (another dispatcher recorded this attempt, or holds a claim, or the
+// notification is settled) Current is the state that stands instead.
+type Recorded struct {
+	Accepted bool
+	Found    bool
+	Current  notification.Notification
+}
+
+// RecordAttempts writes attempts in one bulk. Each is conditional: the
+// notification is pending, has exactly Number−1 attempts, and no other
+// dispatcher's claim is in force; so an attempt is recorded once, whoever
+// comes back late, and delivered is never left. The answers are in the order
+// of the records. After an outage the same records may be given again.
+func (s *Store) RecordAttempts(ctx context.Context, now time.Time, records []AttemptRecord) ([]Recorded, error) {
+	bound, cancel := bounded(ctx)
+	defer cancel()
+	models := make([]mongo.WriteModel, len(records))
+	for i, r := range records {
+		set := bson.D{field("status", r.Status), field("attempt_count", r.Attempt.Number), field("updated_at", now)}
+		unset := bson.D{field("claim", "")}
+		if r.Reason != "" {
+			set = append(set, field("reason", r.Reason))
+		}
+		if r.NextAttemptAt != nil {
+			set = append(set, field("next_attempt_at", *r.NextAttemptAt))
+		} else {
+			unset = append(unset, field("next_attempt_at", ""))
+		}
+		models[i] = mongo.NewUpdateOneModel().
+			SetFilter(bson.D{field("_id", r.ID), field("status", notification.Pending),
+				field("attempt_count", r.Attempt.Number-1), claimableBy(r.Token, now)}).
+			SetUpdate(bson.D{field("$push", bson.D{field("attempts", r.Attempt)}), field("$set", set), field("$unset", unset)})
+	}
+	result, err := s.notifications.BulkWrite(bound, models, options.BulkWrite().SetOrdered(false))
+	if err != nil {
+		return nil, classify("record attempts", err)
+	}
+	answers := make([]Recorded, len(records))
+	if int(result.MatchedCount) == len(records) {
+		for i := range answers {
+			answers[i] = Recorded{Accepted: true, Found: true}
+		}
+		return answers, nil
+	}
+	return s.readBack(ctx, records)
+}
+
+// readBack finds out which of the records stand, by worker and time of the
+// attempt with the record's number.
+func (s *Store) readBack(ctx context.Context, records []AttemptRecord) ([]Recorded, error) {
+	ids := make([]string, len(records))
+	for i, r := range records {
+		ids[i] = r.ID
+	}
+	have, err := s.notificationsByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]Recorded, len(records))
+	for i, r := range records {
+		n, found := have[r.ID]
+		answers[i] = Recorded{Accepted: found && holds(n, r.Attempt), Found: found, Current: n}
+	}
+	return answers, nil
+}
+
+// holds says whether this very attempt is in the record; times are stored in
+// milliseconds.
+func holds(n notification.Notification, a notification.Attempt) bool {
+	for _, got := range n.Attempts {
+		if got.Number == a.Number {
+			return got.Worker == a.Worker && got.At.Equal(a.At.Truncate(time.Millisecond))
+		}
+	}
+	return false
+}
+
+// NotificationFilter selects notifications; zero values do not restrict.
+type NotificationFilter struct {
+	Status          notification.Status
+	RuleID, EventID string
+	From, To        time.Time // created_at, To exclusive
+}
+
+// NotificationPosition is a notification's place in the order newest first.
+type NotificationPosition struct {
+	CreatedAt time.Time
+	ID        string
+}
+
+func (f NotificationFilter) query() bson.D {
+	q := bson.D{}
+	if f.Status != "" {
+		q = append(q, field("status", f.Status))
+	}
+	if f.RuleID != "" {
+		q = append(q, field("rule_id", f.RuleID))
+	}
+	if f.EventID != "" {
+		q = append(q, field("event_id", f.EventID))
+	}
+	return appendRange(q, "created_at", !f.From.IsZero(), f.From, !f.To.IsZero(), "$lt", f.To)
+}
+
+// FindNotifications lists notifications newest first, after the position.
+func (s *Store) FindNotifications(ctx context.Context, f NotificationFilter, after *NotificationPosition, limit int) ([]notification.Notification, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	q := f.query()
+	if after != nil {
+		q = append(q, field("$or", bson.A{
+			bson.D{field("created_at", bson.D{field("$lt", after.CreatedAt)})},
+			bson.D{field("created_at", after.CreatedAt), field("_id", bson.D{field("$lt", after.ID)})},
+		}))
+	}
+	cur, err := s.notifications.Find(ctx, q, options.Find().
+		SetSort(keys("created_at", -1, "_id", -1)).SetLimit(int64(limit)).SetMaxTime(operationTimeout/2))
+	var found []notification.Notification
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	return found, classify("list notifications", err)
+}
+
+// CountNotifications counts by status in the filter's range.
+func (s *Store) CountNotifications(ctx context.Context, f NotificationFilter) (map[notification.Status]int64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	counts := map[notification.Status]int64{}
+	for _, status := range []notification.Status{notification.Pending, notification.Delivered, notification.Dead, notification.Suppressed} {
+		f.Status = status
+		n, err := s.notifications.CountDocuments(ctx, f.query())
+		if err != nil {
+			return nil, classify("count notifications", err)
+		}
+		counts[status] = n
+	}
+	return counts, nil
+}
