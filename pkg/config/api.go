@@ -1,0 +1,48 @@
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// API is the section of the public HTTP server.
+type API struct {
+	Addr              string
+	BootstrapAdminKey string // creates the first admin when there are no users
+	BodyLimit         int
+	EventsPerRequest  int
+	PageLimit         int
+	RequestTimeout    time.Duration
+	PublishTimeout    time.Duration
+	RateLimit         int // requests per second and key
+	RateBurst         int
+	StreamClients     int
+	StreamBuffer      int
+	StreamHeartbeat   time.Duration
+}
+
+func (a *API) keys(r *registry) {
+	r.text("addr", &a.Addr, "127.0.0.1:8080", "Where the API and the dashboard are served.").
+		require(addressShape, isAddress)
+	r.text("bootstrap_admin_key", &a.BootstrapAdminKey, "", "Creates the first admin with this key when there are no users; at least 16 characters.").
+		secret().require("empty or at least 16 characters without spaces", func(s string) bool { return s == "" || len(s) >= 16 && !hasSpace(s) })
+	r.bytes("body_limit", &a.BodyLimit, 8<<20, 1<<10, 256<<20, "Largest request body.")
+	r.integer("events_per_request", &a.EventsPerRequest, 1000, 1, 1000, "Most events of one POST.")
+	r.integer("page_limit", &a.PageLimit, 500, 1, 10_000, "Most items of one page.")
+	r.duration("request_timeout", &a.RequestTimeout, 30*time.Second, time.Second, 10*time.Minute, "Longest time for one request; streams are exempt.")
+	r.duration("publish_timeout", &a.PublishTimeout, 10*time.Second, 100*time.Millisecond, 10*time.Minute, "Longest wait for the broker's confirm of posted events.")
+	r.integer("rate_limit", &a.RateLimit, 200, 1, 1_000_000, "Requests per second and API key.")
+	r.integer("rate_burst", &a.RateBurst, 400, 1, 1_000_000, "Requests that a key may make at once.")
+	r.integer("stream_clients", &a.StreamClients, 1000, 1, 100_000, "Most live clients of one process.")
+	r.integer("stream_buffer", &a.StreamBuffer, 256, 1, 65_536, "Frames that one live client may be behind.")
+	r.duration("stream_heartbeat", &a.StreamHeartbeat, 15*time.Second, 100*time.Millisecond, 5*time.Minute, "How often a silent live connection shows that it lives.")
+}
+
+func (a *API) check(report func(key, message string)) {
+	if a.PublishTimeout >= a.RequestTimeout {
+		report("api.publish_timeout", fmt.Sprintf("%s is not less than api.request_timeout (%s), so no request could say that the broker did not answer", a.PublishTimeout, a.RequestTimeout))
+	}
+	if a.RateBurst < a.RateLimit {
+		report("api.rate_burst", fmt.Sprintf("%d is less than api.rate_limit (%d), so the limit could never be reached", a.RateBurst, a.RateLimit))
+	}
+}

@@ -1,0 +1,28 @@
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// RuleWorker is the section `rule_worker`.
+type RuleWorker struct {
+	Prefetch              int // batches, per queue
+	Concurrency           int // batches decided at the same time, per queue
+	Poll                  time.Duration
+	NotificationRetention time.Duration
+}
+
+func (w *RuleWorker) keys(r *registry) {
+	r.integer("prefetch", &w.Prefetch, 8, 1, 1000, "Batches taken from each queue and not acknowledged yet; a batch is up to ingester.batch_bytes large.")
+	r.integer("concurrency", &w.Concurrency, 2, 1, 64, "Batches of each queue decided at the same time.")
+	r.duration("poll", &w.Poll, 15*time.Second, 100*time.Millisecond, time.Hour, "How often rules are compared with the database, in case a broadcast was missed.")
+	r.duration("notification_retention", &w.NotificationRetention, 2160*time.Hour, time.Hour, 10*365*24*time.Hour,
+		"How long a notification is kept.")
+}
+
+func (w *RuleWorker) check(report func(key, message string)) {
+	if w.Prefetch < w.Concurrency {
+		report("rule_worker.prefetch", fmt.Sprintf("%d is less than rule_worker.concurrency (%d), so some would never have work", w.Prefetch, w.Concurrency))
+	}
+}
