@@ -27,7 +27,7 @@ const (
 // Action is the snapshot of a rule's action at the moment of the match.
 type Action struct {
 	Type   string   `bson:"type" json:"type"`
-	Config bson.Raw `bson:"config" json:"-"`
+	Config bson.Raw `bson:"config,omitempty" json:"-"`
 }
 
 // Outcome of one attempt.

@@ -79,6 +79,10 @@ func classify(doing string, err error) error {
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound), isDuplicateKey(err), isRefusal(err):
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+	var unencodable mongo.MarshalError
+	if errors.As(err, &unencodable) { // our own mistake: trying again cannot help
+		return fmt.Errorf("%s: %w", doing, err)
+	}
 	var known interface{ Outage() bool }
 	if errors.As(err, &known) {
 		return fmt.Errorf("%s: %w", doing, err)

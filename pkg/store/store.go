@@ -50,7 +50,7 @@ type Store struct {
 
 	events, batches, marks, rules, ruleVersions, notifications *mongo.Collection
 	counters, metricWindows, dimensions, metrics               *mongo.Collection
-	users, leases, deadLetters                                 *mongo.Collection
+	users, leases, deadLetters, stamps                         *mongo.Collection
 }
 
 // Open prepares the client; it does not wait for the server (see Check). A
@@ -87,7 +87,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"events": &s.events, "batches": &s.batches, "batch_marks": &s.marks,
 		"rules": &s.rules, "rule_versions": &s.ruleVersions, "notifications": &s.notifications,
 		"counters": &s.counters, "metric_windows": &s.metricWindows, "dimensions": &s.dimensions, "metrics": &s.metrics,
-		"users": &s.users, "leases": &s.leases, "dead_letters": &s.deadLetters,
+		"users": &s.users, "leases": &s.leases, "dead_letters": &s.deadLetters, "stamps": &s.stamps,
 	} {
 		*c = s.db.Collection(name)
 	}
