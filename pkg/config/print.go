@@ -121,3 +121,15 @@ func comment(b *strings.Builder, indent, s string) {
 	}
 	b.WriteString(line + "\n")
 }
+
+// Changed names the keys in which two configurations differ.
+func Changed(a, b Config) []string {
+	var names []string
+	before, after := a.keys(), b.keys()
+	for i, k := range before {
+		if k.get().String() != after[i].get().String() {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,83 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+)
+
+const (
+	// firstWait and longestWait: a server that comes up is used within seconds.
+	firstWait   = 100 * time.Millisecond
+	longestWait = time.Second
+	// sayAgain repeats an unchanged reason, so that the end of a long log still
+	// tells why the process does not work.
+	sayAgain = time.Minute
+)
+
+// prepare tries until it succeeds or ctx ends. Only an outage is waited for:
+// any other error would come back every time. Each reason is one line, not one
+// per attempt.
+func prepare(ctx context.Context, log *zap.Logger, server, address string, try func(context.Context) error) error {
+	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstWait),
+		backoff.WithMaxInterval(longestWait), backoff.WithMaxElapsedTime(0))
+	var said string
+	var saidAt time.Time
+	err := backoff.Retry(func() error {
+		err := try(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return backoff.Permanent(context.Cause(ctx))
+		case !broker.IsOutage(err):
+			return backoff.Permanent(fmt.Errorf("prepare %s at %s: %w", server, address, err))
+		}
+		if reason := shortReason(err); reason != said || time.Since(saidAt) > sayAgain {
+			log.Warn("waiting for a server", zap.String("server", server), zap.String("at", address), zap.String("reason", reason), zap.Error(err))
+			said, saidAt = reason, time.Now()
+		}
+		return err
+	}, backoff.WithContext(wait, ctx))
+	if err != nil {
+		return err
+	}
+	if said != "" {
+		log.Info("server reached", zap.String("server", server), zap.String("at", address))
+	}
+	return nil
+}
+
+// reasons are what goes wrong with a server, in words that say what to do; the
+// drivers' texts are long and change from one attempt to the next.
+var reasons = []struct{ mark, reason string }{
+	{"AuthenticationFailed", "user name or password refused"},
+	{"Authentication failed", "user name or password refused"},
+	{"ACCESS_REFUSED", "user name, password or permission refused"},
+	{"username or password not allowed", "user name or password refused"},
+	{"no access to this vhost", "no such virtual host, or no permission for it"},
+	{"vhost", "no such virtual host, or no permission for it"},
+	{"connection refused", "connection refused: nothing listens there"},
+	{"no such host", "no such host"},
+	{"certificate", "TLS certificate not accepted"},
+	{"network is unreachable", "network unreachable"},
+	{"no route to host", "network unreachable"},
+	{"i/o timeout", "no answer in time"},
+	{"deadline exceeded", "no answer in time"},
+}
+
+func shortReason(err error) string {
+	text := err.Error()
+	for _, r := range reasons {
+		if strings.Contains(text, r.mark) {
+			return r.reason
+		}
+	}
+	return text
+}

@@ -1,0 +1,4 @@
+package config
+
+// QueueNames lists the dispatch queues, sorted.
+func (d Dispatcher) QueueNames() []string { return sortedKeys(d.Queues) }
