@@ -15,6 +15,8 @@ MONGO_PORT_WANTED=27027
 mongo_up() {
 	mkdir -p "$MONGO"
 	local forced=${EA_MONGO:-} kind
+	[[ " mongod docker rust wheel " == *" $forced "* || -z $forced ]] ||
+		die "EA_MONGO=$forced: must be one of mongod, docker, rust, wheel"
 	if [[ -z $forced && -n ${EA_MONGO_URI:-} && -z ${EA_INFRA_PRIVATE:-} && $EA_MONGO_URI != "$(mongo_uri)" ]]; then
 		MONGO_URI=$EA_MONGO_URI
 		say "MongoDB: the one EA_MONGO_URI names (neither started nor stopped here)"
@@ -22,19 +24,21 @@ mongo_up() {
 	fi
 	if mongo_alive; then
 		kind=$(<"$MONGO/kind")
-		if [[ -z $forced || $forced == "$kind" ]]; then
+		if [[ -n $forced && $forced != "$kind" ]]; then
+			# What runs is stopped only when there is something to replace it.
+			"mongo_has_$forced" || die "EA_MONGO=$forced: $WHY_NOT"
+			say "MongoDB: stopping $(mongo_name "$kind"), since EA_MONGO=$forced asks for another"
+		elif mongo_answers "$(<"$MONGO/port")" "$kind"; then
 			MONGO_URI=$(mongo_uri)
 			say "MongoDB: $(mongo_name "$kind"), already running on port $(<"$MONGO/port")"
 			return
+		else
+			say "MongoDB: $(mongo_name "$kind") runs but does not answer; starting it again"
 		fi
-		say "MongoDB: stopping $(mongo_name "$kind"), since EA_MONGO=$forced asks for another"
 		mongo_stop
 	fi
 	local order=(mongod docker rust wheel)
-	if [[ -n $forced ]]; then
-		[[ " ${order[*]} " == *" $forced "* ]] || die "EA_MONGO=$forced: must be one of ${order[*]}"
-		order=("$forced")
-	fi
+	[[ -z $forced ]] || order=("$forced")
 	for kind in "${order[@]}"; do
 		"mongo_has_$kind" || continue
 		if mongo_first_start "$kind"; then
@@ -216,6 +220,7 @@ mongo_start() {
 
 # mongo_answers PORT KIND: within a minute, and as a primary.
 mongo_answers() {
+	[[ $2 != docker ]] || return 0 # Compose has waited for its health check
 	local deadline=$((SECONDS + 60))
 	while ((SECONDS < deadline)) && alive "$MONGO/pid"; do
 		case $2 in
@@ -225,7 +230,7 @@ mongo_answers() {
 		esac >"$MONGO/answer" 2>&1 && alive "$MONGO/pid" && return 0
 		sleep 0.1
 	done
-	cat "$MONGO/answer" >&2
+	cat "$MONGO/answer" >&2 || true
 	return 1
 }
 

@@ -10,6 +10,8 @@ RABBIT_PORT_WANTED=5682
 rabbit_up() {
 	mkdir -p "$RABBIT"
 	local forced=${EA_RABBITMQ:-} kind
+	[[ " running docker package " == *" $forced "* || -z $forced ]] ||
+		die "EA_RABBITMQ=$forced: must be one of running, docker, package"
 	if [[ -z $forced && -n ${EA_AMQP_URL:-} && -z ${EA_INFRA_PRIVATE:-} && $EA_AMQP_URL != "$(rabbit_url)" ]]; then
 		AMQP_URL=$EA_AMQP_URL
 		say "RabbitMQ: the one EA_AMQP_URL names (neither started nor stopped here)"
@@ -17,20 +19,22 @@ rabbit_up() {
 	fi
 	if rabbit_alive; then
 		kind=$(<"$RABBIT/kind")
-		if [[ -z $forced || $forced == "$kind" ]]; then
+		if [[ -n $forced && $forced != "$kind" ]]; then
+			# What runs is stopped only when there is something to replace it.
+			"rabbit_has_$forced" || die "EA_RABBITMQ=$forced: $WHY_NOT"
+			say "RabbitMQ: stopping $(rabbit_name "$kind"), since EA_RABBITMQ=$forced asks for another"
+		elif [[ $kind == docker ]] || rabbit_answers "$(<"$RABBIT/port")"; then
 			AMQP_URL=$(rabbit_url)
 			say "RabbitMQ: $(rabbit_name "$kind"), already running on port $(<"$RABBIT/port")"
 			return
+		else
+			say "RabbitMQ: $(rabbit_name "$kind") runs but does not answer; starting it again"
 		fi
-		say "RabbitMQ: stopping $(rabbit_name "$kind"), since EA_RABBITMQ=$forced asks for another"
 		rabbit_stop
 	fi
 	local order=(running docker package)
 	[[ -z ${EA_INFRA_PRIVATE:-} ]] || order=(docker package)
-	if [[ -n $forced ]]; then
-		[[ " running docker package " == *" $forced "* ]] || die "EA_RABBITMQ=$forced: must be one of running, docker, package"
-		order=("$forced")
-	fi
+	[[ -z $forced ]] || order=("$forced")
 	for kind in "${order[@]}"; do
 		"rabbit_has_$kind" || continue
 		if [[ $kind == running ]]; then
@@ -129,6 +133,8 @@ rabbit_start() {
 		compose_up rabbitmq
 		return
 	fi
+	# A start that was interrupted leaves a script, and a node that nobody knows.
+	end "$RABBIT/script.pid" 20
 	rabbit_launch "$port" && rabbit_answers "$port" && return
 	tail -n 8 "$RABBIT/server.log" >&2
 	rabbit_stop
@@ -190,7 +196,7 @@ rabbit_answers() {
 		fi
 		sleep 0.2
 	done
-	cat "$RABBIT/answer" >&2
+	cat "$RABBIT/answer" >&2 || true
 	return 1
 }
 
