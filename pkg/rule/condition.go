@@ -1,33 +1,62 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson"
+import (
+	"slices"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/bson"
+)
 
 // Condition is a compiled MongoDB query document. It is immutable and safe for
 // concurrent use.
-type Condition struct{ raw bson.Raw }
+type Condition struct {
+	raw     bson.Raw
+	root    node
+	comment string
+}
 
 // CompileError says why a condition is refused: where (a JSON pointer into the
 // conditions) and the reason. More are the further mistakes of the same
-// condition, in its order.
+// condition.
 type CompileError struct {
 	Path   string
 	Reason string
 	More   []*CompileError
 }
 
-func (e *CompileError) Error() string { return e.Path + ": " + e.Reason }
+// Error names every mistake.
+func (e *CompileError) Error() string {
+	var b strings.Builder
+	for i, m := range e.All() {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		if m.Path != "" {
+			b.WriteString(m.Path)
+			b.WriteString(": ")
+		}
+		b.WriteString(m.Reason)
+	}
+	return b.String()
+}
+
+// All are the error itself and More.
+func (e *CompileError) All() []*CompileError {
+	return append([]*CompileError{e}, e.More...)
+}
 
 // Compile checks a condition and prepares it for matching. The error is a
 // *CompileError that names every mistake.
 func Compile(conditions bson.Raw) (*Condition, error) {
-	return &Condition{raw: conditions}, nil
+	return newCompiler().condition(conditions)
 }
 
 // Match says whether a document fulfils the condition, as MongoDB's find would.
-func (c *Condition) Match(doc bson.Raw) bool { return false }
+// It allocates nothing.
+func (c *Condition) Match(doc bson.Raw) bool { return c.root.match(doc) }
 
 // Comment is the condition's $comment, empty when there is none or no text.
-func (c *Condition) Comment() string { return "" }
+func (c *Condition) Comment() string { return c.comment }
 
 // Raw is the query document itself, fit for the database's find.
-func (c *Condition) Raw() bson.Raw { return c.raw }
+func (c *Condition) Raw() bson.Raw { return slices.Clone(c.raw) }

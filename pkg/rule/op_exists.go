@@ -1,0 +1,32 @@
+package rule
+
+import "go.mongodb.org/mongo-driver/bson/bsontype"
+
+var opExists = operator{
+	name: "$exists",
+	doc:  "true: the field is there, also when it is null. false: it is absent.",
+	field: func(c *compiler, p *path, arg value, o operand) node {
+		var there bool
+		switch arg.t {
+		case bsontype.Boolean:
+			there = arg.isTrue()
+		case bsontype.Int32, bsontype.Int64, bsontype.Double, bsontype.Decimal128:
+			f, exact := exactFloat(arg)
+			there = !exact || f != 0
+		case bsontype.Null:
+		default: // MongoDB takes any of these for true, "false" too
+			c.refuse(o.at, "$exists takes true or false")
+			return nil
+		}
+		n := c.leaf(p, present{}, o.at)
+		if !there {
+			n = not(n)
+		}
+		return n
+	},
+}
+
+// present holds for every value that is there.
+type present struct{}
+
+func (present) test(v value) bool { return v.t != missing }

@@ -1,0 +1,41 @@
+package rule
+
+import (
+	"go.mongodb.org/mongo-driver/bson/bsontype"
+)
+
+var opRegex = operator{
+	name: "$regex",
+	doc: "The text, or an element of the array the field holds, matches the regular expression, which is text with $options beside it or a regular expression value. " +
+		"It runs in linear time (RE2): no look-around, no back-references, no possessive quantifiers.",
+	field: func(c *compiler, p *path, arg value, o operand) node {
+		pattern, options, ok := c.regexOperands(arg, o)
+		if !ok {
+			return nil
+		}
+		return c.leaf(p, c.regex(pattern, options, o.at), o.at)
+	},
+}
+
+// regexOperands joins $regex with the $options beside it.
+func (c *compiler) regexOperands(arg value, o operand) (pattern, options string, ok bool) {
+	beside := field(o.doc, "$options")
+	switch arg.t {
+	case bsontype.String, bsontype.Symbol:
+		pattern = string(arg.text())
+	case bsontype.Regex:
+		p, opts := arg.regex()
+		pattern, options = string(p), string(opts)
+		if options != "" && beside.t != missing {
+			c.refuse(o.at, "the options are both in the regular expression and in $options")
+			return "", "", false
+		}
+	default:
+		c.refuse(o.at, "$regex takes text or a regular expression")
+		return "", "", false
+	}
+	if beside.t == bsontype.String {
+		options = string(beside.text())
+	}
+	return pattern, options, true
+}
