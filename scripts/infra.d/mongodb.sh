@@ -41,6 +41,7 @@ mongo_up() {
 	[[ -z $forced ]] || order=("$forced")
 	for kind in "${order[@]}"; do
 		"mongo_has_$kind" || continue
+		[[ -z $forced ]] || WHY="EA_MONGO=$forced asks for it"
 		if mongo_first_start "$kind"; then
 			MONGO_URI=$(mongo_uri)
 			say "MongoDB: $(mongo_name "$kind") on port $(<"$MONGO/port"), because $WHY"

@@ -37,6 +37,7 @@ rabbit_up() {
 	[[ -z $forced ]] || order=("$forced")
 	for kind in "${order[@]}"; do
 		"rabbit_has_$kind" || continue
+		[[ -z $forced ]] || WHY="EA_RABBITMQ=$forced asks for it"
 		if [[ $kind == running ]]; then
 			rm -f "$RABBIT/kind"
 			AMQP_URL=amqp://guest:guest@127.0.0.1:5672/

@@ -1,0 +1,215 @@
+// Package sink is a webhook receiver that keeps a ledger: every call is counted
+// by its webhook-id, so that what was delivered can be compared with what was
+// owed. It can be told to misbehave.
+//
+//	POST /<anything>  a webhook
+//	GET  /stats       Stats as JSON
+//	GET  /ids         the distinct ids accepted, a line each, sorted
+//	POST /faults      Faults as JSON; {} ends them
+package sink
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// maxBody is more than a stored event (256 KiB) with its envelope can be.
+const maxBody = 4 << 20
+
+// Stats is what happened since the start. Accepted counts distinct ids that
+// were answered with 2xx; a call whose caller died before the answer counts,
+// since the outside effect has taken place.
+type Stats struct {
+	Calls         int            `json:"calls"`
+	Distinct      int            `json:"distinct"`       // distinct webhook-ids that called
+	Repeated      int            `json:"repeated"`       // calls with an id that had called before
+	Accepted      int            `json:"accepted"`       // distinct ids answered 2xx
+	AcceptedAgain int            `json:"accepted_again"` // 2xx answers to an id accepted before
+	Unidentified  int            `json:"unidentified"`   // calls without webhook-id
+	BadSignatures int            `json:"bad_signatures"`
+	Faulty        int            `json:"faulty"` // calls that met a fault other than latency
+	Statuses      map[string]int `json:"statuses"`
+	Paths         map[string]int `json:"paths"`
+}
+
+// Sink is the receiver; the zero value is not usable, see New.
+type Sink struct {
+	verifier *standardwebhooks.Webhook // nil: signatures are not looked at
+	mux      *http.ServeMux
+
+	mu       sync.Mutex
+	faults   Faults
+	changed  chan struct{} // closed when the faults change: what hangs is let go
+	calls    map[string]int
+	accepted map[string]int
+	stats    Stats
+}
+
+// New makes a receiver. With a secret ("whsec_…" or plain base64) a call whose
+// Standard Webhooks signature is missing, wrong or older than five minutes is
+// answered 401.
+func New(secret string) (*Sink, error) {
+	s := &Sink{
+		mux:      http.NewServeMux(),
+		changed:  make(chan struct{}),
+		calls:    map[string]int{},
+		accepted: map[string]int{},
+		stats:    Stats{Statuses: map[string]int{}, Paths: map[string]int{}},
+	}
+	if secret != "" {
+		verifier, err := standardwebhooks.NewWebhook(secret)
+		if err != nil {
+			return nil, fmt.Errorf("secret: %w", err)
+		}
+		s.verifier = verifier
+	}
+	s.mux.HandleFunc("GET /stats", s.serveStats)
+	s.mux.HandleFunc("GET /ids", s.serveIDs)
+	s.mux.HandleFunc("POST /faults", s.serveFaults)
+	s.mux.HandleFunc("/", s.serveWebhook)
+	return s, nil
+}
+
+func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Stats is a copy.
+func (s *Sink) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.stats
+	out.Distinct, out.Accepted = len(s.calls), len(s.accepted)
+	out.Statuses, out.Paths = maps.Clone(s.stats.Statuses), maps.Clone(s.stats.Paths)
+	return out
+}
+
+// IDs are the distinct webhook-ids accepted, sorted.
+func (s *Sink) IDs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make([]string, 0, len(s.accepted))
+	for id := range s.accepted {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// SetFaults replaces the faults and lets go of the calls that hang.
+func (s *Sink) SetFaults(f Faults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = f
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Sink) serveWebhook(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		s.answer(w, "", http.StatusBadRequest)
+		return
+	}
+	id := r.Header.Get(standardwebhooks.HeaderWebhookID)
+	faults, changed := s.arrived(id, r.URL.Path)
+	if !faults.wait(r, changed) {
+		return
+	}
+	if faults.misbehave(w, r, changed) {
+		return
+	}
+	switch {
+	case faults.Status != 0:
+		s.answer(w, id, faults.Status)
+	case id == "":
+		s.answer(w, id, http.StatusBadRequest)
+	case s.verifier != nil && s.verifier.Verify(body, r.Header) != nil:
+		s.mu.Lock()
+		s.stats.BadSignatures++
+		s.mu.Unlock()
+		s.answer(w, id, http.StatusUnauthorized)
+	default:
+		s.answer(w, id, http.StatusOK)
+	}
+}
+
+// arrived counts the call and returns the faults that it meets.
+func (s *Sink) arrived(id, path string) (Faults, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Calls++
+	s.stats.Paths[path]++
+	if id == "" {
+		s.stats.Unidentified++
+	} else {
+		s.calls[id]++
+		if s.calls[id] > 1 {
+			s.stats.Repeated++
+		}
+	}
+	faults := s.faults
+	if !faults.meets(s.calls[id]) {
+		faults = Faults{}
+	}
+	if faults.Status != 0 || faults.Hang || faults.Reset {
+		s.stats.Faulty++
+	}
+	return faults, s.changed
+}
+
+// answer counts before it writes: a test that has seen the answer sees the count.
+func (s *Sink) answer(w http.ResponseWriter, id string, status int) {
+	s.mu.Lock()
+	s.stats.Statuses[fmt.Sprint(status)]++
+	if status < http.StatusMultipleChoices && id != "" {
+		s.accepted[id]++
+		if s.accepted[id] > 1 {
+			s.stats.AcceptedAgain++
+		}
+	}
+	retryAfter := s.faults.RetryAfter
+	s.mu.Unlock()
+	if retryAfter != "" && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) {
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	w.WriteHeader(status)
+}
+
+func (s *Sink) serveStats(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	// A caller that has gone away is nobody's concern here.
+	_ = json.NewEncoder(w).Encode(s.Stats())
+}
+
+func (s *Sink) serveIDs(w http.ResponseWriter, _ *http.Request) {
+	for _, id := range s.IDs() {
+		if _, err := fmt.Fprintln(w, id); err != nil {
+			return
+		}
+	}
+}
+
+func (s *Sink) serveFaults(w http.ResponseWriter, r *http.Request) {
+	var f Faults
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&f); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.SetFaults(f)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Server with the limits that a receiver on loopback needs: a caller that
+// sends nothing is not waited for.
+func (s *Sink) Server() *http.Server {
+	return &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+}
