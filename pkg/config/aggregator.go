@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Aggregator is the section of the same name.
 type Aggregator struct {
@@ -19,4 +22,10 @@ func (a *Aggregator) keys(r *registry) {
 	r.duration("materialise_every", &a.MaterialiseEvery, time.Second, 100*time.Millisecond, time.Hour, "How often changed minutes become metrics.")
 	r.duration("sweep_every", &a.SweepEvery, 10*time.Second, 100*time.Millisecond, time.Hour, "How often batches are looked for that were stored and never counted.")
 	r.integer("dimension_values", &a.DimensionValues, 1000, 1, 100_000, "Distinct types, sources and regions that are counted by name; further ones count as `other`.")
+}
+
+func (a *Aggregator) check(report func(key, message string)) {
+	if a.Prefetch < a.BatchCount {
+		report("aggregator.prefetch", fmt.Sprintf("%d is less than aggregator.batch_count (%d), so a transaction could never fill", a.Prefetch, a.BatchCount))
+	}
 }

@@ -4,6 +4,8 @@
 // together, each mistake by the key's name and the place it came from.
 package config
 
+import "strings"
+
 //go:generate go run ./internal/defaults ../../configs/default.yaml
 
 // Config is the whole configuration of one process. Every process reads the
@@ -63,12 +65,16 @@ func (c *Config) keys() []*key {
 }
 
 // check finds combinations that cannot work although each value could.
-func (c *Config) check(report func(key, message string)) {
+func (c *Config) check(process string, report func(key, message string)) {
 	c.Ingester.check(report)
 	c.RuleWorker.check(report)
 	c.Dispatcher.check(report)
+	c.Aggregator.check(report)
 	c.Lease.check(report)
 	c.API.check(report)
+	if process == "api" && c.API.Addr == c.Admin.Addr && !strings.HasSuffix(c.API.Addr, ":0") {
+		report("admin.addr", c.Admin.Addr+" is api.addr too; a process needs both")
+	}
 }
 
 // settle fills in what depends on which process this is.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -58,13 +57,7 @@ func (d *Dispatcher) check(report func(key, message string)) {
 	if d.ClaimFor < d.Timeout+5*time.Second {
 		report("dispatcher.claim_for", fmt.Sprintf("%s does not cover dispatcher.timeout (%s) and 5s for recording, so two dispatchers could call at once", d.ClaimFor, d.Timeout))
 	}
-	var narrow []string
-	for _, name := range sortedKeys(d.Queues) {
-		if c := d.Queues[name].Concurrency; c < 1 {
-			narrow = append(narrow, name)
-		}
-	}
-	if len(narrow) > 0 {
-		report("dispatcher.queues", "no concurrency for "+strings.Join(narrow, ", "))
-	}
 }
+
+// QueueNames lists the dispatch queues, sorted.
+func (d Dispatcher) QueueNames() []string { return sortedKeys(d.Queues) }

@@ -16,6 +16,7 @@ type key struct {
 	section string // the section's comment, on its first key
 	doc     string
 	want    string // completes "expected …"
+	limits  string // what default.yaml says in brackets
 	preset  value
 	masked  bool // the value may hold a secret
 	allow   func(string) bool
@@ -40,7 +41,7 @@ func (k *key) require(want string, allow func(string) bool) *key {
 
 // show is the value as it may be printed.
 func (k *key) show(v value) value {
-	if k.masked && v.text != "" {
+	if k.masked && v.text != "" && v.text != k.preset.text { // a default is no secret
 		return text(mask(v.text))
 	}
 	return v
@@ -82,22 +83,25 @@ func (r *registry) text(name string, field *string, preset, doc string) *key {
 func (r *registry) choice(name string, field *string, preset string, options []string, doc string) {
 	r.text(name, field, preset, doc).require("one of "+strings.Join(options, ", "), func(s string) bool {
 		return slices.Contains(options, s)
-	})
+	}).limits = strings.Join(options, ", ")
 }
 
 func (r *registry) integer(name string, field *int, preset, low, high int, doc string) {
-	r.number(name, field, preset, low, high, doc, fmt.Sprintf("a whole number from %d to %d", low, high), strconv.Atoi, strconv.Itoa)
+	r.number(name, field, preset, low, high, doc, "a whole number from %s to %s", strconv.Atoi, strconv.Itoa)
 }
 
 func (r *registry) bytes(name string, field *int, preset, low, high int, doc string) {
 	r.number(name, field, preset, low, high, doc,
-		fmt.Sprintf("a size from %s to %s, as 65536 or 64KiB", formatBytes(low), formatBytes(high)), parseBytes, formatBytes)
+		"a size from %s to %s, as 65536 or 64KiB", parseBytes, formatBytes)
 }
 
 func (r *registry) number(name string, field *int, preset, low, high int, doc, want string,
 	parse func(string) (int, error), format func(int) string,
 ) {
-	k := &key{name: name, doc: doc, want: want, preset: text(format(preset))}
+	k := &key{
+		name: name, doc: doc, preset: text(format(preset)),
+		want: fmt.Sprintf(want, format(low), format(high)), limits: format(low) + " to " + format(high),
+	}
 	k.set = func(v value) error {
 		s, ok := v.asText()
 		n, err := parse(s)
@@ -112,7 +116,10 @@ func (r *registry) number(name string, field *int, preset, low, high int, doc, w
 }
 
 func (r *registry) duration(name string, field *time.Duration, preset, low, high time.Duration, doc string) {
-	k := &key{name: name, doc: doc, want: durationRange(low, high), preset: text(formatDuration(preset))}
+	k := &key{
+		name: name, doc: doc, preset: text(formatDuration(preset)),
+		want: durationRange(low, high), limits: durationLimits(low, high),
+	}
 	k.set = func(v value) error {
 		s, ok := v.asText()
 		d, err := parseDuration(s, low, high)
@@ -127,7 +134,10 @@ func (r *registry) duration(name string, field *time.Duration, preset, low, high
 }
 
 func (r *registry) durationList(name string, field *[]time.Duration, preset []time.Duration, low, high time.Duration, doc string) {
-	k := &key{name: name, doc: doc, want: "a list, each " + durationRange(low, high), preset: durationItems(preset)}
+	k := &key{
+		name: name, doc: doc, preset: durationItems(preset),
+		want: "a list, each " + durationRange(low, high), limits: durationLimits(low, high),
+	}
 	k.set = func(v value) error {
 		items, ok := v.asList()
 		if !ok {
@@ -186,7 +196,10 @@ func (r *registry) durations(name string, field *map[string]time.Duration, prese
 		}
 		return v
 	}
-	k := &key{name: name, doc: doc, want: names + ", each with " + durationRange(low, high), preset: get(preset)}
+	k := &key{
+		name: name, doc: doc, preset: get(preset),
+		want: names + ", each with " + durationRange(low, high), limits: durationLimits(low, high),
+	}
 	k.set = func(v value) error {
 		pairs, ok := v.asPairs()
 		if !ok {
@@ -221,7 +234,7 @@ func (r *registry) queues(name string, field *map[string]Queue, preset map[strin
 	}
 	k := &key{
 		name: name, doc: doc, preset: get(preset),
-		want: fmt.Sprintf("%s, each with a whole number from %d to %d", names, low, high),
+		want: fmt.Sprintf("%s, each with a whole number from %d to %d", names, low, high), limits: fmt.Sprintf("%d to %d", low, high),
 	}
 	k.set = func(v value) error {
 		pairs, ok := v.asPairs()
@@ -259,7 +272,11 @@ func durationItems(ds []time.Duration) value {
 }
 
 func durationRange(low, high time.Duration) string {
-	return fmt.Sprintf("a duration from %s to %s, as 500ms, 10s or 1h30m", formatDuration(low), formatDuration(high))
+	return "a duration from " + durationLimits(low, high) + ", as 500ms, 10s or 1h30m"
+}
+
+func durationLimits(low, high time.Duration) string {
+	return formatDuration(low) + " to " + formatDuration(high)
 }
 
 func parseDuration(s string, low, high time.Duration) (time.Duration, error) {

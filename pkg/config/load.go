@@ -40,7 +40,7 @@ func Load(o Options) (Config, error) {
 		_ = k.set(v) // refused values were reported with their layer
 	}
 	c.settle(o.Process)
-	l.checkCombinations(c, o.Check)
+	l.checkCombinations(c, o)
 	if len(l.problems) > 0 {
 		return Config{}, &Invalid{l.problems}
 	}
@@ -126,15 +126,15 @@ func (l *loader) readFlags(set []string) {
 
 // checkCombinations leaves out sections with a refused value: their defaults
 // stand in for it, and a complaint about those would mislead.
-func (l *loader) checkCombinations(c Config, further func(Config, func(key, message string))) {
+func (l *loader) checkCombinations(c Config, o Options) {
 	report := func(key, message string) {
 		if !l.bad[sectionOf(key)] {
 			l.problem(key, l.sources[key], message)
 		}
 	}
-	c.check(report)
-	if further != nil {
-		further(c, report)
+	c.check(o.Process, report)
+	if o.Check != nil {
+		o.Check(c, report)
 	}
 }
 

@@ -67,8 +67,8 @@ func (c *Config) render(note func(*key) string) string {
 			b.WriteString("\n")
 		}
 		doc := k.doc
-		if k.want != "a text" {
-			doc += " Takes " + k.want + "."
+		if k.limits != "" {
+			doc = strings.TrimSuffix(doc, ".") + " (" + k.limits + ")."
 		}
 		comment(&b, indent, doc)
 		writeValue(&b, indent, name, k.show(k.get()), note(k))
@@ -96,15 +96,18 @@ func writeValue(b *strings.Builder, indent, name string, v value, note string) {
 	}
 }
 
-// quote writes a scalar so that it is read back as the same text.
+// quote writes a scalar so that it is read back as the same text, in a list,
+// too; plain when that is possible.
 func quote(s string) string {
+	var n yaml.Node
+	if yaml.Unmarshal([]byte("["+s+"]"), &n) == nil && len(n.Content) == 1 && len(n.Content[0].Content) == 1 {
+		item := n.Content[0].Content[0]
+		if item.Kind == yaml.ScalarNode && item.Style == 0 && item.Value == s && !isNull(item) {
+			return s
+		}
+	}
 	if s == "" {
 		return `""`
-	}
-	var n yaml.Node
-	if yaml.Unmarshal([]byte(s), &n) == nil && len(n.Content) == 1 && n.Content[0].Kind == yaml.ScalarNode &&
-		n.Content[0].Value == s && n.Content[0].Style == 0 && !isNull(n.Content[0]) && !strings.ContainsAny(s, ",[]{}#&*!|>'\"%@`\n") {
-		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 }

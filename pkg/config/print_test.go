@@ -1,0 +1,83 @@
+package config_test
+
+import (
+	"os"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/config"
+)
+
+var _ = Describe("configs/default.yaml", func() {
+	const path = "../../configs/default.yaml"
+
+	It("is what go generate writes", func() {
+		have, err := os.ReadFile(path)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(have)).To(Equal(config.DefaultYAML()), "run go generate ./pkg/config")
+	})
+
+	It("is a configuration that changes nothing", func() {
+		c, err := config.Load(config.Options{Process: "api", File: path})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(config.Changed(config.Defaults("api"), c)).To(BeEmpty())
+	})
+})
+
+var _ = Describe("config print", func() {
+	It("prints a file that gives the same configuration again", func() {
+		set := []string{}
+		for key, text := range elsewhere {
+			switch key {
+			case "secret_key", "api.bootstrap_admin_key": // masked, see below
+			default:
+				set = append(set, key+"="+text)
+			}
+		}
+		c, err := config.Load(config.Options{Set: set})
+		Expect(err).NotTo(HaveOccurred())
+		again, err := config.Load(config.Options{File: write("printed.yaml", config.Print(c, nil))})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(again).To(Equal(c))
+	})
+
+	It("keeps awkward texts as they are", func() {
+		for _, region := range []string{"yes", "007", "a: b", "#x", "it's", "~", "null", " lead", "1e3", `back\slash`, "ünï"} {
+			c := config.Defaults("ingester")
+			c.Ingester.Region = region
+			again, err := config.Load(config.Options{Process: "ingester", File: write("printed.yaml", config.Print(c, nil))})
+			Expect(err).NotTo(HaveOccurred(), region)
+			Expect(again.Ingester.Region).To(Equal(region))
+		}
+	})
+
+	It("notes the source beside a value that was set", func() {
+		o := config.Options{Environ: []string{"EA_LOG_LEVEL=warn"}}
+		c, err := config.Load(o)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(config.Print(c, config.Sources(o))).To(ContainSubstring("  level: warn  # EA_LOG_LEVEL\n"))
+	})
+
+	It("masks every secret", func() {
+		c, err := config.Load(config.Options{Set: []string{
+			"mongo.uri=mongodb://user:hush@db/?tlsCertificateKeyFilePassword=hush&w=majority", "amqp.url=amqp://user:hush@mq/v",
+			"secret_key=hushhushhushhush", "api.bootstrap_admin_key=hush-hush-hush-hush",
+		}})
+		Expect(err).NotTo(HaveOccurred())
+		printed := config.Print(c, nil)
+		Expect(printed).NotTo(ContainSubstring("hush"))
+		Expect(printed).To(ContainSubstring("mongodb://user:********@db/?tlsCertificateKeyFilePassword=********&w=majority"))
+		Expect(printed).To(ContainSubstring("amqp://user:********@mq/v"))
+	})
+})
+
+var _ = DescribeTable("MaskURI", func(uri, shown string) {
+	Expect(config.MaskURI(uri)).To(Equal(shown))
+},
+	Entry(nil, "mongodb://db:27017/", "mongodb://db:27017/"),
+	Entry(nil, "mongodb://user@db/", "mongodb://user@db/"),
+	Entry(nil, "amqp://user:p@ss:w/rd@mq:5672/v", "amqp://user:********@mq:5672/v"),
+	Entry("without a scheme everything could be a password", "user:secret@db", "********"),
+	Entry(nil, "mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:x&w=majority", "mongodb://h/?authMechanismProperties=********&w=majority"),
+)

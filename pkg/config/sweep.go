@@ -1,0 +1,18 @@
+package config
+
+import "time"
+
+// Sweep says when unpublished work is taken to be abandoned.
+type Sweep struct {
+	Every        time.Duration
+	StoredAfter  time.Duration // batches stored and not published
+	ActionsAfter time.Duration // batches decided whose actions are not published
+	Limit        int           // batches of one pass
+}
+
+func (s *Sweep) keys(r *registry) {
+	r.duration("every", &s.Every, 2*time.Second, 100*time.Millisecond, time.Hour, "How often the sweeps look.")
+	r.duration("stored_after", &s.StoredAfter, 5*time.Second, 100*time.Millisecond, time.Hour, "Age at which a stored batch that was not published is published again.")
+	r.duration("actions_after", &s.ActionsAfter, 10*time.Second, 100*time.Millisecond, time.Hour, "Age at which a decided batch's pending notifications are published again.")
+	r.integer("limit", &s.Limit, 100, 1, 10_000, "Most batches of one pass.")
+}
