@@ -23,6 +23,12 @@ type Batch struct {
 // form batches of their own).
 func (b Batch) Critical() bool { return b.MaxSeverity >= CriticalSeverity }
 
+// Match is one stored event with the ids of the rules that it matched.
+type Match struct {
+	ID    primitive.ObjectID
+	Rules []string
+}
+
 // CriticalSeverity is the lowest severity of the level "critical".
 const CriticalSeverity = 9
 

@@ -1,26 +1,36 @@
 package event
 
 import (
+	"crypto/rand"
 	"encoding/binary"
+	"fmt"
+	"time"
 
 	"go.mongodb.org/mongo-driver/bson/primitive"
 )
 
-// counterMax is the largest value of an ObjectID's three-byte counter.
-const counterMax = 1<<24 - 1
+// counters is how many values an ObjectID's three-byte counter has.
+const counters = 1 << 24
 
 // NewIDBlock returns n consecutive ObjectIDs of one second: first, and at(i)
-// for 0 ≤ i < n (at(0) is first). The block's counter does not wrap, so the
-// ids ascend and a batch is a range of `_id`. It panics when n is not in
-// 1…2²⁴, which no batch comes near.
+// for 0 ≤ i < n (at(0) is first). Their counters do not wrap, so the ids ascend
+// and a batch is a range of `_id`. n is 1 or more; above 2²⁴ it panics, which no
+// batch comes near.
 //
-// The counter's start comes from the driver's own process-wide sequence, so
-// ids of this block may meet ids that the driver gives out elsewhere in the
-// same second and process; those of two blocks may overlap only if a process
-// makes 2²⁴ ids in a second.
+// Each block draws the five random bytes of its ids afresh, where the driver
+// draws them once a process. That needs no state, and two blocks of one second
+// share an id with a probability below 10⁻¹⁵; the insert of the later one would
+// then fail on `_id` and be repeated with another block.
 func NewIDBlock(n int) (first primitive.ObjectID, at func(i int) primitive.ObjectID) {
-	first = primitive.NewObjectID()
-	_ = n
+	if n < 1 || n > counters {
+		panic(fmt.Sprintf("event: a block of %d ids", n))
+	}
+	var random [9]byte
+	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
+	binary.BigEndian.PutUint32(first[:4], uint32(time.Now().Unix()))
+	copy(first[4:9], random[:5])
+	start := binary.BigEndian.Uint32(random[5:]) % uint32(counters-n+1)
+	first[9], first[10], first[11] = byte(start>>16), byte(start>>8), byte(start)
 	return first, func(i int) primitive.ObjectID {
 		id := first
 		binary.BigEndian.PutUint64(id[4:], binary.BigEndian.Uint64(id[4:])+uint64(i))

@@ -1,6 +1,9 @@
 package event
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Violation is one broken rule of one message.
 type Violation struct {
@@ -15,17 +18,18 @@ func (v Violation) String() string {
 	return v.Pointer + ": " + v.Message
 }
 
-// The classes of refused messages; they become x-ea-error-class of a dead
-// letter, so operators group and filter by them.
+// The classes of refused messages, a closed set: they become the error class
+// of a dead letter, by which operators group and filter.
 const (
 	ClassTooLarge     = "too_large"                // the body exceeds the limit; it was not read
 	ClassContentType  = "unsupported_content_type" // neither JSON nor a CloudEvent
-	ClassInvalidJSON  = "invalid_json"             // not JSON text, or JSON that cannot be stored faithfully
-	ClassInvalidEvent = "invalid_event"            // JSON, but not an event
+	ClassInvalidJSON  = "invalid_json"             // not JSON text in UTF-8
+	ClassInvalidEvent = "invalid_event"            // JSON, but not an event that can be stored
 	ClassSchema       = "schema_violation"         // an event, but not as its type's schema asks
 )
 
-// Invalid is the error of Decode: every violation of the message together.
+// Invalid is the error of Decode and FromJSON: every violation of the message
+// together, so that a producer mends it in one go.
 type Invalid struct {
 	Violations []Violation
 	class      string
@@ -43,5 +47,71 @@ func (e *Invalid) Error() string {
 	return b.String()
 }
 
-// Class is the closed-set name of what is wrong, one of the Class constants.
+// Class is one of the Class constants, the gravest of the message.
 func (e *Invalid) Class() string { return e.class }
+
+const (
+	// violationsMax bounds what one message can make us write: a body of
+	// 256 KiB has room for tens of thousands of bad keys. Nobody reads more.
+	violationsMax = 64
+	// excerptMax bounds what a violation quotes from the message, in bytes.
+	excerptMax = 64
+	// pointerMax bounds a violation's pointer, in bytes: keys may be long.
+	pointerMax = 256
+)
+
+// violations collects what is wrong with one message.
+type violations struct {
+	list  []Violation
+	more  int // beyond violationsMax
+	class string
+}
+
+func (v *violations) none() bool { return len(v.list) == 0 }
+
+func (v *violations) add(class, pointer, format string, args ...any) {
+	if v.class == "" || class == ClassInvalidJSON {
+		v.class = class
+	}
+	if len(v.list) >= violationsMax {
+		v.more++
+		return
+	}
+	v.list = append(v.list, Violation{Pointer: pointer, Message: fmt.Sprintf(format, args...)})
+}
+
+// err is nil when nothing is wrong.
+func (v *violations) err() error {
+	if v.none() {
+		return nil
+	}
+	if v.more > 0 {
+		v.list = append(v.list, Violation{Message: fmt.Sprintf("and %d more violations", v.more)})
+	}
+	return &Invalid{Violations: v.list, class: v.class}
+}
+
+// refused is an Invalid with one violation.
+func refused(class, pointer, format string, args ...any) *Invalid {
+	return &Invalid{class: class, Violations: []Violation{{Pointer: pointer, Message: fmt.Sprintf(format, args...)}}}
+}
+
+// excerpt quotes at most excerptMax bytes of what the message holds; invalid
+// UTF-8 and control characters come out escaped.
+func excerpt(b []byte) string {
+	if len(b) > excerptMax {
+		return fmt.Sprintf("%q…", b[:excerptMax])
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+// pointerEscaper is RFC 6901 §3.
+var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
+
+// clip cuts a pointer to pointerMax bytes of valid UTF-8.
+func clip(pointer string) string {
+	if len(pointer) > pointerMax {
+		pointer = pointer[:pointerMax] + "…"
+	}
+	return strings.ToValidUTF8(pointer, "\uFFFD")
+}
