@@ -95,23 +95,30 @@ func firstTimestamp(events []bson.Raw) time.Time {
 	return first
 }
 
-// MarkStage sets the stage's time in the ledger, for lag and for the sweeps;
-// a row whose stages are all done gets its expiry.
+// MarkStage sets one stage's time in the ledger; see MarkStages.
 func (s *Store) MarkStage(ctx context.Context, stage Stage, at time.Time, batchIDs ...string) error {
+	return s.MarkStages(ctx, at, []Stage{stage}, batchIDs...)
+}
+
+// MarkStages sets stages' times in the ledger, for lag and for the sweeps, in
+// one update. A time that is set stays. A row whose stages are all done gets
+// its expiry.
+func (s *Store) MarkStages(ctx context.Context, at time.Time, stages []Stage, batchIDs ...string) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	ids := bson.D{field("$in", batchIDs)}
-	_, err := s.batches.UpdateMany(ctx, bson.D{field("_id", ids), field(string(stage), nil)},
-		bson.D{field("$set", bson.D{field(string(stage), at)})})
-	if err != nil {
-		return classify("mark "+string(stage), err)
+	set, done := bson.D{}, bson.A{}
+	for _, st := range stages {
+		set = append(set, field(string(st), bson.D{field("$ifNull", bson.A{"$" + string(st), at})}))
 	}
-	done := bson.D{field("_id", ids)}
 	for _, st := range Stages {
-		done = append(done, field(string(st), bson.D{field("$ne", nil)}))
+		done = append(done, "$"+string(st))
 	}
-	_, err = s.batches.UpdateMany(ctx, done, bson.D{field("$set", bson.D{field("expires_at", at.Add(ledgerRetention))})})
-	return classify("mark "+string(stage), err)
+	expiry := bson.D{field("$cond", bson.A{bson.D{field("$and", done)}, at.Add(ledgerRetention), "$$REMOVE"})}
+	_, err := s.batches.UpdateMany(ctx, bson.D{field("_id", bson.D{field("$in", batchIDs)})}, mongo.Pipeline{
+		bson.D{field("$set", set)},
+		bson.D{field("$set", bson.D{field("expires_at", expiry)})},
+	})
+	return classify("mark stages of the ledger", err)
 }
 
 // OpenBatches lists ledger rows, oldest first, whose stage is not done though
@@ -120,14 +127,15 @@ func (s *Store) MarkStage(ctx context.Context, stage Stage, at time.Time, batchI
 func (s *Store) OpenBatches(ctx context.Context, stage Stage, before time.Time, after LedgerRow, limit int) ([]LedgerRow, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	filter := append(openStage(string(stage)), field("stored_at", bson.D{field("$lt", before), field("$gte", after.StoredAt)}))
+	filter := append(openStage(stage), field("stored_at", bson.D{field("$lt", before), field("$gte", after.StoredAt)}))
 	if after.ID != "" {
 		filter = append(filter, field("$or", bson.A{
 			bson.D{field("stored_at", bson.D{field("$gt", after.StoredAt)})},
 			bson.D{field("_id", bson.D{field("$gt", after.ID)})},
 		}))
 	}
-	cur, err := s.batches.Find(ctx, filter, options.Find().SetSort(keys("stored_at", 1, "_id", 1)).SetLimit(int64(limit)))
+	cur, err := s.batches.Find(ctx, filter, options.Find().
+		SetSort(keys("stored_at", 1, "_id", 1)).SetLimit(int64(limit)).SetHint(stageIndex[stage]))
 	var rows []LedgerRow
 	if err == nil {
 		err = cur.All(ctx, &rows)
@@ -140,7 +148,7 @@ func (s *Store) LoadBatch(ctx context.Context, row LedgerRow) (event.Batch, erro
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	b := event.Batch{ID: row.ID, FirstID: row.FirstID, LastID: row.LastID, MaxSeverity: row.MaxSeverity, StoredAt: row.StoredAt}
-	cur, err := s.events.Find(ctx, rangeOf(row.ID, row.FirstID, row.LastID), options.Find().SetSort(keys("_id", 1)))
+	cur, err := s.events.Find(ctx, eventsOf(row.ID, row.FirstID, row.LastID), options.Find().SetSort(keys("_id", 1)))
 	if err == nil {
 		err = cur.All(ctx, &b.Events)
 	}
@@ -156,14 +164,42 @@ func (s *Store) Batch(ctx context.Context, id string) (LedgerRow, error) {
 	return row, classify("read batch "+id, err)
 }
 
-// rangeOf selects the events of one batch by the _id index. The batch_id is
-// named too, because ranges of two ingesters could interleave.
-func rangeOf(batchID string, first, last primitive.ObjectID) bson.D {
+// listed is the size up to which a batch's events are named one by one: some
+// servers serve a list of _ids by the index but scan for a range. Above, the
+// range is a fifth cheaper.
+const listed = 100
+
+// eventsOf selects the events of one batch by the _id index. A range names the
+// batch_id too, because ranges of two ingesters could interleave; a list need
+// not, since ids are unique.
+func eventsOf(batchID string, first, last primitive.ObjectID) bson.D {
+	if ids := consecutive(first, last); ids != nil {
+		return bson.D{field("_id", bson.D{field("$in", ids)})}
+	}
 	return bson.D{
 		field("_id", bson.D{field("$gte", first), field("$lte", last)}),
 		field("batch_id", batchID),
 	}
 }
+
+// consecutive lists the ObjectIds from first to last when they differ in the
+// counter alone and are few, as those of a batch do; else nil.
+func consecutive(first, last primitive.ObjectID) []primitive.ObjectID {
+	const counter = 9 // the last three bytes
+	from, to := counterOf(first), counterOf(last)
+	if [counter]byte(first[:counter]) != [counter]byte(last[:counter]) || to < from || to-from >= listed {
+		return nil
+	}
+	ids := make([]primitive.ObjectID, 0, to-from+1)
+	for n := from; n <= to; n++ {
+		id := first
+		id[9], id[10], id[11] = byte(n>>16), byte(n>>8), byte(n)
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func counterOf(id primitive.ObjectID) int { return int(id[9])<<16 | int(id[10])<<8 | int(id[11]) }
 
 // StageLag is how far one stage is behind: batches not done, and the age of
 // the oldest of them.
@@ -183,7 +219,7 @@ func (s *Store) Lag(ctx context.Context, now time.Time) ([]StageLag, error) {
 	defer cancel()
 	lags := make([]StageLag, len(Stages))
 	for i, stage := range Stages {
-		filter := openStage(string(stage))
+		filter := openStage(stage)
 		lags[i].Stage = stage
 		var oldest LedgerRow
 		err := s.batches.FindOne(ctx, filter, options.FindOne().SetSort(keys("stored_at", 1)).SetHint(stageIndex[stage])).Decode(&oldest)
@@ -204,7 +240,7 @@ func (s *Store) Lag(ctx context.Context, now time.Time) ([]StageLag, error) {
 }
 
 var stageIndex = map[Stage]string{
-	Published: "unpublished", Matched: "unmatched", ActionsPublished: "actions_unpublished", Aggregated: "uncounted",
+	Published: "published", Matched: "matched", ActionsPublished: "actions_published", Aggregated: "aggregated",
 }
 
 // mark is a document of `batch_marks`: the stage's work on the batch is

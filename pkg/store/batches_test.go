@@ -122,9 +122,8 @@ var _ = Describe("a decision", func() {
 		Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
 		now := time.Now().UTC().Truncate(time.Millisecond)
 		eventID := b.Events[4].Lookup("event_id").StringValue()
-		decision := store.Decision{Batch: b, At: now,
-			Matches:       []store.EventMatch{{ID: b.Events[4].Lookup("_id").ObjectID(), Rules: []string{"r1", "r2"}}},
-			Notifications: []notification.Notification{pending(notification.ID(eventID, "r1", 1, 0), eventID)}}
+		matches := []event.Match{{ID: b.Events[4].Lookup("_id").ObjectID(), Rules: []string{"r1", "r2"}}}
+		owes := []notification.Notification{pending(notification.ID(eventID, "r1", 1, 0), eventID)}
 
 		firsts := make(chan bool, 4)
 		var workers sync.WaitGroup
@@ -132,7 +131,7 @@ var _ = Describe("a decision", func() {
 			worker := open(ctx, name)
 			workers.Go(func() {
 				defer GinkgoRecover()
-				first, err := worker.Decide(ctx, decision)
+				first, err := worker.Decide(ctx, b, matches, owes, now)
 				Expect(err).NotTo(HaveOccurred())
 				firsts <- first
 			})
@@ -167,10 +166,10 @@ var _ = Describe("a decision", func() {
 		Expect(s.SaveBatch(ctx, two, "spec")).To(Succeed())
 		now := time.Now().UTC()
 		owed := []notification.Notification{pending("same", "e1")}
-		first, err := s.Decide(ctx, store.Decision{Batch: one, At: now, Notifications: owed})
+		first, err := s.Decide(ctx, one, nil, owed, now)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(first).To(BeTrue())
-		first, err = s.Decide(ctx, store.Decision{Batch: two, At: now, Notifications: append(owed, pending("new", "e2"))})
+		first, err = s.Decide(ctx, two, nil, append(owed, pending("new", "e2")), now)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(first).To(BeTrue())
 		all, err := s.FindNotifications(ctx, store.NotificationFilter{}, nil, 10)

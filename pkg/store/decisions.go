@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -15,37 +14,24 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
 
-// EventMatch is one event with the ids of the rules that it matched.
-type EventMatch struct {
-	ID    primitive.ObjectID
-	Rules []string
-}
-
-// Decision is what the rules say about one batch.
-type Decision struct {
-	Batch         event.Batch // ID, FirstID and LastID are used
-	Matches       []EventMatch
-	Notifications []notification.Notification
-	At            time.Time
-}
-
 // Decide commits a decision in one transaction: the batch's mark, processed
-// and matched_rules of its events, and the notifications that are now owed.
+// and matched_rules of its events (matches without rules change nothing), and
+// the notifications that are now owed. Of b, ID, FirstID and LastID are used.
 // first is false when the batch was decided before; then nothing changes.
-func (s *Store) Decide(ctx context.Context, d Decision) (first bool, err error) {
-	docs := make([]any, len(d.Notifications))
-	for i, n := range d.Notifications {
+func (s *Store) Decide(ctx context.Context, b event.Batch, matches []event.Match, owed []notification.Notification, at time.Time) (first bool, err error) {
+	docs := make([]any, len(owed))
+	for i, n := range owed {
 		docs[i] = n
 	}
-	updates := matchUpdates(d.Matches)
+	updates := matchUpdates(matches)
 	var decided bool
 	run := func(sc mongo.SessionContext) error {
 		decided = false
-		if _, err := s.marks.InsertOne(sc, newMark(d.Batch.ID, markRules, d.At)); err != nil {
+		if _, err := s.marks.InsertOne(sc, newMark(b.ID, markRules, at)); err != nil {
 			decided = isDuplicateKey(err)
 			return err
 		}
-		_, err := s.events.UpdateMany(sc, rangeOf(d.Batch.ID, d.Batch.FirstID, d.Batch.LastID),
+		_, err := s.events.UpdateMany(sc, eventsOf(b.ID, b.FirstID, b.LastID),
 			bson.D{field("$set", bson.D{field("processed", true)})})
 		if err != nil {
 			return err
@@ -69,18 +55,18 @@ func (s *Store) Decide(ctx context.Context, d Decision) (first bool, err error) 
 	if isDuplicateKey(err) {
 		// A notification of this batch exists though the batch is not marked:
 		// its identity was owed before (another batch held the same event).
-		if docs, err = s.newNotifications(ctx, d.Notifications); err == nil {
+		if docs, err = s.newNotifications(ctx, owed); err == nil {
 			err = s.transaction(ctx, run)
 			if decided {
 				return false, nil
 			}
 		}
 	}
-	return err == nil, classify("decide batch "+d.Batch.ID, err)
+	return err == nil, classify("decide batch "+b.ID, err)
 }
 
 // matchUpdates sets matched_rules with one update for each different list.
-func matchUpdates(matches []EventMatch) []mongo.WriteModel {
+func matchUpdates(matches []event.Match) []mongo.WriteModel {
 	byRules := map[string]int{}
 	var groups []struct {
 		rules []string
@@ -167,6 +153,3 @@ func (s *Store) notificationsByID(ctx context.Context, ids []string) (map[string
 	}
 	return byID, nil
 }
-
-// ErrClaimed: another dispatcher holds the notification's claim.
-var ErrClaimed = errors.New("claimed by another dispatcher")

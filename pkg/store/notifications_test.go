@@ -30,8 +30,7 @@ var _ = Describe("the record of attempts", func() {
 		now = time.Now().UTC().Truncate(time.Millisecond)
 		b := testBatch(1)
 		Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
-		_, err := s.Decide(ctx, store.Decision{Batch: b, At: now,
-			Notifications: []notification.Notification{pending("n1", "e1"), pending("n2", "e2")}})
+		_, err := s.Decide(ctx, b, nil, []notification.Notification{pending("n1", "e1"), pending("n2", "e2")}, now)
 		Expect(err).NotTo(HaveOccurred())
 	}, NodeTimeout(30*time.Second))
 

@@ -40,6 +40,8 @@ type Options struct {
 	// Observe hears of every finished command: collection ("" when the command
 	// has none), command name, "ok" or "error". May be nil.
 	Observe func(collection, op, outcome string)
+
+	commands *event.CommandMonitor // specs look at the commands themselves
 }
 
 // Store is the product's database. Safe for concurrent use.
@@ -75,7 +77,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.MaxPool > 0 {
 		opts.SetMaxPoolSize(o.MaxPool)
 	}
-	if o.Observe != nil {
+	switch {
+	case o.commands != nil:
+		opts.SetMonitor(o.commands)
+	case o.Observe != nil:
 		opts.SetMonitor(monitor(o.Observe))
 	}
 	client, err := mongo.Connect(ctx, opts)

@@ -10,7 +10,6 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/primitive"
 
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
@@ -63,13 +62,10 @@ func fresh(ctx context.Context) *store.Store {
 // it is encoded.
 func testBatch(n int, change ...func(i int, d bson.D) bson.D) event.Batch {
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	first := primitive.NewObjectID()
+	first, at := event.NewIDBlock(n)
 	b := event.Batch{ID: first.Hex(), FirstID: first, MaxSeverity: 3, StoredAt: now}
 	for i := range n {
-		id := primitive.NewObjectID()
-		if i == 0 {
-			id = first
-		}
+		id := at(i)
 		b.LastID = id
 		d := bson.D{
 			{Key: "_id", Value: id}, {Key: "event_id", Value: "e-" + id.Hex()},

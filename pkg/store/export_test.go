@@ -1,0 +1,21 @@
+package store
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/event"
+)
+
+// WithCommands lets specs see every command as it is sent.
+func (o Options) WithCommands(started func(collection string, command bson.Raw)) Options {
+	o.commands = &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		started(collectionOf(e), append(bson.Raw(nil), e.Command...))
+	}}
+	return o
+}
+
+// Explain asks the server for the plan of a command.
+func (s *Store) Explain(ctx context.Context, command bson.D) (bson.Raw, error) {
+	return s.db.RunCommand(ctx, bson.D{{Key: "explain", Value: command}, {Key: "verbosity", Value: "queryPlanner"}}).Raw()
+}
