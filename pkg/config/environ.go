@@ -12,7 +12,7 @@ import (
 // foreign are the EA_ variables that belong to other parts: eactl, the scripts,
 // the tests. Anything else that begins with EA_ and is no key is a mistake that
 // would otherwise be found out in production.
-var foreign = regexp.MustCompile(`^EA_(CONFIG|API_URL|API_KEY|FAULT|MONGO|RABBITMQ|(RUN|INFRA|BENCH|TEST|DEMO)(_.*)?)$`)
+var foreign = regexp.MustCompile(`^EA_(CONFIG|API_URL|API_KEY|FAULT|MONGO|RABBITMQ|(RUN|INFRA|PORT|BENCH|TEST|DEMO)(_.*)?)$`)
 
 // serviceLinks are what Kubernetes puts into every container for a Service
 // named ea-…; nobody wrote them, so nobody can mend them.
