@@ -1,6 +1,11 @@
 package broker
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
 
 // SuspectDeliveries is the x-delivery-count from which a message is handled
 // alone, so that a poison message does not take its neighbours with it.
@@ -15,19 +20,116 @@ type Delivery struct {
 	Redelivered   bool
 	DeliveryCount int       // how often it was given out before without a verdict
 	Attempt       int       // 1 is the first; counted by retry tiers alone
-	FirstFailedAt time.Time // zero on a first attempt
+	FirstFailedAt time.Time // zero before the first failure
 
-	settle func(error)
+	consumer *Consumer
+	sub      *subscription
+	tag      uint64
+	done     atomic.Bool
+
+	replyTo, userID string // as they were before the first tier
+	cc              any    // the producer's CC header
+	raw             []byte // headers that could not be read
+	unreadable      string // why
 }
 
 // Suspect says whether the message must be handled alone.
 func (d *Delivery) Suspect() bool { return d.DeliveryCount >= SuspectDeliveries }
 
+// Stale says that the delivery's session was lost: the broker gives the message
+// out again, and working on it is in vain.
+func (d *Delivery) Stale() bool { return d.sub.gone() }
+
 // Done gives the verdict: nil acks; Permanent, RetryAfter, Uncounted and
-// Interrupted do as they say; an outage returns uncounted; any other error
+// Interrupted do as they say; an outage comes back uncounted; any other error
 // retries, dead when the schedule is exhausted. Only the first call counts.
 // It does not block: a tier or dead letter is published (and confirmed before
 // the ack) in the background. What is published is d.Message as it is now, so a
 // handler may replace Body before. After the session was lost it does nothing:
 // the broker has already given the message to another.
-func (d *Delivery) Done(err error) { d.settle(err) }
+func (d *Delivery) Done(err error) {
+	if d.done.Swap(true) {
+		return
+	}
+	d.consumer.settle(d, err)
+}
+
+// delivery reads what the broker gave out.
+func (c *Consumer) delivery(sub *subscription, in *amqp.Delivery) *Delivery {
+	d := &Delivery{
+		Message: fromDelivery(in), Queue: c.q.Name, Redelivered: in.Redelivered, Attempt: 1,
+		consumer: c, sub: sub, tag: in.DeliveryTag,
+	}
+	if len(in.Headers) == 0 {
+		return d
+	}
+	headers := fromTable(in.Headers)
+	if in.Redelivered { // on a first delivery the header is the producer's
+		d.DeliveryCount = headerInt(headers, "x-delivery-count")
+	}
+	d.unreadable, d.raw = takeUnreadable(headers, c.conn.marker)
+	d.cc = headers["CC"]
+	if in.Exchange == c.q.RetryExchange {
+		o := takeOrigin(headers)
+		d.Exchange, d.RoutingKey = o.exchange, o.routingKey
+		d.ReplyTo, d.UserID, d.cc = o.replyTo, o.userID, o.cc
+		d.Attempt = max(1, o.attempt)
+		d.FirstFailedAt = o.firstFailedAt
+		if d.raw == nil {
+			d.raw = o.raw
+		}
+	}
+	d.Headers = producerHeaders(headers)
+	return d
+}
+
+// origin is what a message that was published again carries about itself.
+type origin struct {
+	exchange, routingKey string
+	replyTo, userID      string
+	cc                   any
+	raw                  []byte
+	attempt              int
+	firstFailedAt        time.Time
+}
+
+func takeOrigin(headers map[string]any) origin {
+	raw, _ := headers[headerRawHeaders].([]byte)
+	return origin{
+		exchange: headerString(headers, headerExchange), routingKey: headerString(headers, headerRoutingKey),
+		replyTo: headerString(headers, headerReplyTo), userID: headerString(headers, headerUserID),
+		cc: headers[headerCC], raw: raw,
+		attempt:       headerInt(headers, headerAttempt),
+		firstFailedAt: headerTime(headers, headerFirstFailedAt),
+	}
+}
+
+// takeUnreadable says why the guard replaced the headers, "" when it did not.
+func takeUnreadable(headers map[string]any, marker string) (reason string, raw []byte) {
+	reason = headerString(headers, marker)
+	if reason != "" {
+		raw, _ = headers[marker+rawSuffix].([]byte)
+	}
+	return reason, raw
+}
+
+// producerHeaders leaves the producer's headers; nil when there are none.
+func producerHeaders(headers map[string]any) map[string]any {
+	for name := range headers {
+		if ownHeader(name) || brokerHeader(name) {
+			delete(headers, name)
+		}
+	}
+	if len(headers) == 0 {
+		return nil
+	}
+	return headers
+}
+
+// unreadableError is the verdict on a message whose headers cannot be parsed.
+type unreadableError struct{ reason string }
+
+func (e *unreadableError) Error() string { return "the message's headers cannot be read: " + e.reason }
+
+// Class names the error for dead letters.
+func (*unreadableError) Class() string { return "unreadable_headers" }

@@ -1,9 +1,6 @@
 package broker
 
-import (
-	"context"
-	"strings"
-)
+import "strings"
 
 // Topology is what must exist on the broker, all of it durable.
 type Topology struct {
@@ -44,9 +41,10 @@ func (e *DifferenceError) Error() string {
 	return "topology differs from the broker's: " + strings.Join(texts, "; ")
 }
 
-// Declare makes the broker as t says. It waits for a session; running it again,
-// or in many processes at once, changes nothing.
-func (c *Connection) Declare(_ context.Context, _ Topology) error { return nil }
-
-// Check compares a broker with t and changes nothing.
-func Check(_ context.Context, _ string, _ Topology) ([]Difference, error) { return nil, nil }
+// Advice by what was met.
+const (
+	adviceQueue = "arguments of a queue cannot be changed: stop the services, let the queue run empty or move its messages " +
+		"(a shovel, or eactl dlq export), delete it, and start again; or use another EA_BROKER_PREFIX"
+	adviceExchange = "delete the exchange (its bindings go with it) and start again, or use another EA_BROKER_PREFIX"
+	adviceMissing  = "start any of the services, which declare what is missing, or import the definitions (eactl topology export)"
+)

@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -32,9 +34,39 @@ type Classed interface{ Class() string }
 // IsOutage says whether any error in the chain is an outage of our own MongoDB
 // or RabbitMQ (method Outage() bool). An outage costs no attempt.
 func IsOutage(err error) bool {
-	var o interface{ Outage() bool }
-	return errors.As(err, &o) && o.Outage()
+	if err == nil {
+		return false
+	}
+	if o, ok := err.(interface{ Outage() bool }); ok && o.Outage() {
+		return true
+	}
+	switch u := err.(type) {
+	case interface{ Unwrap() error }:
+		return IsOutage(u.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range u.Unwrap() {
+			if IsOutage(err) {
+				return true
+			}
+		}
+	}
+	return false
 }
+
+// Reasons of dead letters. Those that the broker makes itself keep its words
+// with dashes: delivery-limit, rejected, expired, maxlen.
+const (
+	ReasonPermanent = "permanent"
+	ReasonExhausted = "exhausted"
+	ReasonExpired   = "expired"
+)
+
+const (
+	// uncountedFor bounds how long a message may come back without an attempt.
+	uncountedFor = 24 * time.Hour
+	// outageDelay is the tier for an outage that a loop did not hold.
+	outageDelay = time.Second
+)
 
 type kind int
 
@@ -60,3 +92,88 @@ func (e *verdictError) Error() string {
 }
 
 func (e *verdictError) Unwrap() error { return e.err }
+
+// consequence is what a verdict does to a message.
+type consequence struct {
+	verdict string        // for the metric
+	tier    time.Duration // retry, uncounted
+	attempt int           // that the next delivery is
+	reason  string        // dead
+}
+
+// decide turns a handler's error into the message's consequence. attempt is the
+// one that just ended, 1 the first; firstFailed is zero on a first failure.
+func (q WorkQueue) decide(err error, attempt int, firstFailed, now time.Time) consequence {
+	if err == nil {
+		return consequence{verdict: verdictAck}
+	}
+	var v *verdictError
+	if !errors.As(err, &v) {
+		v = &verdictError{kind: retry}
+		if IsOutage(err) {
+			v = &verdictError{kind: uncounted, delay: outageDelay}
+		}
+	}
+	switch v.kind {
+	case interrupted:
+		return consequence{verdict: verdictRequeue}
+	case permanent:
+		return consequence{verdict: verdictDead, reason: ReasonPermanent}
+	case uncounted:
+		if !firstFailed.IsZero() && now.Sub(firstFailed) >= uncountedFor {
+			return consequence{verdict: verdictDead, reason: ReasonExpired}
+		}
+		if tier, ok := q.tierFor(v.delay); ok {
+			return consequence{verdict: verdictUncounted, tier: tier, attempt: attempt}
+		}
+		return consequence{verdict: verdictRequeue} // a queue without tiers
+	}
+	if attempt > len(q.Schedule) {
+		return consequence{verdict: verdictDead, reason: ReasonExhausted}
+	}
+	delay := q.Schedule[attempt-1]
+	if v.kind == retryAfter && v.delay > 0 {
+		delay = v.delay
+	}
+	tier, ok := q.tierFor(delay)
+	if !ok {
+		return consequence{verdict: verdictDead, reason: ReasonExhausted}
+	}
+	return consequence{verdict: verdictRetry, tier: tier, attempt: attempt + 1}
+}
+
+// tierFor rounds a delay up to a tier, or takes the longest.
+func (q WorkQueue) tierFor(delay time.Duration) (time.Duration, bool) {
+	for _, tier := range q.Tiers {
+		if tier >= delay {
+			return tier, true
+		}
+	}
+	if len(q.Tiers) == 0 {
+		return 0, false
+	}
+	return q.Tiers[len(q.Tiers)-1], true
+}
+
+// errorClass names err for a dead letter.
+func errorClass(err error) string {
+	var c Classed
+	if errors.As(err, &c) {
+		return cut(c.Class(), maxShortString)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "timeout"
+	}
+	return "error"
+}
+
+// PanicError is a handler that panicked; it counts as any other error.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Class names the error for dead letters.
+func (*PanicError) Class() string { return "panic" }
