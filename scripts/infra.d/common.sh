@@ -96,7 +96,7 @@ probe() {
 	if [[ -z $PROBE ]]; then
 		command -v go >/dev/null || die "Go is not on PATH. Install Go 1.26 or later (https://go.dev/dl/)."
 		mkdir -p "$RUN/bin"
-		(cd "$ROOT" && go build -o "$RUN/bin/probe" ./scripts/probe) || die "scripts/probe does not build"
+		(cd "$ROOT" && go build -buildvcs=false -o "$RUN/bin/probe" ./scripts/probe) || die "scripts/probe does not build"
 		PROBE=$RUN/bin/probe
 	fi
 	"$PROBE" "$@"
