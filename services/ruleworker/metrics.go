@@ -1,0 +1,55 @@
+package ruleworker
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
+)
+
+type metrics struct {
+	matched     *telemetry.RuleCounter
+	processed   telemetry.StageTimer
+	events      prometheus.Counter
+	owed        *prometheus.CounterVec
+	repeated    prometheus.Counter
+	republished prometheus.Counter
+	swept       prometheus.Counter
+	rules       prometheus.Gauge
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return telemetry.Register(r, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
+	}
+	return &metrics{
+		matched:     telemetry.RulesMatched(r),
+		processed:   telemetry.Processed(r),
+		events:      counter("ea_rule_worker_events_total", "Events decided."),
+		repeated:    counter("ea_rule_worker_repeated_batches_total", "Batches that came again after they were decided."),
+		republished: counter("ea_rule_worker_republished_total", "Notifications whose first message was published again."),
+		swept:       counter("ea_rule_worker_swept_batches_total", "Abandoned batches whose actions the sweep published."),
+		owed: telemetry.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ea_rule_worker_notifications_total", Help: "Notifications decided, by queue and status (pending, suppressed).",
+		}, []string{"queue", "status"})),
+		rules: telemetry.Register(r, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ea_rule_worker_rules", Help: "Rules in the set that is matched now.",
+		})),
+	}
+}
+
+func (m *metrics) decided(b event.Batch, d decision) {
+	m.events.Add(float64(len(b.Events)))
+	for _, match := range d.matches {
+		for _, id := range match.Rules {
+			m.matched.Add(1, id)
+		}
+	}
+	for _, n := range d.owed {
+		m.owed.WithLabelValues(n.Queue, string(n.Status)).Inc()
+	}
+}
+
+func (m *metrics) took(d time.Duration) { m.processed.Observe(telemetry.StageDecide, d) }

@@ -1,0 +1,114 @@
+package ruleworker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+)
+
+// RuleSource is where rules are kept.
+type RuleSource interface {
+	// RulesStamp rises with every change of any rule.
+	RulesStamp(ctx context.Context) (int64, error)
+	EnabledRules(ctx context.Context) ([]rule.Rule, error)
+}
+
+// Rules holds the compiled set that is matched now. It is swapped whole; who
+// matches keeps the set that it has taken.
+type Rules struct {
+	source  RuleSource
+	log     *zap.Logger
+	metrics *metrics
+
+	current atomic.Pointer[rule.Set]
+	reload  sync.Mutex // one reload at a time
+	stamp   int64
+	hint    chan struct{}
+}
+
+// NewRules is an empty set; Load fills it.
+func NewRules(source RuleSource, log *zap.Logger, m *metrics) *Rules {
+	r := &Rules{source: source, log: log, metrics: m, stamp: -1, hint: make(chan struct{}, 1)}
+	empty, _ := rule.NewSet(nil)
+	r.current.Store(empty)
+	return r
+}
+
+// Current is the set to match with.
+func (r *Rules) Current() *rule.Set { return r.current.Load() }
+
+// Changed asks for a reload soon; it never blocks.
+func (r *Rules) Changed() {
+	select {
+	case r.hint <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// Load reads the rules if they changed since the last Load, and swaps the set.
+// A rule that does not compile (saved by a newer version) is left out and
+// named; the others go on.
+func (r *Rules) Load(ctx context.Context) error {
+	r.reload.Lock()
+	defer r.reload.Unlock()
+	// The stamp is read first: a change between the two reads is then seen
+	// again by the next Load, never missed.
+	stamp, err := r.source.RulesStamp(ctx)
+	if err != nil {
+		return err
+	}
+	if stamp == r.stamp {
+		return nil
+	}
+	rules, err := r.source.EnabledRules(ctx)
+	if err != nil {
+		return err
+	}
+	set, err := rule.NewSet(rules)
+	var bad *rule.SetError
+	if errors.As(err, &bad) {
+		for _, b := range bad.Rules {
+			r.log.Error("rule left out: it does not compile", zap.String("rule_id", b.ID), zap.String("rule", b.Name), zap.Error(b.Err))
+		}
+	}
+	r.current.Store(set)
+	r.stamp = stamp
+	r.metrics.rules.Set(float64(set.Len()))
+	r.log.Info("rules loaded", zap.Int("rules", set.Len()), zap.Int64("stamp", stamp))
+	return nil
+}
+
+// LoadFirst loads until it succeeds: without its rules a worker must not take
+// a single batch.
+func (r *Rules) LoadFirst(ctx context.Context) error {
+	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
+		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
+	return backoff.RetryNotify(func() error { return r.Load(ctx) }, backoff.WithContext(wait, ctx), func(err error, _ time.Duration) {
+		r.log.Warn("rules not loaded yet", zap.Error(err))
+	})
+}
+
+// Follow reloads when told that something changed, and every poll as the
+// safety net for a hint that was lost. An error keeps the set that is there.
+func (r *Rules) Follow(ctx context.Context, poll time.Duration) error {
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.hint:
+		case <-ticker.C:
+		}
+		if err := r.Load(ctx); err != nil && ctx.Err() == nil {
+			r.log.Warn("rules not reloaded, the old ones stay", zap.Error(err))
+		}
+	}
+}

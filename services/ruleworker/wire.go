@@ -1,0 +1,82 @@
+package ruleworker
+
+import (
+	"context"
+	"time"
+
+	"github.com/events-aggregator/events-aggregator/pkg/app"
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
+)
+
+// Wire connects the rule-worker: rules first, then a consumer on each of its
+// two queues, so that critical batches never wait behind normal ones.
+func Wire(ctx context.Context, p *app.Process) error {
+	cfg := p.Config.RuleWorker
+	m := newMetrics(p.Metrics)
+	rules := NewRules(p.Store, p.Log, m)
+	if err := rules.LoadFirst(ctx); err != nil {
+		return err
+	}
+	ledger := ledger{p.Store}
+	w := &Worker{Rules: rules, Ledger: ledger, Publisher: p.Publisher, Topology: p.Topology,
+		Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: func() time.Time { return time.Now().UTC() }}
+
+	control := p.Topology.Control()
+	p.Go("rule broadcasts", broker.Broadcasts(p.ConsumeConnection, control.Exchange, topology.KeyRulesChanged,
+		func(broker.Message) { rules.Changed() }))
+	p.Go("rules", func(ctx context.Context) error { return rules.Follow(ctx, cfg.Poll) })
+	for _, queue := range []string{topology.RuleWorkerCritical, topology.RuleWorkerNormal} {
+		p.Consume(queue, cfg.Prefetch, broker.Each(cfg.Concurrency, w.Handle))
+	}
+	sweep := p.Config.Sweep
+	p.Lease("rule-worker-sweep", func(ctx context.Context, _ int64) error {
+		return w.Sweep(ctx, ledger, sweep.Every, sweep.ActionsAfter, sweep.Limit)
+	})
+	return nil
+}
+
+// ledger is the store as the worker sees it.
+type ledger struct{ *store.Store }
+
+// MarkMatched sets both of the rule-worker's stages in one update.
+func (l ledger) MarkMatched(ctx context.Context, at time.Time, batchIDs ...string) error {
+	return l.MarkStages(ctx, at, []store.Stage{store.Matched, store.ActionsPublished}, batchIDs...)
+}
+
+// DecidedUnpublished pages through the rows whose actions are not published
+// and hands over those that are decided; the others are still in their queue.
+func (l ledger) DecidedUnpublished(ctx context.Context, before time.Time, limit int, f func(event.Batch) error) error {
+	after := store.LedgerRow{}
+	for found := 0; found < limit; {
+		rows, err := l.OpenBatches(ctx, store.ActionsPublished, before, after, limit)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		ids := make([]string, len(rows))
+		for i, r := range rows {
+			ids[i] = r.ID
+		}
+		decided, err := l.Decided(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if !decided[row.ID] {
+				continue
+			}
+			batch, err := l.LoadBatch(ctx, row)
+			if err != nil {
+				return err
+			}
+			if err := f(batch); err != nil {
+				return err
+			}
+			found++
+		}
+		after = rows[len(rows)-1]
+	}
+	return nil
+}
