@@ -1,0 +1,81 @@
+package ingester
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+)
+
+// message is one delivery with its events. A CloudEvents batch brings several,
+// which may go separate ways; the delivery gets its verdict when the fate of
+// the last one is known.
+type message struct {
+	delivery *broker.Delivery
+	items    []item
+	again    bool // given out before, so its events may be stored
+	held     *atomic.Int64
+
+	mu    sync.Mutex
+	open  int // events whose fate is not known
+	worst fate
+	err   error
+	one   [1]item // items of the usual message, without an allocation of its own
+}
+
+// item is one event on its way into a batch.
+type item struct {
+	doc        *event.Document
+	message    *message
+	maybeKnown bool    // looked up before the insert
+	waiting    []*item // the same event in other messages; guarded by ids
+}
+
+// fate is what became of an event, in rising order of what the message's
+// verdict must heed: a message with an event that was not stored for our own
+// reasons comes again, whatever became of the others.
+type fate int
+
+const (
+	stored   fate = iota // in the ledger, by this message or another
+	refused              // never to be stored
+	returned             // not stored now
+)
+
+func newMessage(d *broker.Delivery, docs []*event.Document, held *atomic.Int64) *message {
+	m := &message{delivery: d, open: len(docs), held: held,
+		again: d.Redelivered || d.DeliveryCount > 0 || d.Attempt > 1}
+	if len(docs) == 1 {
+		m.items = m.one[:]
+	} else {
+		m.items = make([]item, len(docs))
+	}
+	for i, doc := range docs {
+		m.items[i] = item{doc: doc, message: m}
+	}
+	return m
+}
+
+// settle notes the fate of one of the message's events.
+func (m *message) settle(f fate, err error) {
+	m.mu.Lock()
+	if f > m.worst {
+		m.worst, m.err = f, err
+	}
+	m.open--
+	last, worst, why := m.open == 0, m.worst, m.err
+	m.mu.Unlock()
+	if !last {
+		return
+	}
+	switch worst {
+	case stored:
+		m.delivery.Done(nil)
+	case refused:
+		m.delivery.Done(broker.Permanent(why))
+	case returned:
+		m.delivery.Done(broker.Interrupted(why))
+	}
+	m.held.Add(-1)
+}
