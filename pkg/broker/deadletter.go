@@ -41,6 +41,7 @@ func (d *DeadLetter) Replay(q WorkQueue) Message {
 	h := make(map[string]any, len(d.Headers)+5)
 	maps.Copy(h, d.Headers)
 	h[headerExchange], h[headerRoutingKey] = d.Exchange, d.RoutingKey
+	h[headerReplayed] = time.Now().UTC().Format(timeFormat)
 	if d.ReplyTo != "" {
 		h[headerReplyTo] = d.ReplyTo
 	}

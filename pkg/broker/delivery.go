@@ -21,6 +21,7 @@ type Delivery struct {
 	DeliveryCount int       // how often it was given out before without a verdict
 	Attempt       int       // 1 is the first; counted by retry tiers alone
 	FirstFailedAt time.Time // zero before the first failure
+	Replayed      bool      // it was dead, and somebody gave it to its owner again
 
 	consumer *Consumer
 	sub      *subscription
@@ -75,6 +76,7 @@ func (c *Consumer) delivery(sub *subscription, in *amqp.Delivery) *Delivery {
 		d.ReplyTo, d.UserID, d.cc = o.replyTo, o.userID, o.cc
 		d.Attempt = max(1, o.attempt)
 		d.FirstFailedAt = o.firstFailedAt
+		d.Replayed = headerString(headers, headerReplayed) != ""
 		if d.raw == nil {
 			d.raw = o.raw
 		}

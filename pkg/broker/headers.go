@@ -28,6 +28,7 @@ const (
 	headerUserID        = "x-ea-user-id"
 	headerDropped       = "x-ea-dropped-headers" // names of headers that did not fit
 	headerRawHeaders    = "x-ea-raw-headers"     // headers that could not be read, as bytes
+	headerReplayed      = "x-ea-replayed"        // on a replayed dead letter until its next attempt
 )
 
 // What a dead letter carries in addition.

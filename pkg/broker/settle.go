@@ -110,6 +110,9 @@ func (c *Consumer) again(d *Delivery, k consequence, err error, now time.Time) M
 	if k.verdict != verdictDead {
 		m.Exchange, m.RoutingKey = c.q.RetryExchange, c.q.Tier(k.tier)
 		h[headerAttempt] = int64(k.attempt)
+		if d.Replayed && k.attempt == d.Attempt {
+			h[headerReplayed] = now.UTC().Format(timeFormat)
+		}
 	} else {
 		m.Exchange, m.RoutingKey = c.q.DeadExchange, c.q.Name
 		h[headerDeadID] = uuid.NewString()
@@ -125,6 +128,16 @@ func (c *Consumer) again(d *Delivery, k consequence, err error, now time.Time) M
 	}
 	m.Headers = h
 	return m
+}
+
+// Again is the message that brings d back as its next attempt after delay,
+// rounded up to the tier that is returned too: what RetryAfter publishes, for a
+// handler that must know that it is safe (Publish) before it gives the verdict
+// nil. The handler may replace its Body.
+func (d *Delivery) Again(delay time.Duration) (m Message, tier time.Duration) {
+	c := d.consumer
+	tier, _ = c.q.tierFor(delay)
+	return c.again(d, consequence{verdict: verdictRetry, tier: tier, attempt: d.Attempt + 1}, nil, time.Now()), tier
 }
 
 // publishThenAck gives d's consequence to the broker and then acks d. While

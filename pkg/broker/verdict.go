@@ -10,6 +10,10 @@ import (
 // Permanent makes err a verdict: the message goes to the dead letters at once.
 func Permanent(err error) error { return &verdictError{kind: permanent, err: err} }
 
+// Exhausted makes err a verdict: the message goes to the dead letters because
+// its handler, which counts attempts itself, has no more for it.
+func Exhausted(err error) error { return &verdictError{kind: exhausted, err: err} }
+
 // RetryAfter makes err a verdict: the message comes back after d, rounded up to
 // the queue's next tier (its longest when d is longer), and costs an attempt.
 // With d ≤ 0 the queue's schedule decides.
@@ -73,6 +77,7 @@ type kind int
 const (
 	retry kind = iota // any other error
 	permanent
+	exhausted
 	retryAfter
 	uncounted
 	interrupted
@@ -86,7 +91,7 @@ type verdictError struct {
 
 func (e *verdictError) Error() string {
 	if e.err == nil {
-		return [...]string{"retry", "permanent", "retry later", "retry later, uncounted", "interrupted"}[e.kind]
+		return [...]string{"retry", "permanent", "exhausted", "retry later", "retry later, uncounted", "interrupted"}[e.kind]
 	}
 	return e.err.Error()
 }
@@ -119,6 +124,8 @@ func (q WorkQueue) decide(err error, attempt int, firstFailed, now time.Time) co
 		return consequence{verdict: verdictRequeue}
 	case permanent:
 		return consequence{verdict: verdictDead, reason: ReasonPermanent}
+	case exhausted:
+		return consequence{verdict: verdictDead, reason: ReasonExhausted}
 	case uncounted:
 		if !firstFailed.IsZero() && now.Sub(firstFailed) >= uncountedFor {
 			return consequence{verdict: verdictDead, reason: ReasonExpired}
