@@ -1,0 +1,290 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+
+	"github.com/events-aggregator/events-aggregator/pkg/metric"
+)
+
+// CountedBatch is what one batch adds to the counters. A batch that adds
+// nothing (all its events are too old) is marked all the same.
+type CountedBatch struct {
+	ID         string
+	Increments []metric.Increment
+}
+
+// CountWork is several batches that are counted together.
+type CountWork struct {
+	At        time.Time
+	Retention time.Duration // of counters; how far back events are counted
+	Batches   []CountedBatch
+}
+
+const (
+	// countersPerTransaction bounds a transaction's size, and so the time for
+	// which it makes others wait: 200 counters take about 40 ms, and the server
+	// ends transactions after 10 to 60 s.
+	countersPerTransaction = 1_000
+	// A duplicate key that no visible mark explains is looked at again for a
+	// second, then it is an error.
+	duplicateAttempts = 20
+	duplicatePause    = 50 * time.Millisecond
+)
+
+// Count adds batches to the counters, each exactly once whoever else counts
+// it: a batch's mark is inserted in the transaction that adds its increments,
+// and batches whose mark exists are left out. The windows that the batches
+// touch are recorded as changed in the same transaction, for Materialise.
+// counted names the batches that this call added, also when it ends with an
+// error; the same work may be given again.
+func (s *Store) Count(ctx context.Context, w CountWork) (counted map[string]bool, err error) {
+	counted = make(map[string]bool, len(w.Batches))
+	for _, part := range w.parts() {
+		added, err := s.countTogether(ctx, w, part)
+		if err != nil {
+			return counted, err
+		}
+		for _, b := range added {
+			counted[b.ID] = true
+		}
+	}
+	return counted, nil
+}
+
+// parts are the batches without repeats, in groups for one transaction each.
+func (w CountWork) parts() [][]CountedBatch {
+	var parts [][]CountedBatch
+	size, seen := 0, map[string]bool{}
+	for _, b := range w.Batches {
+		if seen[b.ID] {
+			continue
+		}
+		seen[b.ID] = true
+		if len(parts) == 0 || size+len(b.Increments) > countersPerTransaction {
+			parts, size = append(parts, nil), 0
+		}
+		last := len(parts) - 1
+		parts[last] = append(parts[last], b)
+		size += len(b.Increments)
+	}
+	return parts
+}
+
+// countTogether adds the batches in one transaction, without those that are
+// marked already, and returns those it added.
+func (s *Store) countTogether(ctx context.Context, w CountWork, batches []CountedBatch) ([]CountedBatch, error) {
+	for unexplained := 0; len(batches) > 0; {
+		err := s.addToCounters(ctx, w, batches)
+		if err == nil {
+			return batches, nil
+		}
+		if !isDuplicateKey(err) || unexplained == duplicateAttempts {
+			return nil, classify(fmt.Sprintf("count %d batches", len(batches)), err)
+		}
+		// Which of them is the duplicate is not said, and there may be several.
+		rest, err := s.uncounted(ctx, batches)
+		if err != nil {
+			return nil, err
+		}
+		if len(rest) == len(batches) {
+			// The mark that was met is not majority-committed yet.
+			unexplained++
+			if err := pause(ctx, duplicatePause); err != nil {
+				return nil, err
+			}
+		}
+		batches = rest
+	}
+	return nil, nil
+}
+
+// uncounted leaves out the batches that are marked.
+func (s *Store) uncounted(ctx context.Context, batches []CountedBatch) ([]CountedBatch, error) {
+	ids := make([]string, len(batches))
+	for i, b := range batches {
+		ids[i] = b.ID
+	}
+	done, err := s.marked(ctx, markCount, ids)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(batches), func(b CountedBatch) bool { return done[b.ID] }), nil
+}
+
+// pause waits for d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) addToCounters(ctx context.Context, w CountWork, batches []CountedBatch) error {
+	marks := make([]any, len(batches))
+	sets := make([][]metric.Increment, len(batches))
+	for i, b := range batches {
+		marks[i] = newMark(b.ID, markCount, w.At)
+		sets[i] = b.Increments
+	}
+	increments := metric.Merge(sets...)
+	windows := touch(increments, w.At)
+	counters := make([]mongo.WriteModel, len(increments))
+	for i, inc := range increments {
+		counters[i] = mongo.NewUpdateOneModel().SetUpsert(true).
+			SetFilter(bson.D{field("_id", counterID(inc.Minute, inc.Series))}).
+			SetUpdate(incrementUpdate(inc, w.Retention))
+	}
+	return s.transaction(ctx, func(sc mongo.SessionContext) error {
+		if _, err := s.marks.InsertMany(sc, marks); err != nil {
+			return err
+		}
+		if len(counters) == 0 {
+			return nil
+		}
+		// Windows before counters: two processes that count at the same moment
+		// meet at the day's window, and it is cheaper to meet early.
+		if len(windows) > 0 {
+			if _, err := s.metricWindows.BulkWrite(sc, windows); err != nil {
+				return err
+			}
+		}
+		_, err := s.counters.BulkWrite(sc, counters)
+		return err
+	})
+}
+
+// counterID is unambiguous, since a series' name is.
+func counterID(minute time.Time, series metric.Series) string {
+	return strconv.FormatInt(minute.Unix()/60, 10) + ":" + series.String()
+}
+
+func incrementUpdate(inc metric.Increment, retention time.Duration) bson.D {
+	add := bson.D{
+		field("count", inc.Count), field("errors", inc.Errors),
+		field("levels.info", inc.Levels.Info), field("levels.warning", inc.Levels.Warning),
+		field("levels.error", inc.Levels.Error), field("levels.critical", inc.Levels.Critical),
+		field("rt_count", inc.Response.Count), field("rt_sum_us", inc.Response.SumMicros),
+		field("revision", int64(1)),
+	}
+	least, most := bson.D{}, bson.D{}
+	if inc.Response.Count > 0 {
+		least = append(least, field("rt_min_ms", inc.Response.MinMS))
+		most = append(most, field("rt_max_ms", inc.Response.MaxMS))
+	}
+	if !inc.EventsUntil.IsZero() {
+		least = append(least, field("events_until", inc.EventsUntil))
+	}
+	update := bson.D{field("$inc", add), field("$setOnInsert", counterIdentity(inc.Minute, inc.Series, retention))}
+	if len(least) > 0 {
+		update = append(update, field("$min", least))
+	}
+	if len(most) > 0 {
+		update = append(update, field("$max", most))
+	}
+	return update
+}
+
+// counterIdentity are the fields of a counter that never change.
+func counterIdentity(minute time.Time, series metric.Series, retention time.Duration) bson.D {
+	return bson.D{
+		field("minute", minute), field("series", series.String()),
+		field("type", series.Type), field("source", series.Source), field("region", series.Region),
+		field("expires_at", metric.CounterExpiry(minute, retention)),
+	}
+}
+
+// touch upserts the window documents that say what has changed since it was
+// materialised. A window whose metrics would be expired already is left alone.
+func touch(increments []metric.Increment, at time.Time) []mongo.WriteModel {
+	minutes := make([]time.Time, 0, len(increments))
+	for _, inc := range increments {
+		minutes = append(minutes, inc.Minute)
+	}
+	return touchMinutes(minutes, at)
+}
+
+func touchMinutes(minutes []time.Time, at time.Time) []mongo.WriteModel {
+	// The token is what Materialise removes a window by. It must never be the
+	// same twice, as a revision that starts anew with each window would: an
+	// owner that was paused could remove a change that it has not seen.
+	token := primitive.NewObjectID()
+	seen := map[string]bool{}
+	var models []mongo.WriteModel
+	// Longest first, so that all who count meet at the same document.
+	for i := len(metric.Periods) - 1; i >= 0; i-- {
+		p := metric.Periods[i]
+		for _, minute := range minutes {
+			start := p.Start(minute)
+			id := p.WindowID(start)
+			if seen[id] || !p.KeptUntil(start).After(at) {
+				continue
+			}
+			seen[id] = true
+			models = append(models, mongo.NewUpdateOneModel().SetUpsert(true).
+				SetFilter(bson.D{field("_id", id)}).
+				SetUpdate(bson.D{
+					field("$set", bson.D{field("token", token)}),
+					field("$setOnInsert", bson.D{field("period", p.Name), field("start", start), field("since", at)}),
+				}))
+		}
+	}
+	return models
+}
+
+// Total is what one series counts in a range of minutes.
+type Total struct {
+	metric.Series `bson:"_id"`
+	metric.Totals `bson:",inline"`
+}
+
+// Totals adds up the counters of [from, to) by series; both are taken to be
+// whole minutes.
+func (s *Store) Totals(ctx context.Context, from, to time.Time) ([]Total, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	group := append(bson.D{field("_id", bson.D{field("type", "$type"), field("source", "$source"), field("region", "$region")})},
+		sumTotals()...)
+	cur, err := s.counters.Aggregate(ctx, bson.A{
+		bson.D{field("$match", bson.D{field("minute", bson.D{field("$gte", from), field("$lt", to)})})},
+		bson.D{field("$group", group)},
+		bson.D{field("$project", bson.D{field("count", 1), field("errors", 1), field("levels", nestedLevels)})},
+		bson.D{field("$sort", keys("_id", 1))},
+	}, options.Aggregate().SetAllowDiskUse(true))
+	var totals []Total
+	if err == nil {
+		err = cur.All(ctx, &totals)
+	}
+	return totals, classify("add up counters", err)
+}
+
+// sumTotals are the accumulators over counters; $group takes no nested names,
+// so nestedLevels puts the levels back together.
+func sumTotals() bson.D {
+	d := bson.D{}
+	for _, name := range []string{"count", "errors"} {
+		d = append(d, field(name, bson.D{field("$sum", "$"+name)}))
+	}
+	for _, level := range levelNames {
+		d = append(d, field(level, bson.D{field("$sum", "$levels."+level)}))
+	}
+	return d
+}
+
+var levelNames = []string{"info", "warning", "error", "critical"}
+
+var nestedLevels = bson.D{
+	field("info", "$info"), field("warning", "$warning"), field("error", "$error"), field("critical", "$critical"),
+}

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+
+	"github.com/events-aggregator/events-aggregator/pkg/metric"
+)
+
+// repair makes one drift right, if its counter is still as it was compared. A
+// counter gets the recounted totals, a metric is made anew from its counters.
+func (s *Store) repair(ctx context.Context, d *metric.Drift, o VerifyOptions) error {
+	at := o.Now()
+	err := s.transaction(ctx, func(sc mongo.SessionContext) error {
+		if d.Kind != metric.KindCounter {
+			p, _ := metric.PeriodNamed(d.Period)
+			_, err := s.metrics.DeleteOne(sc, bson.D{field("_id", metricID(p, d.Kind, d.Start, d.Series))})
+			if err != nil {
+				return err
+			}
+		} else if err := s.correct(sc, d, o.Retention); err != nil {
+			return err
+		}
+		if windows := touchMinutes([]time.Time{d.Start}, at); len(windows) > 0 {
+			_, err := s.metricWindows.BulkWrite(sc, windows)
+			return err
+		}
+		return nil
+	})
+	switch {
+	case err == nil:
+		d.Repaired = true
+		return nil
+	case errors.Is(err, ErrConflict), isDuplicateKey(err): // counted in the meantime
+		return nil
+	default:
+		return classify(fmt.Sprintf("repair %s %s", d.Kind, d.Start.Format(time.RFC3339)), err)
+	}
+}
+
+// correct sets a counter's totals. The revision goes on, so that metrics made
+// from the wrong totals are replaced.
+func (s *Store) correct(ctx context.Context, d *metric.Drift, retention time.Duration) error {
+	filter := bson.D{field("_id", counterID(d.Start, d.Series))}
+	set := bson.D{field("count", d.Recounted.Count), field("errors", d.Recounted.Errors), field("levels", d.Recounted.Levels)}
+	if d.Revision == 0 {
+		doc := append(filter, counterIdentity(d.Start, d.Series, retention)...)
+		doc = append(append(doc, set...), field("rt_count", int64(0)), field("rt_sum_us", int64(0)), field("revision", int64(1)))
+		if !d.EventsUntil.IsZero() {
+			doc = append(doc, field("events_until", d.EventsUntil))
+		}
+		_, err := s.counters.InsertOne(ctx, doc)
+		return err
+	}
+	result, err := s.counters.UpdateOne(ctx, append(filter, field("revision", d.Revision)),
+		bson.D{field("$set", set), field("$inc", bson.D{field("revision", int64(1))})})
+	if err == nil && result.MatchedCount == 0 {
+		return ErrConflict
+	}
+	return err
+}
