@@ -12,7 +12,7 @@ import (
 
 // structured reads the body as one CloudEvent in JSON.
 func (w *work) structured() ([]*Document, error) {
-	if w.eventObject() && w.cloudEvent(nil) && w.end() {
+	if w.container('{', eventObject) && w.cloudEvent(nil) && w.end() {
 		return w.one("time")
 	}
 	return nil, w.bad.err()
@@ -22,11 +22,10 @@ func (w *work) structured() ([]*Document, error) {
 // although the format allows it: a message comes to an event or to a dead
 // letter, never to silence.
 func (w *work) batch() ([]*Document, error) {
-	w.space()
-	if !w.next('[') {
-		w.unexpected("an array of CloudEvents")
+	if !w.container('[', "a batch, a JSON array of CloudEvents") {
 		return nil, w.bad.err()
 	}
+	w.pos++
 	w.space()
 	if w.next(']') {
 		w.refuse("expected one event or more, found an empty batch")

@@ -93,8 +93,8 @@ func (d *Decoder) Decode(in Input) ([]*Document, error) {
 	}
 	w, _ := d.works.Get().(*work)
 	defer d.release(w)
-	w.begin(d, &in)
-	switch mode := modeOf(&in); mode {
+	w.begin(d, in)
+	switch modeOf(&w.msg) {
 	case modeNative:
 		return w.native()
 	case modeBinary:
@@ -154,13 +154,13 @@ func isJSON(media string) bool {
 type work struct {
 	transcoder
 	decoder  *Decoder
-	msg      *Input
+	msg      Input
 	draft    draft
 	payload  part
 	metadata part
 }
 
-func (w *work) begin(d *Decoder, in *Input) {
+func (w *work) begin(d *Decoder, in Input) {
 	w.decoder, w.msg = d, in
 	w.reset(in.Body)
 	w.maxDepth = d.options.MaxDepth
@@ -181,7 +181,7 @@ func (w *work) beginEvent() {
 const keptMax = 64 << 10
 
 func (d *Decoder) release(w *work) {
-	w.decoder, w.msg, w.in = nil, nil, nil
+	w.decoder, w.msg, w.in = nil, Input{}, nil
 	w.draft = draft{}
 	w.bad = violations{}
 	if cap(w.out)+cap(w.payload.out)+cap(w.metadata.out)+cap(w.scratch)+cap(w.keys) > keptMax {
@@ -192,20 +192,22 @@ func (d *Decoder) release(w *work) {
 
 // native reads the body as one event in the native shape.
 func (w *work) native() ([]*Document, error) {
-	if w.eventObject() && w.members(w.nativeMember) && w.end() {
+	if w.container('{', eventObject) && w.members(w.nativeMember) && w.end() {
 		return w.one("timestamp")
 	}
 	return nil, w.bad.err()
 }
 
-// eventObject looks for an object at pos, which an event must be.
-func (w *work) eventObject() bool {
+const eventObject = "an event, a JSON object"
+
+// container looks for the object or array that the body must be.
+func (w *work) container(bracket byte, want string) bool {
 	w.space()
 	switch {
 	case w.pos >= len(w.in):
-		return w.unexpected("an event, a JSON object")
-	case w.in[w.pos] != '{':
-		w.refuse("expected an event, a JSON object, found %s", w.found())
+		return w.unexpected(want)
+	case w.in[w.pos] != bracket:
+		w.refuse("expected %s, found %s", want, w.found())
 		_ = w.skip(0) && w.end() // it may be no JSON at all
 		return false
 	}

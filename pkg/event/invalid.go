@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -11,11 +12,17 @@ type Violation struct {
 	Message string // what was expected and what was found
 }
 
+// String escapes what does not print: the pointer is made of the message's own
+// keys, and the text goes to terminals and logs.
 func (v Violation) String() string {
 	if v.Pointer == "" {
 		return v.Message
 	}
-	return v.Pointer + ": " + v.Message
+	pointer := v.Pointer
+	if strings.ContainsFunc(pointer, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		pointer = strconv.Quote(pointer)
+	}
+	return pointer + ": " + v.Message
 }
 
 // The classes of refused messages, a closed set: they become the error class

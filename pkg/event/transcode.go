@@ -227,6 +227,11 @@ func (t *transcoder) judgeKey(k []byte) {
 	}
 	if bytes.IndexByte(k, 0) >= 0 {
 		t.refuse("a key must not contain NUL (\\u0000)")
+		for i, c := range k {
+			if c == 0 {
+				k[i] = ' ' // or the rest of out could not be read
+			}
+		}
 	}
 }
 
@@ -361,6 +366,6 @@ func (t *transcoder) found() string {
 		for end < len(t.in) && end-t.pos < excerptMax && strings.IndexByte(" \t\r\n,]}", t.in[end]) < 0 {
 			end++
 		}
-		return strings.ToValidUTF8(string(t.in[t.pos:end]), "\uFFFD")
+		return strings.Trim(excerpt(t.in[t.pos:end]), `"`)
 	}
 }
