@@ -66,7 +66,7 @@ func (p *Process) Consume(queue string, prefetch int, loop broker.Loop) {
 	c := broker.NewConsumer(p.ConsumeConnection, p.Publisher, p.Topology.Work(queue), broker.ConsumerOptions{
 		Prefetch:     prefetch,
 		DrainTimeout: p.Config.Shutdown.DrainTimeout,
-		Log:          p.Log.With(zap.String("queue", queue)),
+		Log:          p.Log,
 		Registerer:   p.Metrics,
 	})
 	p.Ready(name, c.Check)
@@ -107,6 +107,15 @@ func (p *Process) Listen(ctx context.Context, addr string) (net.Listener, error)
 		return nil
 	})
 	return l, nil
+}
+
+// checkRabbitMQ asks the publish connection first: until that one works the
+// other does not try.
+func (p *Process) checkRabbitMQ(ctx context.Context) error {
+	if err := p.PublishConnection.Check(ctx); err != nil {
+		return err
+	}
+	return p.ConsumeConnection.Check(ctx)
 }
 
 // listening is an address that becomes known.

@@ -20,7 +20,7 @@ import (
 
 // drainGrace is what workers get beyond the drain's own bound, to notice that
 // it has passed and hand back what they hold.
-const drainGrace = 3 * time.Second
+const drainGrace = 5 * time.Second
 
 // Option changes how Start sets a process up.
 type Option func(*Running)
@@ -150,31 +150,33 @@ func (r *Running) open(ctx context.Context) error {
 	p.lag = newLag(p.Store)
 	p.Metrics.MustRegister(p.lag)
 
-	p.PublishConnection = r.connect("publish")
-	p.ConsumeConnection = r.connect("consume")
+	p.PublishConnection = r.connection("publish")
+	p.ConsumeConnection = r.connection("consume")
 	p.Publisher = broker.NewPublisher(p.PublishConnection, broker.PublisherOptions{})
-	p.checks.add("rabbitmq", func(ctx context.Context) error {
-		return errors.Join(p.PublishConnection.Check(ctx), p.ConsumeConnection.Check(ctx))
-	})
+	p.checks.add("rabbitmq", p.checkRabbitMQ)
 	p.Topology = topology.New(p.Config.Broker.Prefix, p.Config.Dispatcher.QueueNames()...)
 	r.admin.serve(p)
+	r.connect("publish connection", p.PublishConnection) // it takes longest and needs nobody
 	return nil
 }
 
-// connect makes a connection that keeps itself up until its teardown.
-func (r *Running) connect(name string) *broker.Connection {
+func (r *Running) connection(name string) *broker.Connection {
 	p := r.process
-	c := broker.NewConnection(p.Name+" "+name+" "+p.Instance, p.Config.AMQP.URL, p.Log.With(zap.String("connection", name)), p.Metrics)
+	return broker.NewConnection(p.Name+" "+name, p.Config.AMQP.URL, p.Log, p.Metrics)
+}
+
+// connect keeps a connection up until its teardown.
+func (r *Running) connect(name string, c *broker.Connection) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.life))
 	ended := make(chan error, 1)
 	go func() {
 		err := guarded(ctx, c.Run)
 		if ctx.Err() == nil {
-			r.end(fmt.Errorf("%s connection ended: %w", name, cmp.Or(err, errUnasked)))
+			r.end(fmt.Errorf("%s: %w", name, cmp.Or(err, errUnasked)))
 		}
 		ended <- err
 	}()
-	p.OnStop(name+" connection", func(ctx context.Context) error {
+	r.process.OnStop(name, func(ctx context.Context) error {
 		cancel()
 		select {
 		case err := <-ended:
@@ -186,7 +188,6 @@ func (r *Running) connect(name string) *broker.Connection {
 			return ctx.Err()
 		}
 	})
-	return c
 }
 
 // run is the rest of the process's life.
@@ -226,8 +227,15 @@ func (r *Running) boot(wire Wire) error {
 	}); err != nil {
 		return err
 	}
-	if err := prepare(ctx, p.Log, "RabbitMQ", config.MaskURI(p.Config.AMQP.URL), func(ctx context.Context) error {
-		if err := errors.Join(p.PublishConnection.Check(ctx), p.ConsumeConnection.Check(ctx)); err != nil {
+	// The second connection waits for the first, so that a broker that is away
+	// or a wrong password is said once: by the connection itself.
+	quiet := zap.NewNop()
+	if err := prepare(ctx, quiet, "RabbitMQ", config.MaskURI(p.Config.AMQP.URL), p.PublishConnection.Check); err != nil {
+		return err
+	}
+	r.connect("consume connection", p.ConsumeConnection)
+	if err := prepare(ctx, quiet, "RabbitMQ", config.MaskURI(p.Config.AMQP.URL), func(ctx context.Context) error {
+		if err := p.ConsumeConnection.Check(ctx); err != nil {
 			return err
 		}
 		return p.PublishConnection.Declare(ctx, p.Topology.Broker())
