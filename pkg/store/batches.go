@@ -74,11 +74,11 @@ func (s *Store) SaveBatch(ctx context.Context, b event.Batch, ingester string) e
 	switch {
 	case err == nil, alreadyStored:
 		return nil
-	case insertErr != nil && isTransient(err):
+	case insertErr == nil || isTransient(err):
 		return classify("store batch "+b.ID, err)
-	case insertErr != nil && isDuplicateKey(insertErr):
+	case isDuplicateEvent(insertErr):
 		return &Duplicate{insertErr}
-	case insertErr != nil && (isRefusal(insertErr) || writeErrorIndex(insertErr) >= 0):
+	case blamesDocument(insertErr):
 		return &Rejected{Index: writeErrorIndex(insertErr), Err: insertErr}
 	default:
 		return classify("store batch "+b.ID, err)

@@ -2,12 +2,15 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -68,6 +71,25 @@ var _ = Describe("the ledger", func() {
 		err := s.SaveBatch(ctx, b, "spec")
 		Expect(err).To(BeAssignableToTypeOf(&store.Rejected{}))
 		Expect(stored(ctx, s)).To(BeZero())
+	}, SpecTimeout(30*time.Second))
+
+	It("blames a document that meets a unique index of somebody else's, and calls it no duplicate", func(ctx SpecContext) {
+		name := emptyDatabase(ctx)
+		s := open(ctx, name)
+		Expect(s.EnsureIndexes(ctx)).To(Succeed())
+		client, err := mongo.Connect(ctx, options.Client().ApplyURI(mongoURI()))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx SpecContext) { Expect(client.Disconnect(ctx)).To(Succeed()) }, NodeTimeout(10*time.Second))
+		_, err = client.Database(name).Collection("events").Indexes().CreateOne(ctx,
+			mongo.IndexModel{Keys: bson.D{{Key: "payload.n", Value: 1}}, Options: options.Index().SetUnique(true)})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.SaveBatch(ctx, testBatch(3), "spec")).To(Succeed())
+
+		err = s.SaveBatch(ctx, testBatch(2), "spec")
+		rejected := &store.Rejected{}
+		Expect(errors.As(err, &rejected)).To(BeTrue(), "%v", err)
+		Expect(rejected.Index).To(Equal(0))
+		Expect(stored(ctx, s)).To(BeEquivalentTo(3))
 	}, SpecTimeout(30*time.Second))
 
 	It("lists what is open by stage, pages through it, and gives a finished row its expiry", func(ctx SpecContext) {

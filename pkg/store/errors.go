@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/mongo"
 )
@@ -103,6 +104,54 @@ func isRefusal(err error) bool {
 		}
 	}
 	return false
+}
+
+// isDuplicateEvent says that an insert of events met an event_id that is stored,
+// or an _id, which new ids mend. A conflict on an index that somebody added is
+// the document's own fault.
+func isDuplicateEvent(err error) bool {
+	if !isDuplicateKey(err) {
+		return false
+	}
+	var bulk mongo.BulkWriteException
+	if !errors.As(err, &bulk) || len(bulk.WriteErrors) == 0 {
+		return true
+	}
+	pattern, err := bulk.WriteErrors[0].Raw.LookupErr("keyPattern")
+	if err != nil {
+		return true
+	}
+	keys, _ := pattern.Document().Elements()
+	return len(keys) == 1 && (keys[0].Key() == "event_id" || keys[0].Key() == "_id")
+}
+
+// notTheDocument are codes that a server may give beside a document's place
+// although the document is not to blame: a full disk or a failover must not
+// turn events into dead letters.
+var notTheDocument = []int{
+	50,    // MaxTimeMSExpired
+	91,    // ShutdownInProgress
+	112,   // WriteConflict
+	189,   // PrimarySteppedDown
+	10107, // NotWritablePrimary
+	11600, // InterruptedAtShutdown
+	11602, // InterruptedDueToReplStateChange
+	14031, // OutOfDiskSpace
+}
+
+// unreadable are codes of a whole insert that blame its bytes. Other refusals
+// of the whole, such as BadValue, may be about the command or the server.
+var unreadable = []int{22, 10334, 17419}
+
+// blamesDocument says that the server refuses an insert for what a document
+// holds.
+func blamesDocument(err error) bool {
+	var bulk mongo.BulkWriteException
+	if errors.As(err, &bulk) && len(bulk.WriteErrors) > 0 {
+		return !slices.Contains(notTheDocument, bulk.WriteErrors[0].Code)
+	}
+	var command mongo.CommandError
+	return errors.As(err, &command) && slices.Contains(unreadable, int(command.Code))
 }
 
 // writeErrorIndex is the place of the first document that a bulk write blames,
