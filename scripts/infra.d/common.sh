@@ -24,7 +24,7 @@ boot_id() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown; }
 proc_start() {
 	local stat
 	if [[ -r /proc/self/stat ]]; then
-		{ stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+		IFS= read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
 		# The command name may hold spaces and parentheses: count from behind it.
 		# shellcheck disable=SC2086
 		set -- ${stat##*) }
