@@ -203,9 +203,9 @@ func (c *Connection) session(ctx context.Context) (*session, error) {
 // answered it.
 func (c *Connection) failed(op string, s *session, err error) error {
 	if e, ok := serverError(err); ok && e.Code != amqp.ConnectionForced && !s.ended() {
-		return fmt.Errorf("%s: %w", op, err)
+		return fmt.Errorf("%s: %w", op, plain(err))
 	}
-	return &outageError{op: op, cause: err}
+	return &outageError{op: op, cause: plain(err)}
 }
 
 func (c *Connection) set(s *session, err error) {

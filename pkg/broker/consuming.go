@@ -64,7 +64,7 @@ func (c *Consumer) subscribe(ctx, work context.Context, s *session, f *feed) (*s
 		deliveries, err := sub.start(c.q.Name, prefetch)
 		if err != nil {
 			_ = sub.close()
-			return nil, fmt.Errorf("consume %s: %w", c.q.Name, err)
+			return nil, fmt.Errorf("consume %s: %w", c.q.Name, plain(err))
 		}
 		c.report(nil)
 		before := sub.settled()
@@ -162,7 +162,7 @@ func openSubscription(work context.Context, s *session) (*subscription, error) {
 	closes := ch.NotifyClose(make(chan *amqp.Error, 1))
 	go func() {
 		if cause := <-closes; cause != nil {
-			sub.cancel(fmt.Errorf("channel closed: %w", cause))
+			sub.cancel(fmt.Errorf("channel closed: %w", plain(cause)))
 		}
 		sub.cancel(errChannelClosed)
 	}()

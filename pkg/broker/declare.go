@@ -119,7 +119,7 @@ func (c *Connection) onSession(ctx context.Context, op string, fn func(*declarer
 		default:
 			e, ok := serverError(err)
 			if attempt++; attempt > declareAttempts || ok && e.Code == amqp.AccessRefused {
-				return fmt.Errorf("%s: %w", op, err)
+				return fmt.Errorf("%s: %w", op, plain(err))
 			}
 			c.log.Warn("the broker refused an operation, it is tried again", zap.String("operation", op), zap.Error(err))
 		}
@@ -169,7 +169,7 @@ func (d *declarer) declare(t Topology) error {
 	for _, b := range t.Bindings {
 		err := d.do(func(ch *amqp.Channel) error { return ch.QueueBind(b.Queue, b.Key, b.Exchange, false, nil) })
 		if err != nil {
-			return fmt.Errorf("bind queue %s to %s with key %q: %w", b.Queue, b.Exchange, b.Key, err)
+			return fmt.Errorf("bind queue %s to %s with key %q: %w", b.Queue, b.Exchange, b.Key, plain(err))
 		}
 	}
 	if len(differences) > 0 {
@@ -251,5 +251,5 @@ func difference(object, advice string, err error) ([]Difference, error) {
 	if e, ok := serverError(err); ok && e.Code == amqp.PreconditionFailed {
 		return []Difference{{Object: object, Detail: strings.TrimPrefix(e.Reason, "PRECONDITION_FAILED - "), Advice: advice}}, nil
 	}
-	return nil, fmt.Errorf("declare %s: %w", object, err)
+	return nil, fmt.Errorf("declare %s: %w", object, plain(err))
 }

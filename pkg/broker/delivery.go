@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,10 @@ func (d *Delivery) Suspect() bool { return d.DeliveryCount >= SuspectDeliveries 
 // Stale says that the delivery's session was lost: the broker gives the message
 // out again, and working on it is in vain.
 func (d *Delivery) Stale() bool { return d.sub.gone() }
+
+// Context ends when the delivery's session is lost, or when a drain's bound has
+// passed.
+func (d *Delivery) Context() context.Context { return d.sub.ctx }
 
 // Done gives the verdict: nil acks; Permanent, RetryAfter, Uncounted and
 // Interrupted do as they say; an outage comes back uncounted; any other error

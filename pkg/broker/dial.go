@@ -62,7 +62,7 @@ func dial(ctx context.Context, rawURL, name, marker string) (*amqp.Connection, *
 		if w != nil {
 			_ = w.Close()
 		}
-		return nil, nil, fmt.Errorf("connect to RabbitMQ at %s: %w", addr, redact(err, uri.Password))
+		return nil, nil, fmt.Errorf("connect to RabbitMQ at %s: %w", addr, redact(plain(err), uri.Password))
 	}
 	w.guard.maxFrame.Store(int64(conn.Config.FrameSize))
 	return conn, w, nil
@@ -139,6 +139,27 @@ func redact(err error, password string) error {
 	}
 	return errors.New(text)
 }
+
+// plain gives the client's errors a text for people; errors.As still finds the
+// client's own.
+func plain(err error) error {
+	var e *amqp.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	if e.Server || e.Code == amqp.AccessRefused {
+		return &plainError{text: fmt.Sprintf("%s (%d)", e.Reason, e.Code), err: err}
+	}
+	return &plainError{text: e.Reason, err: err}
+}
+
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.err }
 
 // protocolError says whether the client ended the session because it could not
 // understand the broker's frames; a lost network has the same code, so the wire

@@ -117,7 +117,7 @@ func (r *Reader) close() error {
 // failed makes a closed channel an outage unless the broker has answered.
 func (r *Reader) failed(err error) error {
 	if e, ok := serverError(err); ok && e.Code != amqp.ConnectionForced {
-		return fmt.Errorf("read %s: %w", r.q.Dead(), err)
+		return fmt.Errorf("read %s: %w", r.q.Dead(), plain(err))
 	}
-	return &outageError{op: "read " + r.q.Dead(), cause: err}
+	return &outageError{op: "read " + r.q.Dead(), cause: plain(err)}
 }

@@ -63,7 +63,7 @@ func (s *session) end(cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cause == nil {
-		s.cause = cause
+		s.cause = plain(cause)
 		s.poisoned = protocolError(cause, s.wire)
 		close(s.done)
 	}
