@@ -112,6 +112,9 @@ func excerpt(b []byte) string {
 	return fmt.Sprintf("%q", b)
 }
 
+// bare is excerpt without quotes, for what is no string.
+func bare(b []byte) string { return strings.Trim(excerpt(b), `"`) }
+
 // pointerEscaper is RFC 6901 §3.
 var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 

@@ -245,7 +245,7 @@ func (w *work) readSeverity() bool {
 	}
 	v, fits := n.int64()
 	if n.float || !fits || v < 1 || v > severityMax {
-		w.refuse("expected %s, found %s", want, excerpt(w.in[from:w.pos]))
+		w.refuse("expected %s, found %s", want, bare(w.in[from:w.pos]))
 	}
 	w.draft.severity = int(v)
 	return true

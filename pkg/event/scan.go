@@ -216,7 +216,7 @@ func (t *transcoder) number() byte {
 	case n.float:
 		f, err := strconv.ParseFloat(string(t.in[n.from:t.pos]), 64)
 		if err != nil {
-			t.refuse("a number in the range of a 64-bit double, found %s", excerpt(t.in[n.from:t.pos]))
+			t.refuse("expected a number in the range of a 64-bit double, found %s", bare(t.in[n.from:t.pos]))
 			f = 0
 		}
 		t.out = binary.LittleEndian.AppendUint64(t.out, math.Float64bits(f))
@@ -224,8 +224,8 @@ func (t *transcoder) number() byte {
 	}
 	v, fits := n.int64()
 	if !fits {
-		t.refuse("an integer of at most 64 bits, found %s; send it as a string, or with a fraction if a double will do",
-			excerpt(t.in[n.from:t.pos]))
+		t.refuse("expected an integer of at most 64 bits, found %s; send it as a string, or with a fraction if a double will do",
+			bare(t.in[n.from:t.pos]))
 	}
 	if v >= math.MinInt32 && v <= math.MaxInt32 {
 		t.out = binary.LittleEndian.AppendUint32(t.out, uint32(int32(v)))

@@ -366,6 +366,6 @@ func (t *transcoder) found() string {
 		for end < len(t.in) && end-t.pos < excerptMax && strings.IndexByte(" \t\r\n,]}", t.in[end]) < 0 {
 			end++
 		}
-		return strings.Trim(excerpt(t.in[t.pos:end]), `"`)
+		return bare(t.in[t.pos:end])
 	}
 }
