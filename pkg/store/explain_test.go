@@ -140,7 +140,7 @@ var _ = Describe("every query of the store", func() {
 		drop(s.Decided(ctx, []string{b.ID}))
 		drop(s.OwedNotifications(ctx, []string{eventID}))
 		drop(s.Lag(ctx, now))
-		_, _, err = s.Claim(ctx, "n1", "t", now, now.Add(time.Minute))
+		_, _, err = s.Claim(ctx, claim("n1", 1, "t", now))
 		every(err)
 		drop(s.RecordAttempts(ctx, now, []store.AttemptRecord{{ID: "n1", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered},
 			{ID: "n2", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered}}))

@@ -21,23 +21,40 @@ func (s *Store) Notification(ctx context.Context, id string) (notification.Notif
 	return n, classify("read notification "+id, err)
 }
 
-// Claim takes a pending notification for one dispatcher until the given time,
-// unless another holds a claim that has not run out. claimed false comes with
-// the current state, or ErrNotFound.
-func (s *Store) Claim(ctx context.Context, id, token string, now, until time.Time) (n notification.Notification, claimed bool, err error) {
+// Claim asks for a notification before a call that another dispatcher may be
+// making for it.
+type Claim struct {
+	ID         string
+	Attempt    int  // that will be made: one less are recorded
+	Reopen     bool // take it also when it is dead, after any number of attempts, and make it pending
+	Token      string
+	Now, Until time.Time
+}
+
+// Claim takes a pending notification for one dispatcher, unless another holds a
+// claim that has not run out, or the attempt is recorded already (a claim that
+// no record ends would keep the next attempt's record out). claimed false comes
+// with the current state, or ErrNotFound.
+func (s *Store) Claim(ctx context.Context, c Claim) (n notification.Notification, claimed bool, err error) {
 	bound, cancel := bounded(ctx)
 	defer cancel()
-	err = s.notifications.FindOneAndUpdate(bound,
-		append(bson.D{field("_id", id), field("status", notification.Pending)}, claimableBy(token, now)),
-		bson.D{field("$set", bson.D{field("claim", notification.Claim{Token: token, Until: until})})},
+	filter := bson.D{field("_id", c.ID), claimableBy(c.Token, c.Now)}
+	set := bson.D{field("claim", notification.Claim{Token: c.Token, Until: c.Until})}
+	if c.Reopen {
+		filter = append(filter, field("status", bson.D{field("$in", bson.A{notification.Pending, notification.Dead})}))
+		set = append(set, field("status", notification.Pending), field("updated_at", c.Now))
+	} else {
+		filter = append(filter, field("status", notification.Pending), field("attempt_count", c.Attempt-1))
+	}
+	err = s.notifications.FindOneAndUpdate(bound, filter, bson.D{field("$set", set)},
 		options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&n)
 	if err == nil {
 		return n, true, nil
 	}
 	if !errors.Is(err, mongo.ErrNoDocuments) {
-		return n, false, classify("claim notification "+id, err)
+		return n, false, classify("claim notification "+c.ID, err)
 	}
-	n, err = s.Notification(ctx, id)
+	n, err = s.Notification(ctx, c.ID)
 	return n, false, err
 }
 
@@ -83,6 +100,8 @@ func (s *Store) RecordAttempts(ctx context.Context, now time.Time, records []Att
 		unset := bson.D{field("claim", "")}
 		if r.Reason != "" {
 			set = append(set, field("reason", r.Reason))
+		} else {
+			unset = append(unset, field("reason", "")) // of a death that was not the last word
 		}
 		if r.NextAttemptAt != nil {
 			set = append(set, field("next_attempt_at", *r.NextAttemptAt))

@@ -21,6 +21,10 @@ func attempt(number int, worker string, outcome notification.Outcome) notificati
 	return notification.Attempt{Number: number, At: time.Now().UTC(), Outcome: outcome, Worker: worker}
 }
 
+func claim(id string, number int, token string, now time.Time) store.Claim {
+	return store.Claim{ID: id, Attempt: number, Token: token, Now: now, Until: now.Add(time.Minute)}
+}
+
 var _ = Describe("the record of attempts", func() {
 	var s *store.Store
 	var now time.Time
@@ -54,28 +58,69 @@ var _ = Describe("the record of attempts", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(answers[0].Accepted).To(BeFalse())
 		Expect(answers[0].Current.Status).To(Equal(notification.Delivered))
-		_, claimed, err := s.Claim(ctx, "n1", "t", now, now.Add(time.Minute))
+		_, claimed, err := s.Claim(ctx, claim("n1", 2, "t", now))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(claimed).To(BeFalse())
 	}, SpecTimeout(30*time.Second))
 
 	It("refuses who has no claim while another has one, and lets a claim run out", func(ctx SpecContext) {
-		_, claimed, err := s.Claim(ctx, "n1", "mine", now, now.Add(time.Minute))
+		_, claimed, err := s.Claim(ctx, claim("n1", 1, "mine", now))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(claimed).To(BeTrue())
-		_, claimed, err = s.Claim(ctx, "n1", "theirs", now, now.Add(time.Minute))
+		_, claimed, err = s.Claim(ctx, claim("n1", 1, "theirs", now))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(claimed).To(BeFalse())
 
 		unclaimed := store.AttemptRecord{ID: "n1", Attempt: attempt(1, "b", notification.OutcomeOK), Status: notification.Delivered}
 		Expect(s.RecordAttempts(ctx, now, []store.AttemptRecord{unclaimed})).To(ConsistOf(HaveField("Accepted", BeFalse())))
-		_, claimed, err = s.Claim(ctx, "n1", "theirs", now.Add(2*time.Minute), now.Add(3*time.Minute))
+		_, claimed, err = s.Claim(ctx, claim("n1", 1, "theirs", now.Add(2*time.Minute)))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(claimed).To(BeTrue(), "the first claim ran out")
 		late := store.AttemptRecord{ID: "n1", Token: "mine", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered}
 		Expect(s.RecordAttempts(ctx, now.Add(2*time.Minute), []store.AttemptRecord{late})).To(ConsistOf(HaveField("Accepted", BeFalse())))
 		holder := store.AttemptRecord{ID: "n1", Token: "theirs", Attempt: attempt(1, "b", notification.OutcomeOK), Status: notification.Delivered}
 		Expect(s.RecordAttempts(ctx, now.Add(2*time.Minute), []store.AttemptRecord{holder})).To(ConsistOf(HaveField("Accepted", BeTrue())))
+	}, SpecTimeout(30*time.Second))
+
+	It("gives no claim on an attempt that is recorded already", func(ctx SpecContext) {
+		again := store.AttemptRecord{ID: "n1", Attempt: attempt(1, "a", notification.OutcomeRetry), Status: notification.Pending}
+		Expect(s.RecordAttempts(ctx, now, []store.AttemptRecord{again})).To(ConsistOf(HaveField("Accepted", BeTrue())))
+		n, claimed, err := s.Claim(ctx, claim("n1", 1, "late", now))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(claimed).To(BeFalse())
+		Expect(n.AttemptCount).To(Equal(1))
+		next := store.AttemptRecord{ID: "n1", Attempt: attempt(2, "a", notification.OutcomeOK), Status: notification.Delivered}
+		Expect(s.RecordAttempts(ctx, now, []store.AttemptRecord{next})).To(ConsistOf(HaveField("Accepted", BeTrue())),
+			"the late claim does not keep the next attempt out")
+	}, SpecTimeout(30*time.Second))
+
+	It("opens a dead notification again only when asked to, and never a delivered one", func(ctx SpecContext) {
+		dead := store.AttemptRecord{ID: "n1", Attempt: attempt(1, "a", notification.OutcomePermanent), Status: notification.Dead, Reason: "permanent"}
+		delivered := store.AttemptRecord{ID: "n2", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered}
+		_, err := s.RecordAttempts(ctx, now, []store.AttemptRecord{dead, delivered})
+		Expect(err).NotTo(HaveOccurred())
+		_, claimed, err := s.Claim(ctx, claim("n1", 2, "t", now))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(claimed).To(BeFalse())
+
+		reopen := claim("n1", 0, "t", now)
+		reopen.Reopen = true
+		n, claimed, err := s.Claim(ctx, reopen)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(claimed).To(BeTrue())
+		Expect(n.Status).To(Equal(notification.Pending))
+		Expect(n.AttemptCount).To(Equal(1))
+		ok := store.AttemptRecord{ID: "n1", Token: "t", Attempt: attempt(2, "a", notification.OutcomeOK), Status: notification.Delivered}
+		Expect(s.RecordAttempts(ctx, now, []store.AttemptRecord{ok})).To(ConsistOf(HaveField("Accepted", BeTrue())))
+		n, err = s.Notification(ctx, "n1")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(n.Reason).To(BeEmpty(), "it is not dead any more")
+
+		reopen.ID = "n2"
+		n, claimed, err = s.Claim(ctx, reopen)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(claimed).To(BeFalse())
+		Expect(n.Status).To(Equal(notification.Delivered))
 	}, SpecTimeout(30*time.Second))
 
 	It("answers each record of a bulk for itself", func(ctx SpecContext) {
