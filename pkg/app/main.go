@@ -66,7 +66,7 @@ func (g Program) Run() int {
 	root.PersistentFlags().StringVar(&f.level, "log-level", "", "debug, info, warn or error; the same as --set log.level=…")
 	root.PersistentFlags().StringVar(&f.admin, "admin-addr", "", "where health paths and metrics are served; the same as --set admin.addr=…")
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.SetArgs(g.Args)
+	root.SetArgs(append([]string{}, g.Args...)) // never nil, which would mean os.Args
 	root.SetOut(g.Stdout)
 	root.SetErr(g.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &ExitError{ExitBadConfig, err} })
@@ -132,7 +132,7 @@ func (g Program) serve(f flags) error {
 	if err != nil {
 		return err
 	}
-	r, err := Start(context.Background(), g.Name, cfg, g.Wire)
+	r, err := Start(context.Background(), g.Name, cfg, g.Wire, withOutput(g.Stderr))
 	if err != nil {
 		return err
 	}

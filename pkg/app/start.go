@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,9 @@ type Option func(*Running)
 // WithLogger makes the process log there instead of to standard error.
 func WithLogger(log *zap.Logger) Option { return func(r *Running) { r.process.Log = log } }
 
+// withOutput makes the process log to w, at a level that a reload can change.
+func withOutput(w io.Writer) Option { return func(r *Running) { r.output = w } }
+
 // Start starts a process and returns as soon as its admin server answers.
 // What needs MongoDB and RabbitMQ follows on its own: Booted tells when, and
 // /readyz says what is missing until then. ctx bounds the start alone; Stop
@@ -36,6 +40,7 @@ func WithLogger(log *zap.Logger) Option { return func(r *Running) { r.process.Lo
 func Start(ctx context.Context, name string, cfg config.Config, wire Wire, options ...Option) (*Running, error) {
 	r := &Running{
 		process: &Process{Name: name, Instance: newInstance(), Config: cfg, Out: os.Stdout, startedAt: time.Now(), stack: &stack{log: zap.NewNop()}},
+		output:  os.Stderr,
 		read:    cfg,
 		booted:  make(chan struct{}), done: make(chan struct{}),
 	}
@@ -54,6 +59,7 @@ func Start(ctx context.Context, name string, cfg config.Config, wire Wire, optio
 // Running is a started process.
 type Running struct {
 	process  *Process
+	output   io.Writer
 	level    *zap.AtomicLevel
 	read     config.Config // as last read, see reload
 	admin    *admin
@@ -124,12 +130,13 @@ func (r *Running) Stop(ctx context.Context) error {
 func (r *Running) open(ctx context.Context) error {
 	p := r.process
 	if p.Log == nil {
-		log, level, err := telemetry.NewLogger(os.Stderr, p.Config.Log.Level, p.Config.Log.Format)
+		log, level, err := telemetry.NewLogger(r.output, p.Config.Log.Level, p.Config.Log.Format)
 		if err != nil {
 			return err
 		}
-		p.Log, r.level = log.With(zap.String("service", p.Name), zap.String("instance", p.Instance)), &level
+		p.Log, r.level = log, &level
 	}
+	p.Log = p.Log.With(zap.String("service", p.Name), zap.String("instance", p.Instance))
 	p.stack.log = p.Log
 	p.Metrics = telemetry.NewRegistry()
 	p.checks = newChecks(p.Config.Health.Cache)
@@ -198,7 +205,11 @@ func (r *Running) run(wire Wire) {
 		r.end(err)
 	} else {
 		close(r.booted)
-		p.Log.Info("working", zap.String("version", telemetry.Version()), zap.String("admin", r.AdminAddr()), zap.String("addr", r.Addr()))
+		where := []zap.Field{zap.String("version", telemetry.Version()), zap.String("admin", r.AdminAddr())}
+		if addr := r.Addr(); addr != "" {
+			where = append(where, zap.String("addr", addr))
+		}
+		p.Log.Info("working", where...)
 	}
 	<-r.life.Done()
 	r.stopping.Store(true) // /readyz says 503 before anything stops

@@ -46,7 +46,6 @@ func alone(ctx context.Context) config.Config {
 	c.Mongo.URI = "mongodb://" + nowhere(ctx) + "/"
 	c.AMQP.URL = "amqp://guest:hush@" + nowhere(ctx) + "/"
 	c.Admin.Addr = "127.0.0.1:0"
-	c.Health.Cache = 0
 	return c
 }
 

@@ -67,7 +67,7 @@ var _ = Describe("a process whose servers are away", func() {
 		Expect(err).NotTo(HaveOccurred())
 		stopped(r)
 		Eventually(ctx, func() int { return lines.FilterMessage("waiting for a server").Len() }).WithTimeout(8 * time.Second).Should(Equal(1))
-		Consistently(ctx, func() int { return lines.FilterMessage("waiting for a server").Len() }).WithTimeout(8 * time.Second).Should(Equal(1))
+		Consistently(ctx, func() int { return lines.FilterMessage("waiting for a server").Len() }).WithTimeout(5 * time.Second).Should(Equal(1))
 		line := lines.FilterMessage("waiting for a server").All()[0].ContextMap()
 		Expect(line).To(And(HaveKeyWithValue("server", "MongoDB"), HaveKeyWithValue("reason", ContainSubstring("connection refused"))))
 		for _, l := range lines.All() {
