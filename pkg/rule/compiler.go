@@ -52,9 +52,10 @@ func newCompiler() *compiler {
 // place is where the compiler is: a JSON pointer that is only written out when
 // there is something to say.
 type place struct {
-	up    *place
-	key   string
-	depth int
+	up      *place
+	key     string
+	depth   int
+	pointer bool // key is a whole pointer
 }
 
 func (p *place) in(key string) *place {
@@ -64,6 +65,13 @@ func (p *place) in(key string) *place {
 	return &place{up: p, key: key, depth: p.depth + 1}
 }
 
+// raw is the place that a JSON pointer leads to from here.
+func (p *place) raw(pointer string) *place {
+	here := p.in(pointer)
+	here.pointer = true
+	return here
+}
+
 func (p *place) at(i int) *place { return p.in(strconv.Itoa(i)) }
 
 var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")
@@ -71,6 +79,9 @@ var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")
 func (p *place) String() string {
 	if p == nil {
 		return ""
+	}
+	if p.pointer {
+		return p.up.String() + p.key
 	}
 	return p.up.String() + "/" + pointerEscape.Replace(p.key)
 }

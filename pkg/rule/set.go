@@ -1,23 +1,36 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 
-// MaxHops is where the chain event → action → event ends: an event with as many
-// hops is stored and not matched.
-const MaxHops = 8
+	"go.mongodb.org/mongo-driver/bson"
+)
 
-// DeliveryType is the type of the events about delivery outcomes. They match
-// only rules whose condition requires that type.
-const DeliveryType = "NOTIFICATION_DELIVERY"
+// Set is an immutable index over the enabled rules, safe for concurrent use.
+//
+// Each rule has one or a few entries, each under its most selective clause: a
+// value that a field must have (hash), a threshold that it must pass (sorted
+// list), a text that it must begin with, or that it is there. Matching reads
+// the event once, collects the fields that any rule speaks of, looks up each,
+// and checks what is left of the conditions of the rules found. Rules without
+// such a clause are checked every time.
+type Set struct {
+	rules    []Compiled // by priority, then id; the place is the rule's rank
+	delivery []bool     // by rank: may match DeliveryType
+	fields   fields
+	index    index
+	scratch  sync.Pool
+}
 
 // Compiled is a rule of a Set.
 type Compiled struct {
 	Rule      Rule
 	Condition *Condition
 }
-
-// Set is an immutable index over the enabled rules.
-type Set struct{}
 
 // SetError names the rules that a Set had to leave out.
 type SetError struct{ Rules []RuleError }
@@ -28,22 +41,83 @@ type RuleError struct {
 	Err      error
 }
 
-func (e *SetError) Error() string { return "" }
+func (e *SetError) Error() string {
+	lines := make([]string, len(e.Rules))
+	for i, r := range e.Rules {
+		lines[i] = fmt.Sprintf("rule %q (%s): %v", r.Name, r.ID, r.Err)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap are the rules' errors.
+func (e *SetError) Unwrap() []error {
+	errs := make([]error, len(e.Rules))
+	for i, r := range e.Rules {
+		errs[i] = r.Err
+	}
+	return errs
+}
 
 // NewSet compiles the enabled rules. It always returns a usable set of every
-// rule that compiles; the error, if any, is a *SetError that names the others.
-func NewSet(rules []Rule) (*Set, error) { return &Set{}, nil }
+// rule that compiles, so that one broken rule does not silence the others; the
+// error, if any, is a *SetError that names those left out.
+func NewSet(rules []Rule) (*Set, error) {
+	s := &Set{}
+	var broken []RuleError
+	c := newCompiler()
+	for i := range rules {
+		r := rules[i]
+		if !r.Enabled {
+			continue
+		}
+		cond, err := c.condition(r.Conditions)
+		if err != nil {
+			broken = append(broken, RuleError{ID: r.ID, Name: r.Name, Err: err})
+			continue
+		}
+		s.rules = append(s.rules, Compiled{Rule: r, Condition: cond})
+	}
+	slices.SortStableFunc(s.rules, func(a, b Compiled) int {
+		return cmp.Or(cmp.Compare(a.Rule.Priority, b.Rule.Priority),
+			cmp.Compare(a.Rule.ID, b.Rule.ID), cmp.Compare(a.Rule.Name, b.Rule.Name))
+	})
+	b := newBuilder()
+	for rank := range s.rules {
+		root := s.rules[rank].Condition.root
+		s.delivery = append(s.delivery, namesDelivery(root))
+		b.add(root)
+	}
+	s.fields, s.index = b.build()
+	s.scratch.New = func() any { return newScratch(s) }
+	if broken != nil {
+		return s, &SetError{Rules: broken}
+	}
+	return s, nil
+}
 
 // Match appends the rules that the document matches to dst, by priority, then
-// id. It allocates nothing besides dst's growth.
-func (s *Set) Match(doc bson.Raw, dst []*Compiled) []*Compiled { return dst }
+// id. It allocates nothing besides dst's growth. An event of MaxHops or more
+// matches nothing, one of DeliveryType only the rules that require that type.
+func (s *Set) Match(doc bson.Raw, dst []*Compiled) []*Compiled {
+	m := s.scratch.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	m.read(doc)
+	if hops(m.slots[slotHops].value()) < MaxHops {
+		m.find()
+		dst = m.take(dst)
+	}
+	m.reset()
+	s.scratch.Put(m)
+	return dst
+}
 
 // Versions is the version of each rule in the set, by id.
-func (s *Set) Versions() map[string]int { return nil }
+func (s *Set) Versions() map[string]int {
+	v := make(map[string]int, len(s.rules))
+	for i := range s.rules {
+		v[s.rules[i].Rule.ID] = s.rules[i].Rule.Version
+	}
+	return v
+}
 
 // Len is the number of rules in the set.
-func (s *Set) Len() int { return 0 }
-
-// Hops is how many actions stand between the event and a real cause
-// (metadata.hops), 0 when absent.
-func Hops(doc bson.Raw) int { return 0 }
+func (s *Set) Len() int { return len(s.rules) }

@@ -1,0 +1,165 @@
+package rule_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+)
+
+// The benchmarks measure on a load of rules and events: a folder with
+// rules.json, rules_cold.json (1,000 rules, then only such as match nothing),
+// events.json and matches.json (the true matches of the first events), each a
+// line per document.
+const loadVariable = "EA_BENCH_LOAD"
+
+func loadDir(b testing.TB) string {
+	dir := os.Getenv(loadVariable)
+	if dir == "" {
+		b.Skip(loadVariable + " names no folder with a load")
+	}
+	return dir
+}
+
+// loadRules reads a file of rules. A few of the load ask twice for one field in
+// one document, which a rule may not; the same is said by $and.
+func loadRules(b testing.TB, file string) []rule.Rule {
+	var rules []rule.Rule
+	joined := 0
+	loadLines(b, file, math.MaxInt, func(line []byte) {
+		var r struct {
+			ID         string          `json:"rule_id"`
+			Name       string          `json:"name"`
+			Priority   int             `json:"priority"`
+			Conditions json.RawMessage `json:"conditions"`
+		}
+		var conditions bson.D
+		if err := errors.Join(json.Unmarshal(line, &r), bson.UnmarshalExtJSON(r.Conditions, false, &conditions)); err != nil {
+			b.Fatal(err)
+		}
+		if d, twice := joinByAnd(conditions); twice {
+			conditions = d
+			joined++
+		}
+		raw, err := bson.Marshal(conditions)
+		if err != nil {
+			b.Fatal(err)
+		}
+		rules = append(rules, rule.Rule{ID: r.ID, Name: r.Name, Priority: r.Priority, Conditions: raw, Enabled: true, Mode: rule.Live})
+	})
+	b.Logf("%s: %d rules, %d with a field twice joined by $and", file, len(rules), joined)
+	return rules
+}
+
+func joinByAnd(d bson.D) (joined bson.D, twice bool) {
+	var all bson.A
+	for i, e := range d {
+		all = append(all, bson.D{e})
+		twice = twice || slices.ContainsFunc(d[:i], func(o bson.E) bool { return o.Key == e.Key })
+	}
+	return bson.D{{Key: "$and", Value: all}}, twice
+}
+
+func loadLines(b testing.TB, file string, most int, line func([]byte)) {
+	text, err := os.ReadFile(filepath.Join(loadDir(b), file))
+	if err != nil {
+		b.Fatal(err)
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, 1<<20)
+	for n := 0; n < most && lines.Scan(); n++ {
+		line(lines.Bytes())
+	}
+}
+
+func loadEvents(b testing.TB, most int) []bson.Raw {
+	var events []bson.Raw
+	loadLines(b, "events.json", most, func(line []byte) {
+		raw, err := rule.ParseCondition(line)
+		if err != nil {
+			b.Fatal(err)
+		}
+		events = append(events, raw)
+	})
+	return events
+}
+
+func newSet(b testing.TB, rules []rule.Rule) *rule.Set {
+	set, err := rule.NewSet(rules)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return set
+}
+
+// BenchmarkTruth fails unless the set finds exactly the matches of the load.
+func BenchmarkTruth(b *testing.B) {
+	set := newSet(b, loadRules(b, "rules.json"))
+	events := loadEvents(b, 2000)
+	truth := map[string][]string{}
+	loadLines(b, "matches.json", len(events), func(line []byte) {
+		var m struct {
+			EventID string   `json:"event_id"`
+			Rules   []string `json:"rules"`
+		}
+		if err := json.Unmarshal(line, &m); err != nil {
+			b.Fatal(err)
+		}
+		truth[m.EventID] = m.Rules
+	})
+	for b.Loop() {
+		for _, e := range events {
+			id := e.Lookup("event_id").StringValue()
+			var got []string
+			for _, c := range set.Match(e, nil) {
+				got = append(got, c.Rule.ID)
+			}
+			slices.Sort(got)
+			if want := truth[id]; !slices.Equal(got, want) {
+				b.Fatalf("event %s: %d rules, want %d", id, len(got), len(want))
+			}
+		}
+	}
+}
+
+func benchMatch(b *testing.B, file string) {
+	rules := loadRules(b, file)
+	events := loadEvents(b, 1000)
+	for _, n := range []int{10, 100, 1000, 10000} {
+		b.Run(fmt.Sprintf("N=%d", n), func(b *testing.B) {
+			set := newSet(b, rules[:n])
+			dst := make([]*rule.Compiled, 0, n)
+			hits, i := 0, 0
+			b.ReportAllocs()
+			for b.Loop() {
+				dst = set.Match(events[i%len(events)], dst[:0])
+				hits += len(dst)
+				i++
+			}
+			b.ReportMetric(float64(hits)/float64(i), "hits/op")
+		})
+	}
+}
+
+func BenchmarkSet(b *testing.B)  { benchMatch(b, "rules.json") }
+func BenchmarkCold(b *testing.B) { benchMatch(b, "rules_cold.json") }
+
+func BenchmarkNewSet(b *testing.B) {
+	rules := loadRules(b, "rules.json")
+	for b.Loop() {
+		start := time.Now()
+		newSet(b, rules)
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/build")
+	}
+}

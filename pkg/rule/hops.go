@@ -1,0 +1,76 @@
+package rule
+
+import (
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/bsontype"
+)
+
+// MaxHops is where the chain event → action → event ends: an event with as many
+// hops is stored and not matched.
+const MaxHops = 8
+
+// DeliveryType is the type of the events about delivery outcomes. They match
+// only rules whose condition requires that type: a rule that matches everything
+// would otherwise react to its own notifications for ever.
+const DeliveryType = "NOTIFICATION_DELIVERY"
+
+// Hops is how many actions stand between the event and a real cause
+// (metadata.hops), 0 when it does not say.
+func Hops(doc bson.Raw) int {
+	metadata := field(doc, "metadata")
+	if metadata.t != bsontype.EmbeddedDocument {
+		return 0
+	}
+	return hops(field(metadata.b, "hops"))
+}
+
+func hops(v value) int {
+	if v.class() != classNumber {
+		return 0
+	}
+	f, ok := exactFloat(v)
+	switch {
+	case !ok || f < 1:
+		return 0
+	case f > MaxHops:
+		return MaxHops
+	default:
+		return int(f)
+	}
+}
+
+// namesDelivery says whether a condition can only hold for events of
+// DeliveryType, or of a list of types that has it.
+func namesDelivery(n node) bool {
+	switch n := n.(type) {
+	case *leaf:
+		return n.path.name == "type" && asksForDelivery(n.pred)
+	case allOf:
+		for _, k := range n {
+			if namesDelivery(k) {
+				return true
+			}
+		}
+		return false
+	case anyOf:
+		for _, k := range n {
+			if !namesDelivery(k) {
+				return false
+			}
+		}
+		return len(n) > 0
+	default:
+		return false
+	}
+}
+
+func asksForDelivery(p predicate) bool {
+	switch p := p.(type) {
+	case *equal:
+		return p.class == classString && string(p.operand.text()) == DeliveryType
+	case *member:
+		return p.holdsText([]byte(DeliveryType))
+	default:
+		return false
+	}
+}
