@@ -49,6 +49,7 @@ type Store struct {
 	client *mongo.Client
 	db     *mongo.Database
 	log    *zap.Logger
+	cutOff cutOff
 
 	events, batches, marks, rules, ruleVersions, notifications *mongo.Collection
 	counters, metricWindows, dimensions, metrics               *mongo.Collection

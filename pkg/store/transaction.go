@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/x/mongo/driver/topology"
 )
 
 const (
@@ -25,28 +27,61 @@ const (
 )
 
 // transaction runs fn in one majority transaction. Write conflicts and other
-// transient errors start it again, with a back-off. fn must be repeatable and
+// transient errors start it again, with a back-off; a server that cannot be
+// reached does not: that is an outage, and the caller, who knows whether its
+// process stops, holds its work until it is over. fn must be repeatable and
 // must insert the marker of its work first, because after an unknown commit
 // result the whole is run again and the marker's duplicate key is then the
 // answer. Errors that are not transient abort and are returned as they are.
 func (s *Store) transaction(ctx context.Context, fn func(mongo.SessionContext) error) error {
-	session, err := s.client.StartSession()
+	session, err := s.cutOff.take(s.client)
 	if err != nil {
 		return &outage{err}
 	}
-	defer session.EndSession(ctx)
+	defer func() { s.cutOff.give(ctx, session, err) }()
 
 	wait := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(5*time.Millisecond),
 		backoff.WithMaxInterval(time.Second),
 		backoff.WithMaxElapsedTime(conflictPatience))
-	return backoff.Retry(func() error {
+	err = backoff.Retry(func() error {
 		err := s.attempt(ctx, session, fn)
-		if err == nil || isTransient(err) {
+		if err == nil || isTransient(err) && !isAway(err) {
 			return err
 		}
 		return backoff.Permanent(err)
 	}, backoff.WithContext(wait, ctx))
+	return err
+}
+
+// cutOff keeps the sessions whose transaction was under way when the server
+// went out of reach. The server goes on holding the transaction's locks for up
+// to a minute, unless it hears of a newer transaction of the same session: so
+// the next transactions use these sessions first.
+type cutOff struct {
+	mu       sync.Mutex
+	sessions []mongo.Session
+}
+
+func (c *cutOff) take(client *mongo.Client) (mongo.Session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last := len(c.sessions) - 1; last >= 0 {
+		session := c.sessions[last]
+		c.sessions = c.sessions[:last]
+		return session, nil
+	}
+	return client.StartSession()
+}
+
+func (c *cutOff) give(ctx context.Context, session mongo.Session, err error) {
+	if err == nil || !isAway(err) {
+		session.EndSession(ctx)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sessions = append(c.sessions, session)
 }
 
 // attempt is one run of fn with its commit or abort.
@@ -81,6 +116,11 @@ func commit(sc mongo.SessionContext, session mongo.Session) error {
 		}
 		return backoff.Permanent(err)
 	}, backoff.WithContext(wait, sc))
+}
+
+// isAway: no server answered.
+func isAway(err error) bool {
+	return mongo.IsNetworkError(err) || errors.As(err, new(topology.ServerSelectionError))
 }
 
 func isTransient(err error) bool { return hasLabel(err, transientTransaction) }
