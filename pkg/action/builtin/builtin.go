@@ -1,0 +1,17 @@
+// Package builtin lists the action types of the product.
+package builtin
+
+import (
+	"github.com/events-aggregator/events-aggregator/pkg/action"
+	logaction "github.com/events-aggregator/events-aggregator/pkg/action/log"
+	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
+)
+
+// Table is the list that rules are checked against, and that documentation and
+// the API show.
+func Table() action.Table {
+	return action.NewTable(
+		webhook.Type{},
+		logaction.Type{},
+	)
+}

@@ -1,0 +1,259 @@
+package action
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"text/template"
+	"text/template/parse"
+	"time"
+	"unicode/utf8"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/bsontype"
+
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+)
+
+// Template is a Go text template over one notification:
+//
+//	{{.Event.payload.amount}} {{.Rule.Name}} {{.Notification}} {{.Attempt}}
+//
+// What an event does not have prints as nothing. Its functions are those of
+// text/template and json, upper, lower, default, truncate and join.
+type Template struct{ t *template.Template }
+
+// What a template may cost: events are made by others, so neither a long list
+// nor a great number in one may hold up a worker.
+const (
+	maxTemplate = 64 << 10
+	maxOutput   = 256 << 10
+	maxSteps    = 10_000
+	maxDepth    = 64
+)
+
+// templateData is what a template sees.
+type templateData struct {
+	Event        map[string]any
+	Rule         templateRule
+	Notification string
+	Attempt      int
+	steps        *int // of all loops of one rendering
+}
+
+type templateRule struct {
+	ID, Name string
+	Version  int
+}
+
+// templateTime prints as RFC 3339.
+type templateTime struct{ time.Time }
+
+func (t templateTime) String() string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+
+// ParseTemplate checks and prepares a template.
+func ParseTemplate(text string) (*Template, error) {
+	if len(text) > maxTemplate {
+		return nil, fmt.Errorf("a template has at most %d bytes", maxTemplate)
+	}
+	t, err := template.New("template").Funcs(functions).Parse(text)
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
+	}
+	if len(t.Templates()) > 1 {
+		return nil, errors.New("define and block are not available: a template is one piece")
+	}
+	if t.Tree != nil {
+		if err := bound(t.Tree.Root, 0); err != nil {
+			return nil, err
+		}
+	}
+	return &Template{t: t}, nil
+}
+
+// Render fills the template in. An error is the template's: the same message
+// gives it again.
+func (t *Template) Render(msg notification.Message) ([]byte, error) {
+	n := msg.Notification
+	steps := 0
+	out := limited{}
+	err := t.t.Execute(&out, templateData{
+		Event:        object(msg.Event, 0),
+		Rule:         templateRule{ID: n.RuleID, Name: n.RuleName, Version: n.RuleVersion},
+		Notification: n.ID,
+		Attempt:      msg.Attempt,
+		steps:        &steps,
+	})
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
+	}
+	return []byte(strings.ReplaceAll(string(out.b), "<no value>", "")), nil
+}
+
+var errTooLong = fmt.Errorf("the output is longer than %d bytes", maxOutput)
+
+// limited ends a rendering that grows too long.
+type limited struct{ b []byte }
+
+func (w *limited) Write(p []byte) (int, error) {
+	if len(w.b)+len(p) > maxOutput {
+		return 0, errTooLong
+	}
+	w.b = append(w.b, p...)
+	return len(p), nil
+}
+
+var functions = template.FuncMap{
+	"json":     toJSON,
+	"upper":    strings.ToUpper,
+	"lower":    strings.ToLower,
+	"default":  orDefault,
+	"truncate": truncate,
+	"join":     join,
+	boundLoop:  countSteps,
+}
+
+func toJSON(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+func orDefault(instead, v any) any {
+	if v == nil || v == "" {
+		return instead
+	}
+	return v
+}
+
+func truncate(n int, v any) string {
+	s := fmt.Sprint(v)
+	if n < 0 || utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n]) + "…"
+}
+
+func join(separator string, list []any) string {
+	parts := make([]string, len(list))
+	for i, v := range list {
+		parts[i] = fmt.Sprint(v)
+	}
+	return strings.Join(parts, separator)
+}
+
+// boundLoop is the function that bound puts in front of every loop.
+const boundLoop = "_loop"
+
+// bound makes every range count its steps, and refuses what cannot be counted.
+func bound(n parse.Node, depth int) error {
+	if depth > maxDepth {
+		return errors.New("the template is nested too deep")
+	}
+	switch n := n.(type) {
+	case *parse.ListNode:
+		if n == nil {
+			return nil
+		}
+		for _, k := range n.Nodes {
+			if err := bound(k, depth+1); err != nil {
+				return err
+			}
+		}
+	case *parse.IfNode:
+		return bounds(depth, n.List, n.ElseList)
+	case *parse.WithNode:
+		return bounds(depth, n.List, n.ElseList)
+	case *parse.RangeNode:
+		n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{
+			NodeType: parse.NodeCommand, Pos: n.Pos,
+			Args: []parse.Node{
+				parse.NewIdentifier(boundLoop).SetPos(n.Pos),
+				&parse.VariableNode{NodeType: parse.NodeVariable, Pos: n.Pos, Ident: []string{"$"}},
+			},
+		})
+		return bounds(depth, n.List, n.ElseList)
+	case *parse.TemplateNode:
+		return errors.New("template is not available: a template is one piece")
+	}
+	return nil
+}
+
+func bounds(depth int, lists ...*parse.ListNode) error {
+	for _, l := range lists {
+		if err := bound(l, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countSteps lets a loop begin if all loops of the rendering together stay in
+// bounds.
+func countSteps(d templateData, over any) (any, error) {
+	v := reflect.ValueOf(over)
+	switch v.Kind() {
+	case reflect.Invalid:
+		return over, nil
+	case reflect.Map, reflect.Slice, reflect.Array:
+		if *d.steps += v.Len() + 1; *d.steps > maxSteps {
+			return nil, fmt.Errorf("the loops take more than %d steps", maxSteps)
+		}
+		return over, nil
+	default:
+		return nil, fmt.Errorf("cannot loop over %T", over)
+	}
+}
+
+// object is a document as templates see it.
+func object(doc bson.Raw, depth int) map[string]any {
+	elements, err := doc.Elements()
+	if err != nil || depth > maxDepth {
+		return nil
+	}
+	m := make(map[string]any, len(elements))
+	for _, e := range elements {
+		if v := plain(e.Value(), depth); v != nil { // null is as good as absent
+			m[e.Key()] = v
+		}
+	}
+	return m
+}
+
+func plain(v bson.RawValue, depth int) any {
+	switch v.Type {
+	case bsontype.String:
+		return v.StringValue()
+	case bsontype.Int32:
+		return int64(v.Int32())
+	case bsontype.Int64:
+		return v.Int64()
+	case bsontype.Double:
+		return v.Double()
+	case bsontype.Boolean:
+		return v.Boolean()
+	case bsontype.DateTime:
+		return templateTime{v.Time()}
+	case bsontype.EmbeddedDocument:
+		return object(v.Document(), depth+1)
+	case bsontype.Array:
+		values, err := v.Array().Values()
+		if err != nil || depth > maxDepth {
+			return nil
+		}
+		list := make([]any, len(values))
+		for i, e := range values {
+			list[i] = plain(e, depth+1)
+		}
+		return list
+	case bsontype.Null, bsontype.Undefined:
+		return nil
+	case bsontype.ObjectID:
+		return v.ObjectID().Hex()
+	case bsontype.Decimal128:
+		return v.Decimal128().String()
+	default:
+		return v.String()
+	}
+}
