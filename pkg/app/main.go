@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -125,6 +126,10 @@ func (g Program) options(f flags) config.Options {
 	return config.Options{Process: g.Name, File: f.file, Environ: g.Environ, Set: set, Check: checkConfig}
 }
 
+// sameSignal: what sends a signal to a process group as well as to its leader
+// (timeout, make, a terminal) makes one request arrive twice. People are slower.
+const sameSignal = 200 * time.Millisecond
+
 // serve runs the service until it is told to stop or fails.
 func (g Program) serve(f flags) error {
 	options := g.options(f)
@@ -136,7 +141,7 @@ func (g Program) serve(f flags) error {
 	if err != nil {
 		return err
 	}
-	stopping := false
+	var asked time.Time // when the first signal came
 	for {
 		select {
 		case <-r.Done():
@@ -149,10 +154,11 @@ func (g Program) serve(f flags) error {
 			switch {
 			case s == syscall.SIGHUP:
 				r.reload(options)
-			case stopping:
+			case !asked.IsZero() && time.Since(asked) < sameSignal:
+			case !asked.IsZero():
 				return errors.New("second signal: stopped without finishing; unfinished work goes back to its queues")
 			default:
-				stopping = true
+				asked = time.Now()
 				r.process.Log.Info("signal received", zap.Stringer("signal", s))
 				r.end(errStopped)
 			}

@@ -115,6 +115,7 @@ var _ = Describe("a binary that runs", func() {
 		code := p.start()
 		Eventually(ctx, p.err).WithTimeout(10 * time.Second).Should(gbytes.Say("working"))
 		p.signals <- syscall.SIGINT
+		p.signals <- syscall.SIGINT // the same one, to the process group
 		Consistently(ctx, code).WithTimeout(300 * time.Millisecond).ShouldNot(Receive())
 		p.signals <- syscall.SIGTERM
 		Eventually(ctx, code).WithTimeout(time.Second).Should(Receive(Equal(1)))
