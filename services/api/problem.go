@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+)
+
+// Problem is every error's body: application/problem+json (RFC 9457) with a
+// stable code for programs and, where a field is to blame, its place.
+type Problem struct {
+	Type      string      `json:"type"`
+	Title     string      `json:"title"`
+	Status    int         `json:"status"`
+	Code      string      `json:"code"`
+	Detail    string      `json:"detail,omitempty"`
+	RequestID string      `json:"request_id,omitempty"`
+	Errors    []FieldFlaw `json:"errors,omitempty"`
+}
+
+// FieldFlaw is one mistake: a JSON pointer into the body, or the name of a
+// query parameter.
+type FieldFlaw struct {
+	Pointer   string `json:"pointer,omitempty"`
+	Parameter string `json:"parameter,omitempty"`
+	Message   string `json:"message"`
+}
+
+func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
+
+// problem makes one; the codes are part of the API.
+func problem(status int, code, format string, args ...any) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// badParameter blames one query parameter.
+func badParameter(name, format string, args ...any) *Problem {
+	p := problem(http.StatusBadRequest, "invalid_parameter", "the query parameter %s cannot be used", name)
+	p.Errors = []FieldFlaw{{Parameter: name, Message: fmt.Sprintf(format, args...)}}
+	return p
+}
+
+// problemOf translates every error that a handler may return.
+func problemOf(err error) *Problem {
+	var (
+		p       *Problem
+		invalid *event.Invalid
+		wrong   *rule.ValidationError
+		compile *rule.CompileError
+		file    *rule.FileError
+		web     *echo.HTTPError
+	)
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &invalid):
+		p = problem(http.StatusUnprocessableEntity, "invalid_event", "the event breaks a rule of the format")
+		for _, v := range invalid.Violations {
+			p.Errors = append(p.Errors, FieldFlaw{Pointer: v.Pointer, Message: v.Message})
+		}
+		return p
+	case errors.As(err, &wrong):
+		p = problem(http.StatusUnprocessableEntity, "invalid_rule", "the rule cannot be saved")
+		for _, v := range wrong.Problems {
+			p.Errors = append(p.Errors, FieldFlaw{Pointer: v.Pointer, Message: v.Message})
+		}
+		return p
+	case errors.As(err, &file):
+		p = problem(http.StatusUnprocessableEntity, "invalid_rule", "a rule cannot be saved, so none was")
+		for _, m := range file.Mistakes {
+			p.Errors = append(p.Errors, FieldFlaw{Pointer: fmt.Sprintf("/%d%s", m.Index, m.Pointer), Message: m.Message})
+		}
+		return p
+	case errors.As(err, &compile):
+		return problem(http.StatusBadRequest, "invalid_condition", "%s", compile.Error())
+	case errors.Is(err, store.ErrNotFound):
+		return problem(http.StatusNotFound, "not_found", "there is nothing under this id")
+	case errors.Is(err, store.ErrConflict):
+		return problem(http.StatusConflict, "conflict", "%s", err.Error())
+	case broker.IsOutage(err), errors.Is(err, context.DeadlineExceeded):
+		return problem(http.StatusServiceUnavailable, "unavailable", "MongoDB or RabbitMQ does not answer; nothing is lost, try again (GET /health says more)")
+	case errors.As(err, &web):
+		return problem(web.Code, codeOf(web.Code), "%v", web.Message)
+	default:
+		return problem(http.StatusInternalServerError, "internal", "an unexpected error; the log has it under the request id")
+	}
+}
+
+func codeOf(status int) string {
+	codes := map[int]string{
+		http.StatusNotFound: "no_such_route", http.StatusMethodNotAllowed: "method_not_allowed",
+		http.StatusRequestEntityTooLarge: "body_too_large", http.StatusUnsupportedMediaType: "unsupported_media_type",
+		http.StatusTooManyRequests: "rate_limited", http.StatusServiceUnavailable: "unavailable",
+	}
+	if code, ok := codes[status]; ok {
+		return code
+	}
+	return "request_error"
+}
+
+// write answers a request with the problem.
+func (p *Problem) write(c echo.Context) error {
+	answer := *p
+	answer.RequestID = c.Response().Header().Get(echo.HeaderXRequestID)
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("encode problem: %w", err)
+	}
+	return c.Blob(p.Status, "application/problem+json", body)
+}

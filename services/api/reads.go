@@ -1,0 +1,184 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+)
+
+// Reads is everything that is only looked at.
+type Reads interface {
+	FindNotifications(ctx context.Context, f store.NotificationFilter, after *store.NotificationPosition, limit int) ([]notification.Notification, error)
+	Notification(ctx context.Context, id string) (notification.Notification, error)
+	CountNotifications(ctx context.Context, f store.NotificationFilter) (map[notification.Status]int64, error)
+	FindDeadLetters(ctx context.Context, f store.DeadLetterFilter, after *store.DeadLetterPosition, limit int) ([]store.DeadLetterRecord, error)
+	DeadLetter(ctx context.Context, id string) (store.DeadLetterRecord, error)
+	Lag(ctx context.Context, now time.Time) ([]store.StageLag, error)
+	Totals(ctx context.Context, from, to time.Time) ([]store.Total, error)
+	EventCounts(ctx context.Context) (stored, unprocessed int64, err error)
+	Leases(ctx context.Context) ([]store.LeaseHolder, error)
+}
+
+// shownNotification is a notification as it leaves the process: the action's
+// configuration with its secrets masked.
+type shownNotification struct {
+	notification.Notification
+	Action shownAction `json:"action"`
+}
+
+type shownAction struct {
+	Type   string          `json:"type"`
+	Config json.RawMessage `json:"config"`
+}
+
+func showNotification(n notification.Notification) (shownNotification, error) {
+	out := shownNotification{Notification: n, Action: shownAction{Type: n.Action.Type, Config: json.RawMessage("{}")}}
+	kind, known := builtin.Table().Lookup(n.Action.Type)
+	if !known || len(n.Action.Config) == 0 { // nobody knows which of its fields are secret
+		return out, nil
+	}
+	config, err := event.ToJSON(kind.Mask(n.Action.Config))
+	out.Action.Config = config
+	return out, err
+}
+
+// listNotifications: GET /notifications, newest first.
+func (s *Server) listNotifications(c echo.Context) error {
+	p := read(c, "status", "rule", "event_id", "from", "to", "limit", "cursor")
+	f := store.NotificationFilter{RuleID: p.text("rule"), EventID: p.text("event_id"),
+		Status: notification.Status(p.oneOf("status", "pending", "delivered", "dead", "suppressed"))}
+	f.From, f.To = p.span()
+	limit := p.integer("limit", pageDefault, 1, s.cfg.PageLimit)
+	var after *store.NotificationPosition
+	if position := (store.NotificationPosition{}); p.cursor(&position) {
+		after = &position
+	}
+	if err := p.err(); err != nil {
+		return err
+	}
+	found, err := s.reads.FindNotifications(c.Request().Context(), f, after, limit)
+	if err != nil {
+		return err
+	}
+	items := make([]shownNotification, len(found))
+	for i, n := range found {
+		if items[i], err = showNotification(n); err != nil {
+			return err
+		}
+	}
+	answer := page{Items: items}
+	if len(found) == limit {
+		last := found[len(found)-1]
+		answer.NextCursor = cursorOf(store.NotificationPosition{CreatedAt: last.CreatedAt, ID: last.ID})
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// getNotification: GET /notifications/{notification_id}, with its attempts.
+func (s *Server) getNotification(c echo.Context) error {
+	n, err := s.reads.Notification(c.Request().Context(), c.Param("notification_id"))
+	if err != nil {
+		return err
+	}
+	answer, err := showNotification(n)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// listDeadLetters: GET /dead-letters, newest first.
+func (s *Server) listDeadLetters(c echo.Context) error {
+	p := read(c, "queue", "reason", "error_class", "cause", "from", "to", "waiting", "limit", "cursor")
+	f := store.DeadLetterFilter{Queue: p.text("queue"), Reason: p.text("reason"), ErrorClass: p.text("error_class"), Fingerprint: p.text("cause")}
+	f.From, f.To = p.span()
+	if waiting := p.boolean("waiting"); waiting != nil {
+		f.Waiting = *waiting
+	}
+	limit := p.integer("limit", pageDefault, 1, s.cfg.PageLimit)
+	var after *store.DeadLetterPosition
+	if position := (store.DeadLetterPosition{}); p.cursor(&position) {
+		after = &position
+	}
+	if err := p.err(); err != nil {
+		return err
+	}
+	found, err := s.reads.FindDeadLetters(c.Request().Context(), f, after, limit)
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		found = []store.DeadLetterRecord{}
+	}
+	answer := page{Items: found}
+	if len(found) == limit {
+		last := found[len(found)-1]
+		answer.NextCursor = cursorOf(store.DeadLetterPosition{DeadAt: last.DeadAt, ID: last.ID})
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// getDeadLetter: GET /dead-letters/{dead_id}, with its body as text.
+func (s *Server) getDeadLetter(c echo.Context) error {
+	d, err := s.reads.DeadLetter(c.Request().Context(), c.Param("dead_id"))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, struct {
+		store.DeadLetterRecord
+		Body []byte `json:"body"` // base64: it may be anything
+	}{d, d.Body})
+}
+
+// lag: GET /lag, how far each stage is behind.
+func (s *Server) lag(c echo.Context) error {
+	stages, err := s.reads.Lag(c.Request().Context(), s.now())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, page{Items: stages})
+}
+
+// status: GET /status, the balance of the ledger in one answer.
+func (s *Server) status(c echo.Context) error {
+	ctx := c.Request().Context()
+	stored, unprocessed, err := s.reads.EventCounts(ctx)
+	if err != nil {
+		return err
+	}
+	notifications, err := s.reads.CountNotifications(ctx, store.NotificationFilter{})
+	if err != nil {
+		return err
+	}
+	stages, err := s.reads.Lag(ctx, s.now())
+	if err != nil {
+		return err
+	}
+	leases, err := s.reads.Leases(ctx)
+	if err != nil {
+		return err
+	}
+	lag := map[string]store.StageLag{}
+	for _, l := range stages {
+		lag[string(l.Stage)] = l
+	}
+	return c.JSON(http.StatusOK, map[string]any{
+		"events":        map[string]int64{"stored": stored, "unprocessed": unprocessed},
+		"notifications": notifications, "lag": lag, "leases": leases,
+		"stream_clients": s.hub.clients(),
+	})
+}
+
+// me: GET /users/me.
+func (s *Server) me(c echo.Context) error { return c.JSON(http.StatusOK, currentUser(c)) }
+
+func bytesText(n int) string { return strconv.Itoa(n) + "B" }

@@ -1,0 +1,319 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
+)
+
+// Rules is where rules are kept.
+type Rules interface {
+	Rules(ctx context.Context, after string, limit int) ([]rule.Rule, error)
+	Rule(ctx context.Context, id string) (rule.Rule, error)
+	CreateRule(ctx context.Context, r rule.Rule) (rule.Rule, error)
+	ReplaceRule(ctx context.Context, r rule.Rule, expected int) (rule.Rule, error)
+	DeleteRule(ctx context.Context, id string, expected int, at time.Time, by string) error
+	ApplyRules(ctx context.Context, rules []rule.Rule, same func(old, new rule.Rule) bool) (created, changed int, err error)
+	RuleVersions(ctx context.Context, id string, limit int) ([]rule.Rule, error)
+}
+
+// shown is a rule as it leaves the process: secrets masked.
+func shown(r rule.Rule) (json.RawMessage, error) { return r.Masked(builtin.Table()).JSON() }
+
+func showAll(rules []rule.Rule) ([]json.RawMessage, error) {
+	items := make([]json.RawMessage, len(rules))
+	for i, r := range rules {
+		var err error
+		if items[i], err = shown(r); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+// listRules: GET /rules, by id.
+func (s *Server) listRules(c echo.Context) error {
+	p := read(c, "limit", "cursor")
+	limit := p.integer("limit", pageDefault, 1, s.cfg.PageLimit)
+	after := ""
+	p.cursor(&after)
+	if err := p.err(); err != nil {
+		return err
+	}
+	rules, err := s.rules.Rules(c.Request().Context(), after, limit)
+	if err != nil {
+		return err
+	}
+	items, err := showAll(rules)
+	if err != nil {
+		return err
+	}
+	answer := page{Items: items}
+	if len(rules) == limit {
+		answer.NextCursor = cursorOf(rules[len(rules)-1].ID)
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// getRule: GET /rules/{rule_id}, with its version as the ETag.
+func (s *Server) getRule(c echo.Context) error {
+	r, err := s.rules.Rule(c.Request().Context(), c.Param("rule_id"))
+	if err != nil {
+		return err
+	}
+	return s.answerRule(c, http.StatusOK, r)
+}
+
+// ruleVersions: GET /rules/{rule_id}/versions, newest first.
+func (s *Server) ruleVersions(c echo.Context) error {
+	rules, err := s.rules.RuleVersions(c.Request().Context(), c.Param("rule_id"), s.cfg.PageLimit)
+	if err != nil {
+		return err
+	}
+	if len(rules) == 0 {
+		return store.ErrNotFound
+	}
+	items, err := showAll(rules)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, page{Items: items})
+}
+
+// createRule: POST /rules.
+func (s *Server) createRule(c echo.Context) error {
+	r, err := s.readRule(c)
+	if err != nil {
+		return err
+	}
+	if r.ID == "" {
+		r.ID = uuid.NewString()
+	}
+	s.stamp(c, &r)
+	if err := r.Validate(builtin.Table()); err != nil {
+		return err
+	}
+	r, err = s.rules.CreateRule(c.Request().Context(), r)
+	if err != nil {
+		return err
+	}
+	s.rulesChanged(c, r.ID)
+	c.Response().Header().Set(echo.HeaderLocation, "/api/v1/rules/"+r.ID)
+	return s.answerRule(c, http.StatusCreated, r)
+}
+
+// replaceRule: PUT /rules/{rule_id}. With If-Match a lost update is a 412.
+func (s *Server) replaceRule(c echo.Context) error {
+	r, err := s.readRule(c)
+	if err != nil {
+		return err
+	}
+	return s.save(c, func(rule.Rule) (rule.Rule, error) { return r, nil })
+}
+
+// patchRule: PATCH /rules/{rule_id}, a JSON merge of top-level fields (RFC 7396
+// one level deep: conditions and actions are replaced whole).
+func (s *Server) patchRule(c echo.Context) error {
+	body, err := io.ReadAll(c.Request().Body)
+	if err != nil {
+		return err
+	}
+	return s.save(c, func(old rule.Rule) (rule.Rule, error) {
+		current, err := shown(old)
+		if err != nil {
+			return old, err
+		}
+		fields := map[string]json.RawMessage{}
+		if err := json.Unmarshal(current, &fields); err != nil {
+			return old, fmt.Errorf("read stored rule: %w", err)
+		}
+		if err := json.Unmarshal(body, &fields); err != nil {
+			return old, problem(http.StatusBadRequest, "invalid_json", "expected a JSON object with the fields to change: %s", err)
+		}
+		for name, value := range fields {
+			if bytes.Equal(value, []byte("null")) {
+				delete(fields, name)
+			}
+		}
+		merged, err := json.Marshal(fields)
+		if err != nil {
+			return old, fmt.Errorf("merge rule: %w", err)
+		}
+		return rule.ParseJSON(merged)
+	})
+}
+
+// save stores the next version of the rule of the path.
+func (s *Server) save(c echo.Context, change func(old rule.Rule) (rule.Rule, error)) error {
+	ctx := c.Request().Context()
+	old, err := s.rules.Rule(ctx, c.Param("rule_id"))
+	if err != nil {
+		return err
+	}
+	if err := ifMatch(c, old.Version); err != nil {
+		return err
+	}
+	r, err := change(old)
+	if err != nil {
+		return err
+	}
+	if r.ID != "" && r.ID != old.ID {
+		return problem(http.StatusUnprocessableEntity, "wrong_id", "the body's rule_id is %s, the path's is %s", r.ID, old.ID)
+	}
+	r.ID = old.ID
+	s.stamp(c, &r)
+	r.CreatedAt = old.CreatedAt
+	r = r.Restored(old, builtin.Table())
+	if err := r.Validate(builtin.Table()); err != nil {
+		return err
+	}
+	r, err = s.rules.ReplaceRule(ctx, r, old.Version)
+	if errors.Is(err, store.ErrConflict) && c.Request().Header.Get("If-Match") != "" {
+		return problem(http.StatusPreconditionFailed, "lost_update", "the rule changed meanwhile; read it again and apply your change to the new version")
+	}
+	if err != nil {
+		return err
+	}
+	s.rulesChanged(c, r.ID)
+	return s.answerRule(c, http.StatusOK, r)
+}
+
+// deleteRule: DELETE /rules/{rule_id}; its versions stay readable.
+func (s *Server) deleteRule(c echo.Context) error {
+	ctx := c.Request().Context()
+	expected := 0
+	if c.Request().Header.Get("If-Match") != "" {
+		old, err := s.rules.Rule(ctx, c.Param("rule_id"))
+		if err != nil {
+			return err
+		}
+		if err := ifMatch(c, old.Version); err != nil {
+			return err
+		}
+		expected = old.Version
+	}
+	if err := s.rules.DeleteRule(ctx, c.Param("rule_id"), expected, s.now(), currentUser(c).Email); err != nil {
+		return err
+	}
+	s.rulesChanged(c, c.Param("rule_id"))
+	return c.NoContent(http.StatusNoContent)
+}
+
+// importRules: POST /rules/import, an array. Rules are found by name; all are
+// saved, or none.
+func (s *Server) importRules(c echo.Context) error {
+	rules, err := rule.ParseFile(c.Request().Body, "body")
+	if err != nil {
+		return err
+	}
+	var wrong []FieldFlaw
+	for i := range rules {
+		if rules[i].ID == "" {
+			rules[i].ID = uuid.NewString()
+		}
+		s.stamp(c, &rules[i])
+		var invalid *rule.ValidationError
+		if err := rules[i].Validate(builtin.Table()); errors.As(err, &invalid) {
+			for _, p := range invalid.Problems {
+				wrong = append(wrong, FieldFlaw{Pointer: fmt.Sprintf("/%d%s", i, p.Pointer), Message: p.Message})
+			}
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(wrong) > 0 {
+		p := problem(http.StatusUnprocessableEntity, "invalid_rule", "a rule cannot be saved, so none was")
+		p.Errors = wrong
+		return p
+	}
+	created, changed, err := s.rules.ApplyRules(c.Request().Context(), rules, sameRule)
+	if err != nil {
+		return err
+	}
+	if created+changed > 0 {
+		s.rulesChanged(c, "")
+	}
+	return c.JSON(http.StatusOK, map[string]int{"created": created, "changed": changed, "unchanged": len(rules) - created - changed})
+}
+
+// sameRule says whether saving b over a would change anything that matters.
+func sameRule(a, b rule.Rule) bool {
+	if a.Name != b.Name || a.Description != b.Description || a.Priority != b.Priority || a.Enabled != b.Enabled ||
+		a.Mode != b.Mode || !bytes.Equal(a.Conditions, b.Conditions) || len(a.Actions) != len(b.Actions) {
+		return false
+	}
+	for i := range a.Actions {
+		if a.Actions[i].Type != b.Actions[i].Type || !bytes.Equal(a.Actions[i].Config, b.Actions[i].Config) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) readRule(c echo.Context) (rule.Rule, error) {
+	body, err := io.ReadAll(c.Request().Body)
+	if err != nil {
+		return rule.Rule{}, err
+	}
+	return rule.ParseJSON(body)
+}
+
+// stamp says who saved the rule, and when.
+func (s *Server) stamp(c echo.Context, r *rule.Rule) {
+	now := s.now()
+	r.CreatedAt, r.UpdatedAt, r.CreatedBy = now, now, currentUser(c).Email
+}
+
+func etag(version int) string { return strconv.Quote(strconv.Itoa(version)) }
+
+func ifMatch(c echo.Context, version int) error {
+	want := c.Request().Header.Get("If-Match")
+	if want == "" || want == "*" {
+		return nil
+	}
+	for _, tag := range strings.Split(want, ",") {
+		if strings.TrimSpace(tag) == etag(version) {
+			return nil
+		}
+	}
+	return problem(http.StatusPreconditionFailed, "lost_update", "the rule is at version %d; read it again and apply your change to that", version)
+}
+
+func (s *Server) answerRule(c echo.Context, status int, r rule.Rule) error {
+	body, err := shown(r)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("ETag", etag(r.Version))
+	return c.JSONBlob(status, body)
+}
+
+// rulesChanged tells the rule-workers. The word may be lost: they look every
+// poll, so an error only makes the change slower.
+func (s *Server) rulesChanged(c echo.Context, id string) {
+	hint, err := s.topology.Control().Encode(topology.Control{Kind: topology.KeyRulesChanged, ID: id})
+	if err == nil {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), s.cfg.PublishTimeout)
+		defer cancel()
+		err = s.publisher.Publish(ctx, hint)
+	}
+	if err != nil {
+		s.log.Warn("rule-workers not told of a change, they will see it at their next poll", zap.String("rule_id", id), zap.Error(err))
+	}
+}

@@ -1,0 +1,198 @@
+// Package api serves the product over HTTP: REST, live streams, the dashboard
+// and the health paths.
+package api
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
+)
+
+// Publisher publishes with confirms.
+type Publisher interface {
+	Publish(ctx context.Context, msgs ...broker.Message) error
+}
+
+// Server answers HTTP. Its parts are what the handlers need, by role.
+type Server struct {
+	cfg       config.API
+	log       *zap.Logger
+	now       func() time.Time
+	auth      *auth
+	events    Events
+	rules     Rules
+	reads     Reads
+	publisher Publisher
+	topology  topology.Table
+	decoder   *event.Decoder
+	hub       *hub
+	health    http.Handler
+	metrics   *metrics
+}
+
+const (
+	headerTimeout = 10 * time.Second // a client that dribbles its headers is cut
+	idleTimeout   = 2 * time.Minute
+)
+
+// route is one row of the route table.
+type route struct {
+	method, path string
+	admin        bool
+	handle       echo.HandlerFunc
+}
+
+// routes is the one table of the API; all need a key.
+func (s *Server) routes() []route {
+	return []route{
+		{http.MethodGet, "/events", false, s.listEvents},
+		{http.MethodPost, "/events", false, s.postEvents},
+		{http.MethodGet, "/events/:event_id", false, s.getEvent},
+		{http.MethodGet, "/analytics/summary", false, s.summary},
+		{http.MethodGet, "/rules", false, s.listRules},
+		{http.MethodPost, "/rules", true, s.createRule},
+		{http.MethodPost, "/rules/import", true, s.importRules},
+		{http.MethodGet, "/rules/:rule_id", false, s.getRule},
+		{http.MethodPut, "/rules/:rule_id", true, s.replaceRule},
+		{http.MethodPatch, "/rules/:rule_id", true, s.patchRule},
+		{http.MethodDelete, "/rules/:rule_id", true, s.deleteRule},
+		{http.MethodGet, "/rules/:rule_id/versions", false, s.ruleVersions},
+		{http.MethodGet, "/notifications", false, s.listNotifications},
+		{http.MethodGet, "/notifications/:notification_id", false, s.getNotification},
+		{http.MethodGet, "/dead-letters", false, s.listDeadLetters},
+		{http.MethodGet, "/dead-letters/:dead_id", false, s.getDeadLetter},
+		{http.MethodGet, "/lag", false, s.lag},
+		{http.MethodGet, "/status", false, s.status},
+		{http.MethodGet, "/users/me", false, s.me},
+		{http.MethodGet, "/stream/events", false, s.streamEvents},
+	}
+}
+
+// handler is the whole server: API under /api/v1, health paths, dashboard.
+func (s *Server) handler() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.fail
+	e.Use(
+		middleware.RequestIDWithConfig(middleware.RequestIDConfig{Generator: uuid.NewString, RequestIDHandler: limitRequestID}),
+		s.observe,
+		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.panicked}),
+		secure,
+		middleware.BodyLimitWithConfig(middleware.BodyLimitConfig{Limit: bytesText(s.cfg.BodyLimit)}),
+	)
+	group := e.Group("/api/v1")
+	for _, r := range s.routes() {
+		group.Add(r.method, r.path, r.handle, s.bound(r), s.auth.require(r.admin))
+	}
+	for _, path := range []string{"/livez", "/readyz", "/health", "/health/mongodb", "/health/rabbitmq", "/health/redis"} {
+		e.GET(path, echo.WrapHandler(s.health))
+	}
+	dashboard(e)
+	return e
+}
+
+// bound gives every request but streams its time.
+func (s *Server) bound(r route) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		if r.path == "/stream/events" {
+			return next
+		}
+		return func(c echo.Context) error {
+			ctx, cancel := context.WithTimeout(c.Request().Context(), s.cfg.RequestTimeout)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
+			controller := http.NewResponseController(c.Response())
+			deadline := time.Now().Add(s.cfg.RequestTimeout)
+			_ = controller.SetReadDeadline(deadline) // a slow body is cut
+			_ = controller.SetWriteDeadline(deadline.Add(idleTimeout))
+			return next(c)
+		}
+	}
+}
+
+// limitRequestID replaces a client's request id that could not be logged.
+func limitRequestID(c echo.Context, id string) {
+	if len(id) > 64 {
+		c.Response().Header().Set(echo.HeaderXRequestID, uuid.NewString())
+	}
+}
+
+// secure sets the headers that keep a browser from being misled.
+func secure(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		return next(c)
+	}
+}
+
+// observe counts requests by route and status.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		started := time.Now()
+		err := next(c)
+		if err != nil {
+			c.Error(err) // writes the answer, so that its status is known here
+		}
+		s.metrics.request(c.Path(), c.Request().Method, c.Response().Status, time.Since(started))
+		return nil
+	}
+}
+
+func (s *Server) panicked(c echo.Context, err error, stack []byte) error {
+	s.log.Error("request handler panicked", zap.String("path", c.Path()), zap.Error(err), zap.ByteString("stack", stack))
+	return err
+}
+
+// fail writes every error as a problem. What is our own fault is logged.
+func (s *Server) fail(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError {
+		s.log.Error("request failed", zap.String("method", c.Request().Method), zap.String("path", c.Path()),
+			zap.String("request_id", c.Response().Header().Get(echo.HeaderXRequestID)), zap.Error(err))
+	}
+	if err := p.write(c); err != nil {
+		s.log.Debug("problem not written", zap.Error(err))
+	}
+}
+
+// run serves on the listener until ctx ends. Streams end first: an open one
+// would keep the shutdown waiting.
+func (s *Server) run(ctx context.Context, l net.Listener, drain time.Duration) error {
+	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: zap.NewStdLog(s.log), BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.hub.stop()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	err := server.Shutdown(stop)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	<-failed
+	return err
+}

@@ -1,0 +1,37 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/events-aggregator/events-aggregator/pkg/app"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+)
+
+// Wire connects the api: the first admin, the live hub, the HTTP server.
+func Wire(ctx context.Context, p *app.Process) error {
+	cfg := p.Config.API
+	now := func() time.Time { return time.Now().UTC() }
+	if err := bootstrap(ctx, p.Store, cfg.BootstrapAdminKey, now(), p.Log); err != nil {
+		return err
+	}
+	decoder, err := event.NewDecoder(event.Options{SchemaDir: p.Config.Ingester.SchemaDir})
+	if err != nil {
+		return err
+	}
+	m := newMetrics(p.Metrics)
+	s := &Server{
+		cfg: cfg, log: p.Log, now: now, metrics: m,
+		auth:   newAuth(p.Store, cfg.RateLimit, cfg.RateBurst, p.Log, now),
+		events: p.Store, rules: p.Store, reads: p.Store,
+		publisher: p.Publisher, topology: p.Topology, decoder: decoder,
+		hub:    newHub(ctx, p.Store, cfg.StreamBuffer, cfg.StreamClients, p.Log, m, now),
+		health: app.HealthHandler(p),
+	}
+	listener, err := p.Listen(ctx, cfg.Addr)
+	if err != nil {
+		return err
+	}
+	p.Go("http", func(ctx context.Context) error { return s.run(ctx, listener, p.Config.Shutdown.DrainTimeout) })
+	return nil
+}
