@@ -7,14 +7,17 @@ import (
 	"time"
 )
 
-// Faults say how the receiver misbehaves. Latency comes first, then Reset or
-// Hang, then Status.
+// Faults say how the receiver misbehaves. Latency comes first, then Reset, Hang
+// or CutOff, then Statuses and Status.
 type Faults struct {
 	Status     int    `json:"status"`      // answer with this instead of 200
+	Statuses   []int  `json:"statuses"`    // answer the n-th call of each webhook-id with the n-th, those after as without it
 	RetryAfter string `json:"retry_after"` // header of 429 and 503 answers
+	Body       string `json:"body"`        // of every answer
 	LatencyMS  int    `json:"latency_ms"`  // before anything else
 	Hang       bool   `json:"hang"`        // no answer until the caller leaves or the faults change
 	Reset      bool   `json:"reset"`       // the connection is reset
+	CutOff     bool   `json:"cut_off"`     // a 200 that breaks off in the middle of its body
 
 	Share float64 `json:"share"` // part of the calls that meet the faults; 0 means all
 	First int     `json:"first"` // only the first N calls of each webhook-id; 0 means all
@@ -26,6 +29,19 @@ func (f Faults) meets(n int) bool {
 		return false
 	}
 	return f.Share <= 0 || rand.Float64() < f.Share
+}
+
+// faulty says whether a call that meets the faults fails by them.
+func (f Faults) faulty() bool {
+	return f.Status != 0 || len(f.Statuses) > 0 || f.Hang || f.Reset || f.CutOff
+}
+
+// status of the n-th call of an id; 0 is 200.
+func (f Faults) status(n int) int {
+	if n > 0 && n <= len(f.Statuses) {
+		return f.Statuses[n-1]
+	}
+	return f.Status
 }
 
 // wait passes the latency; false when the caller left meanwhile.
@@ -44,7 +60,7 @@ func (f Faults) wait(r *http.Request, changed <-chan struct{}) bool {
 	return true
 }
 
-// misbehave hangs or resets; true when the call is over.
+// misbehave hangs, resets or breaks off; true when the call is over.
 func (f Faults) misbehave(w http.ResponseWriter, r *http.Request, changed <-chan struct{}) bool {
 	if f.Hang {
 		select {
@@ -53,6 +69,12 @@ func (f Faults) misbehave(w http.ResponseWriter, r *http.Request, changed <-chan
 		}
 		// Let go without an answer: the caller sees a closed connection, as from a
 		// process that was killed.
+		panic(http.ErrAbortHandler)
+	}
+	if f.CutOff {
+		w.Header().Set("Content-Length", "1000")
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write([]byte("partial"))
 		panic(http.ErrAbortHandler)
 	}
 	if !f.Reset {

@@ -51,6 +51,16 @@ type Sink struct {
 	calls    map[string]int
 	accepted map[string]int
 	stats    Stats
+	keep     bool
+	kept     []Call
+}
+
+// Call is one call that was kept.
+type Call struct {
+	ID, Path, Method string
+	At               time.Time
+	Header           http.Header
+	Body             []byte
 }
 
 // New makes a receiver. With a secret ("whsec_…" or plain base64) a call whose
@@ -102,6 +112,20 @@ func (s *Sink) IDs() []string {
 	return ids
 }
 
+// Keep keeps every call from now on, for specs that look at them.
+func (s *Sink) Keep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep = true
+}
+
+// Calls are the calls that were kept, in the order of their arrival.
+func (s *Sink) Calls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.kept)
+}
+
 // SetFaults replaces the faults and lets go of the calls that hang.
 func (s *Sink) SetFaults(f Faults) {
 	s.mu.Lock()
@@ -118,7 +142,7 @@ func (s *Sink) serveWebhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := r.Header.Get(standardwebhooks.HeaderWebhookID)
-	faults, changed := s.arrived(id, r.URL.Path)
+	faults, n, changed := s.arrived(id, r, body)
 	if !faults.wait(r, changed) {
 		return
 	}
@@ -126,8 +150,8 @@ func (s *Sink) serveWebhook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
-	case faults.Status != 0:
-		s.answer(w, id, faults.Status)
+	case faults.status(n) != 0:
+		s.answer(w, id, faults.status(n))
 	case id == "":
 		s.answer(w, id, http.StatusBadRequest)
 	case s.verifier != nil && s.verifier.Verify(body, r.Header) != nil:
@@ -140,12 +164,18 @@ func (s *Sink) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// arrived counts the call and returns the faults that it meets.
-func (s *Sink) arrived(id, path string) (Faults, <-chan struct{}) {
+// arrived counts the call and returns the faults that it meets, and which call
+// of its id it is.
+func (s *Sink) arrived(id string, r *http.Request, body []byte) (f Faults, n int, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Calls++
-	s.stats.Paths[path]++
+	s.stats.Paths[r.URL.Path]++
+	if s.keep {
+		s.kept = append(s.kept, Call{
+			ID: id, Path: r.URL.Path, Method: r.Method, At: time.Now(), Header: r.Header.Clone(), Body: body,
+		})
+	}
 	if id == "" {
 		s.stats.Unidentified++
 	} else {
@@ -158,10 +188,10 @@ func (s *Sink) arrived(id, path string) (Faults, <-chan struct{}) {
 	if !faults.meets(s.calls[id]) {
 		faults = Faults{}
 	}
-	if faults.Status != 0 || faults.Hang || faults.Reset {
+	if faults.faulty() {
 		s.stats.Faulty++
 	}
-	return faults, s.changed
+	return faults, s.calls[id], s.changed
 }
 
 // answer counts before it writes: a test that has seen the answer sees the count.
@@ -174,12 +204,13 @@ func (s *Sink) answer(w http.ResponseWriter, id string, status int) {
 			s.stats.AcceptedAgain++
 		}
 	}
-	retryAfter := s.faults.RetryAfter
+	retryAfter, text := s.faults.RetryAfter, s.faults.Body
 	s.mu.Unlock()
 	if retryAfter != "" && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) {
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) // a caller that has left is nobody's concern
 }
 
 func (s *Sink) serveStats(w http.ResponseWriter, _ *http.Request) {

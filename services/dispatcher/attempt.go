@@ -1,0 +1,133 @@
+package dispatcher
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
+)
+
+// deliver takes one order from its claim to its verdict. called is told when
+// the call is over (or will not be made): the order's place in its queue and
+// target is then free, while the record and its consequence are still under way.
+func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verdict error) {
+	started := time.Now()
+	token := ""
+	if o.mustClaim() {
+		var proceed bool
+		token, proceed, verdict = d.claim(ctx, o)
+		if !proceed {
+			called()
+			return verdict
+		}
+	}
+	attempt, ok := d.call(ctx, o)
+	called()
+	if !ok {
+		return broker.Interrupted(context.Cause(ctx))
+	}
+	fault.At(fault.DispatcherCalled)
+	verdict = d.conclude(ctx, o, token, attempt)
+	d.metrics.stage.Observe(telemetry.StageDeliver, time.Since(started))
+	return verdict
+}
+
+// call carries the order's action out. ok is false when the process's stop cut
+// it short: then nothing is known of it, and it costs no attempt.
+func (d *Dispatcher) call(ctx context.Context, o *order) (a notification.Attempt, ok bool) {
+	timeout := d.o.Timeout
+	if o.call.timeout > 0 {
+		timeout = min(timeout, o.call.timeout)
+	}
+	at := time.Now()
+	bound, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var r result
+	if failed := guarded(func() { r = o.call.carryOut(bound, o.msg) }); failed != nil {
+		d.log.Error("carrying out an action panicked", zap.String("action", o.msg.Notification.Action.Type),
+			zap.String(telemetry.FieldNotification, o.msg.Notification.ID), zap.Error(failed), zap.ByteString("stack", failed.stack))
+		r = result{outcome: notification.OutcomeRetry, class: classPanic, err: failed.Error()}
+	}
+	if ctx.Err() != nil && r.outcome != notification.OutcomeOK {
+		return notification.Attempt{}, false
+	}
+	took := time.Since(at)
+	d.metrics.attempted(o, r, took)
+	return newAttempt(o, d.o.Instance, at, took, r), true
+}
+
+func newAttempt(o *order, worker string, at time.Time, took time.Duration, r result) notification.Attempt {
+	return notification.Attempt{
+		Number: o.msg.Attempt, At: at.UTC().Truncate(time.Millisecond), DurationMS: took.Milliseconds(),
+		Outcome: r.outcome, StatusCode: r.statusCode, ErrorClass: r.class, Error: cut(r.err, maxErrorText),
+		ResponseExcerpt: r.excerpt, RetryAfterMS: r.retryAfter.Milliseconds(), Worker: worker,
+	}
+}
+
+// conclude records an attempt and carries out what it means.
+func (d *Dispatcher) conclude(ctx context.Context, o *order, token string, a notification.Attempt) error {
+	for {
+		decided := d.decide(o, a)
+		record := Record{ID: o.msg.Notification.ID, Token: token, Attempt: a, Status: decided.status, Reason: decided.reason}
+		if decided.status == notification.Pending {
+			next := time.Now().Add(decided.delay).UTC().Truncate(time.Millisecond)
+			record.NextAttemptAt = &next
+		}
+		answer, err := d.recorder.Record(ctx, record)
+		if err != nil {
+			return verdictOf(ctx, err)
+		}
+		fault.At(fault.DispatcherRecorded)
+		if answer.Accepted {
+			d.audit(o, decided)
+			return d.settle(ctx, o, decided)
+		}
+		n := answer.Current
+		if answer.Found && n.Status == notification.Pending && n.AttemptCount < a.Number-1 {
+			// The record is behind (as after a restore): this is its next attempt.
+			a.Number = n.AttemptCount + 1
+			o.msg.Attempt = a.Number
+			continue
+		}
+		return d.unaccepted(o, a, answer)
+	}
+}
+
+// unaccepted is a call that is not in the record: somebody else's attempt is,
+// or is being made under a claim, and their message answers for it. What they
+// recorded stands.
+func (d *Dispatcher) unaccepted(o *order, a notification.Attempt, answer Recorded) error {
+	d.metrics.unaccepted.Inc()
+	d.log.Info("a call was made beside another dispatcher's and is not recorded",
+		zap.String(telemetry.FieldNotification, o.msg.Notification.ID), zap.Int("attempt", a.Number),
+		zap.String("outcome", string(a.Outcome)), zap.Bool("known", answer.Found),
+		zap.String("status", string(answer.Current.Status)))
+	if !answer.Found && a.Outcome != notification.OutcomeOK {
+		return broker.Permanent(&unknownNotification{o.msg.Notification.ID})
+	}
+	return nil
+}
+
+// audit is the one line about an attempt.
+func (d *Dispatcher) audit(o *order, decided decision) {
+	a := decided.attempt
+	level := zap.DebugLevel
+	if a.Outcome != notification.OutcomeOK {
+		level = zap.InfoLevel
+	}
+	entry := d.log.Check(level, "delivery attempt")
+	if entry == nil {
+		return
+	}
+	entry.Write(zap.String(telemetry.FieldNotification, o.msg.Notification.ID),
+		zap.String(telemetry.FieldEvent, o.msg.Notification.EventID), zap.String(telemetry.FieldRule, o.msg.Notification.RuleID),
+		zap.String("action", o.msg.Notification.Action.Type), zap.String("target", o.call.target), zap.String("queue", o.queue),
+		zap.Int("attempt", a.Number), zap.String("outcome", string(a.Outcome)), zap.String("status", string(decided.status)),
+		zap.Int("status_code", a.StatusCode), zap.String("error_class", a.ErrorClass), zap.String("error", a.Error),
+		zap.Int64("duration_ms", a.DurationMS), zap.Duration("next_in", decided.delay))
+}

@@ -1,0 +1,144 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+)
+
+// decision is what an attempt means for its notification.
+type decision struct {
+	attempt  notification.Attempt
+	status   notification.Status // pending: it is tried again after delay
+	reason   string
+	delay    time.Duration
+	repeated bool // the record stood already when this message came
+}
+
+// Reasons of dead notifications.
+const (
+	reasonPermanent = "permanent" // trying again cannot help
+	reasonExhausted = "exhausted" // the schedule is at its end
+)
+
+// decide judges an attempt by its outcome and the schedule. A receiver may ask
+// for more time than the schedule gives, not for less.
+func (d *Dispatcher) decide(o *order, a notification.Attempt) decision {
+	switch {
+	case a.Outcome == notification.OutcomeOK:
+		return decision{attempt: a, status: notification.Delivered}
+	case a.Outcome == notification.OutcomePermanent:
+		return decision{attempt: a, status: notification.Dead, reason: reasonPermanent}
+	case a.Number > len(d.o.Schedule):
+		return decision{attempt: a, status: notification.Dead, reason: reasonExhausted}
+	}
+	asked := time.Duration(a.RetryAfterMS) * time.Millisecond
+	delay := roundUp(d.topology.Work(o.queue).Tiers, max(d.o.Schedule[a.Number-1], asked))
+	return decision{attempt: a, status: notification.Pending, delay: delay}
+}
+
+// roundUp is the shortest declared tier that is long enough, else the longest.
+func roundUp(tiers []time.Duration, delay time.Duration) time.Duration {
+	for _, tier := range tiers {
+		if tier >= delay {
+			return tier
+		}
+	}
+	if len(tiers) == 0 {
+		return delay
+	}
+	return tiers[len(tiers)-1]
+}
+
+// settle carries out the consequence of a recorded attempt and gives the
+// message's verdict. Whatever it publishes is confirmed before: the next
+// attempt's message, or the outcome event. The dead letter follows by verdict.
+func (d *Dispatcher) settle(ctx context.Context, o *order, decided decision) error {
+	switch decided.status {
+	case notification.Pending:
+		return d.again(ctx, o, decided)
+	case notification.Delivered, notification.Dead:
+		if err := d.announce(ctx, o, decided); err != nil {
+			return err
+		}
+		fault.At(fault.DispatcherSettled)
+	}
+	if decided.status != notification.Dead {
+		return nil
+	}
+	dead := &undeliverable{decided: decided}
+	if decided.reason == reasonExhausted {
+		return broker.Exhausted(dead)
+	}
+	return broker.Permanent(dead)
+}
+
+// again publishes the message of the next attempt. A repeated one says so,
+// since the first may be under way: whoever gets it asks the record first.
+func (d *Dispatcher) again(ctx context.Context, o *order, decided decision) error {
+	next := o.msg
+	next.Attempt = decided.attempt.Number + 1
+	next.Republished = decided.repeated
+	body, err := bson.Marshal(next)
+	if err != nil {
+		return broker.Permanent(fmt.Errorf("encode attempt %d of notification %s: %w", next.Attempt, next.Notification.ID, err))
+	}
+	m, _ := o.delivery.Again(decided.delay)
+	m.Body = body
+	err = d.publish(ctx, m)
+	var unroutable *broker.UnroutableError
+	if errors.As(err, &unroutable) {
+		// The tier is gone. The broker package knows how to make it again, so the
+		// same message goes by verdict.
+		o.delivery.Body = body
+		return broker.RetryAfter(err, decided.delay)
+	}
+	if err != nil {
+		return verdictOf(ctx, err)
+	}
+	fault.At(fault.DispatcherSettled)
+	return nil
+}
+
+// announce publishes the outcome event.
+func (d *Dispatcher) announce(ctx context.Context, o *order, decided decision) error {
+	m, err := d.outcomeEvent(o, decided)
+	if err != nil {
+		return broker.Permanent(err)
+	}
+	if err := d.publish(ctx, m); err != nil {
+		return verdictOf(ctx, err)
+	}
+	d.metrics.outcomes.WithLabelValues(string(decided.status)).Inc()
+	return nil
+}
+
+// publish waits for the confirm; the publisher itself sees lost sessions
+// through, until ctx ends.
+func (d *Dispatcher) publish(ctx context.Context, m broker.Message) error {
+	bound, cancel := context.WithTimeout(ctx, outageHold)
+	defer cancel()
+	return d.publisher.Publish(bound, m)
+}
+
+// undeliverable is why a notification is dead, for its dead letter.
+type undeliverable struct{ decided decision }
+
+func (e *undeliverable) Error() string {
+	a := e.decided.attempt
+	text := a.Error
+	if text == "" {
+		text = string(a.Outcome)
+	}
+	return fmt.Sprintf("attempt %d: %s", a.Number, text)
+}
+
+// Class names the error for dead letters.
+func (e *undeliverable) Class() string { return e.decided.attempt.ErrorClass }

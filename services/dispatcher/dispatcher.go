@@ -1,0 +1,151 @@
+// Package dispatcher carries out what rules owe: it takes delivery orders from
+// the action queues, makes each call, records the attempt, and only then lets
+// the message go: delivered, to a retry tier, or to the dead letters.
+//
+// The order is what keeps the promise that nothing is lost and nothing done
+// twice without saying so: call → record → consequence (confirmed) → ack. A
+// process that dies between two of these steps leaves a message that comes
+// again; it then reads the record and repeats the consequence that stands there
+// instead of calling.
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
+)
+
+// Ledger keeps the notifications' records. Its errors that are outages
+// (broker.IsOutage) say nothing about the notification.
+type Ledger interface {
+	// Claim takes a notification that is still at the attempt before the given
+	// one, for the holder of the token until then, unless another's claim is in
+	// force. reopen also takes a dead one, whatever its attempts, and makes it
+	// pending. Found false: there is no such notification.
+	Claim(ctx context.Context, c Claim) (Claimed, error)
+	// RecordAttempts records in bulk; answers are in the records' order.
+	RecordAttempts(ctx context.Context, now time.Time, records []Record) ([]Recorded, error)
+}
+
+// Publisher publishes with confirms.
+type Publisher interface {
+	Publish(ctx context.Context, msgs ...broker.Message) error
+}
+
+// Options of a Dispatcher.
+type Options struct {
+	Instance          string        // the worker's name in attempts, unique among processes
+	TargetConcurrency int           // calls of one target at a time
+	Timeout           time.Duration // of a call; an action can ask for less
+	ClaimFor          time.Duration
+	Schedule          []time.Duration // before attempts 2, 3, …
+	AllowNetworks     []netip.Prefix  // that calls may reach although they are not public
+	ResponseExcerpt   int             // bytes of an answer that are recorded
+	Resolver          *net.Resolver   // nil: the system's
+}
+
+// Dispatcher carries out notifications; Loop makes it work on a queue.
+type Dispatcher struct {
+	o         Options
+	ledger    Ledger
+	publisher Publisher
+	topology  topology.Table
+	executors map[string]executor
+	recorder  *recorder
+	metrics   *metrics
+	log       *zap.Logger
+}
+
+// New makes a dispatcher.
+func New(o Options, ledger Ledger, publisher Publisher, t topology.Table, reg prometheus.Registerer, log *zap.Logger) *Dispatcher {
+	m := newMetrics(reg)
+	return &Dispatcher{
+		o: o, ledger: ledger, publisher: publisher, topology: t,
+		executors: executors(o, log),
+		recorder:  &recorder{ledger: ledger, metrics: m, log: log},
+		metrics:   m, log: log,
+	}
+}
+
+// Close ends the connections that are kept for further calls.
+func (d *Dispatcher) Close(context.Context) error {
+	for _, e := range d.executors {
+		if c, ok := e.(interface{ closeIdle() }); ok {
+			c.closeIdle()
+		}
+	}
+	return nil
+}
+
+// order is one message on its way through the dispatcher.
+type order struct {
+	delivery *broker.Delivery
+	queue    string // without prefix
+	msg      notification.Message
+	call     call
+
+	// The lane's, while it has the order.
+	line                 *line
+	waitingIn            *line // nil once it is called
+	arrivedAt, startedAt time.Time
+}
+
+// open reads a delivery. Its errors are permanent: the bytes do not change.
+func (d *Dispatcher) open(queue string, delivery *broker.Delivery) (*order, error) {
+	var msg notification.Message
+	var err error
+	if failed := guarded(func() { msg, err = d.topology.Actions().Decode(delivery.Message) }); failed != nil {
+		return nil, broker.Permanent(failed)
+	}
+	if err != nil {
+		return nil, broker.Permanent(&malformed{err})
+	}
+	switch {
+	case msg.Notification.ID == "":
+		return nil, broker.Permanent(&malformed{errors.New("the message names no notification")})
+	case msg.Attempt < 1:
+		return nil, broker.Permanent(&malformed{errors.New("the message asks for no attempt")})
+	case msg.Event.Validate() != nil:
+		return nil, broker.Permanent(&malformed{errors.New("the message carries no readable event")})
+	case msg.Notification.Action.Config != nil && msg.Notification.Action.Config.Validate() != nil:
+		return nil, broker.Permanent(&malformed{errors.New("the message carries no readable action")})
+	}
+	return &order{delivery: delivery, queue: queue, msg: msg, call: d.prepare(msg)}, nil
+}
+
+// handledBefore says that this very message may have got as far as a record: the
+// broker gives it out again. A message that got that far never goes through a
+// tier as it is, so those that come from one were never recorded.
+func (o *order) handledBefore() bool { return o.delivery.Redelivered || o.delivery.DeliveryCount > 0 }
+
+// mustClaim says that somebody else may be calling for this notification, or
+// has: then the record is asked before the endpoint. Everything else is called
+// without reading anything.
+func (o *order) mustClaim() bool {
+	return o.handledBefore() || o.msg.Republished || o.delivery.Replayed
+}
+
+// panicked says that handling an order failed for a mistake in the program.
+func (d *Dispatcher) panicked(o *order, failed *panicked) {
+	d.log.Error("handling a notification panicked", zap.String(telemetry.FieldNotification, o.msg.Notification.ID),
+		zap.Error(failed), zap.ByteString("stack", failed.stack))
+}
+
+// malformed is a message that is no delivery order.
+type malformed struct{ err error }
+
+func (e *malformed) Error() string { return e.err.Error() }
+func (e *malformed) Unwrap() error { return e.err }
+
+// Class names the error for dead letters.
+func (*malformed) Class() string { return "malformed_message" }

@@ -1,0 +1,106 @@
+package dispatcher
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+)
+
+// executor carries out one type of action. The types themselves (configuration,
+// checks, bodies, signatures) are in pkg/action; here is their I/O.
+type executor interface {
+	// prepare reads a message's action and says what a call would be. It does no
+	// I/O. Its error is the notification's end: the snapshot does not change.
+	prepare(msg notification.Message) (call, error)
+}
+
+// call is one action, ready to be carried out.
+type call struct {
+	// target is what is called, as limits and lines know it ("" when nobody is):
+	// a URL's host, a channel. It is also what logs and outcome events show, and
+	// holds no secret.
+	target string
+	// timeout bounds carryOut; 0 is the dispatcher's.
+	timeout time.Duration
+	// carryOut makes the call; ctx carries the time-out.
+	carryOut func(ctx context.Context, msg notification.Message) result
+}
+
+// result is what a call came to.
+type result struct {
+	outcome    notification.Outcome
+	statusCode int
+	class      string // of the error, "" when ok
+	err        string // without secrets
+	excerpt    string // of the answer, valid UTF-8, without secrets
+	retryAfter time.Duration
+}
+
+// executors is the table of what can be carried out, by the type's name.
+func executors(o Options, log *zap.Logger) map[string]executor {
+	return map[string]executor{
+		"WEBHOOK": newWebhookExecutor(o),
+		"LOG":     logExecutor{log: log.Named("audit")},
+	}
+}
+
+// Classes of errors that no executor is the owner of.
+const (
+	classUnknownAction = "unknown_action"
+	classInvalidConfig = "invalid_config"
+	classPanic         = "panic"
+	classTimeout       = "timeout"
+	classHeldBack      = "held_back"
+)
+
+// prepare finds the executor and asks it. What cannot be prepared becomes a
+// call that says so, so that it is recorded as any other attempt.
+func (d *Dispatcher) prepare(msg notification.Message) call {
+	e, known := d.executors[msg.Notification.Action.Type]
+	if !known {
+		return refusal(classUnknownAction, fmt.Sprintf("this dispatcher knows no action type %q", msg.Notification.Action.Type))
+	}
+	var c call
+	var err error
+	if failed := guarded(func() { c, err = e.prepare(msg) }); failed != nil {
+		return refusal(classPanic, failed.Error())
+	}
+	if err != nil {
+		return refusal(classInvalidConfig, err.Error())
+	}
+	return c
+}
+
+func refusal(class, text string) call {
+	return call{carryOut: func(context.Context, notification.Message) result {
+		return result{outcome: notification.OutcomePermanent, class: class, err: text}
+	}}
+}
+
+// panicked is a panic as an error.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (e *panicked) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// Class names the error for dead letters.
+func (*panicked) Class() string { return classPanic }
+
+// guarded runs f and makes a panic an error, so that one message cannot take
+// the process and everything that it holds with it.
+func guarded(f func()) (failed *panicked) {
+	defer func() {
+		if v := recover(); v != nil {
+			failed = &panicked{value: v, stack: debug.Stack()}
+		}
+	}()
+	f()
+	return nil
+}

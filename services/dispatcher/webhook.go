@@ -1,0 +1,254 @@
+package dispatcher
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/action"
+	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
+)
+
+// webhookExecutor sends WEBHOOK actions.
+type webhookExecutor struct {
+	transport *http.Transport
+	agent     string
+	excerpt   int
+
+	mu       sync.Mutex
+	prepared map[string]*endpoint // by configuration
+}
+
+// maxEndpoints bounds the configurations that are kept read; there is one for
+// each version of each rule's action.
+const maxEndpoints = 4096
+
+func newWebhookExecutor(o Options) *webhookExecutor {
+	return &webhookExecutor{
+		transport: newTransport(guard{allowed: o.AllowNetworks}, o.Resolver, max(o.TargetConcurrency, 8)),
+		agent:     "events-aggregator/" + telemetry.Version(),
+		excerpt:   o.ResponseExcerpt,
+		prepared:  map[string]*endpoint{},
+	}
+}
+
+func (e *webhookExecutor) closeIdle() { e.transport.CloseIdleConnections() }
+
+// endpoint is one configuration, read once.
+type endpoint struct {
+	cfg    webhook.Config
+	url    *url.URL
+	target string
+	hide   *strings.Replacer // takes secrets out of texts
+}
+
+func (e *webhookExecutor) prepare(msg notification.Message) (call, error) {
+	to, err := e.endpoint(msg.Notification.Action.Config)
+	if err != nil {
+		return call{}, err
+	}
+	return call{target: to.target, timeout: to.cfg.Timeout, carryOut: func(ctx context.Context, msg notification.Message) result {
+		return e.send(ctx, to, msg)
+	}}, nil
+}
+
+func (e *webhookExecutor) endpoint(config bson.Raw) (*endpoint, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if to, ok := e.prepared[string(config)]; ok {
+		return to, nil
+	}
+	to, err := newEndpoint(config)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.prepared) >= maxEndpoints {
+		clear(e.prepared)
+	}
+	e.prepared[string(config)] = to
+	return to, nil
+}
+
+func newEndpoint(config bson.Raw) (*endpoint, error) {
+	cfg, problems := webhook.Parse(config)
+	if err := problemsError(problems); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(cfg.URL)
+	if err != nil { // without the URL: its path may be a secret
+		return nil, fmt.Errorf("action config: /url is no URL")
+	}
+	return &endpoint{cfg: cfg, url: u, target: hostOf(u), hide: hider(cfg, u)}, nil
+}
+
+// hostOf is a URL's host as limits and lines know it: lower case, and with the
+// port unless it is the scheme's own.
+func hostOf(u *url.URL) string {
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if port == "" || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
+		return host
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// send makes the request. The signature's time is that of the call, so a retry
+// is signed anew.
+func (e *webhookExecutor) send(ctx context.Context, to *endpoint, msg notification.Message) result {
+	body, err := to.cfg.Body(msg)
+	if err != nil {
+		return to.failed(notification.OutcomePermanent, classTemplate, err)
+	}
+	now := time.Now()
+	header, err := to.cfg.Header(msg.Notification.ID, now, body)
+	if err != nil {
+		return to.failed(notification.OutcomePermanent, classInvalidConfig, err)
+	}
+	e.complete(header, to, msg)
+	req := (&http.Request{
+		Method: to.cfg.Method, URL: to.url, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: to.url.Host,
+	}).WithContext(ctx)
+	if host := header.Get("Host"); host != "" {
+		req.Host = host
+		header.Del("Host")
+	}
+	if len(body) > 0 {
+		req.ContentLength = int64(len(body))
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		// Lets the transport send again what a closed idle connection never took.
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	}
+	got, err := exchange(e.transport, req)
+	if err != nil {
+		class, permanent := failureClass(err)
+		if permanent {
+			return to.failed(notification.OutcomePermanent, class, err)
+		}
+		return to.failed(notification.OutcomeRetry, class, err)
+	}
+	outcome, retryAfter, class := webhook.Verdict(got.status, got.header, now)
+	r := result{
+		outcome: outcome, statusCode: got.status, class: class, retryAfter: retryAfter,
+		excerpt: to.excerptOf(got.body, e.excerpt),
+	}
+	if outcome != notification.OutcomeOK {
+		r.err = fmt.Sprintf("the receiver answered %d %s", got.status, http.StatusText(got.status))
+	}
+	return r
+}
+
+// excerptOf keeps the beginning of an answer.
+func (to *endpoint) excerptOf(body []byte, n int) string {
+	// What is looked through is longer than what is kept, so that a secret at
+	// the cut is found whole.
+	return cut(to.hide.Replace(cut(string(body), n+maxSecret)), n)
+}
+
+// maxSecret is longer than any header that receivers accept by default.
+const maxSecret = 4096
+
+// complete adds what is the dispatcher's to say, where the rule does not.
+func (e *webhookExecutor) complete(header http.Header, to *endpoint, msg notification.Message) {
+	if header.Get("User-Agent") == "" {
+		header.Set("User-Agent", e.agent)
+	}
+	if user := to.url.User; user != nil && header.Get("Authorization") == "" {
+		header.Set("Authorization", basicAuth(user))
+	}
+	if header.Get(telemetry.HeaderTraceparent) == "" {
+		if parent, ok := traceOf(msg.Event); ok {
+			header.Set(telemetry.HeaderTraceparent, parent.Child().Traceparent())
+		}
+	}
+}
+
+// traceOf is the event's trace context.
+func traceOf(event bson.Raw) (telemetry.Trace, bool) {
+	v, err := event.LookupErr("metadata", telemetry.HeaderTraceparent)
+	if err != nil {
+		return telemetry.Trace{}, false
+	}
+	s, _ := v.StringValueOK()
+	return telemetry.ParseTraceparent(s)
+}
+
+func basicAuth(user *url.Userinfo) string {
+	password, _ := user.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
+}
+
+func (to *endpoint) failed(outcome notification.Outcome, class string, err error) result {
+	text := err.Error()
+	if class == classTimeout {
+		text = "no answer in time: " + text
+	}
+	if refused, ok := isRefused(err); ok {
+		text = refused.Error() // without what dialling puts before it
+	}
+	return result{outcome: outcome, class: class, err: cut(to.hide.Replace(text), maxErrorText)}
+}
+
+const (
+	maxErrorText = 512
+	// minSecret: a shorter value is found everywhere by chance.
+	minSecret = 6
+)
+
+// hider takes everything that may be a secret out of what a receiver says: some
+// echo the request. Every header of the rule counts, since nobody knows which
+// of them a receiver takes as a key.
+func hider(cfg webhook.Config, u *url.URL) *strings.Replacer {
+	var pairs []string
+	hide := func(secret string) {
+		if len(secret) >= minSecret {
+			pairs = append(pairs, secret, action.Masked)
+		}
+	}
+	for _, s := range cfg.Secrets {
+		hide(s)
+		hide(strings.TrimPrefix(s, "whsec_"))
+	}
+	for _, h := range cfg.Headers {
+		hide(h.Value)
+		if _, token, ok := strings.Cut(h.Value, " "); ok { // "Bearer …"
+			hide(token)
+		}
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		hide(password)
+		hide(u.User.Username()) // a key in the user's place
+		hide(strings.TrimPrefix(basicAuth(u.User), "Basic "))
+	}
+	for _, values := range u.Query() {
+		for _, v := range values {
+			hide(v)
+			hide(url.QueryEscape(v))
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// cut shortens s to at most n bytes of valid UTF-8.
+func cut(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}

@@ -1,0 +1,52 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/events-aggregator/events-aggregator/pkg/app"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+)
+
+// Wire makes the process an action-dispatcher: a consumer for each action queue.
+func Wire(_ context.Context, p *app.Process) error {
+	cfg := p.Config.Dispatcher
+	d := New(Options{
+		Instance: p.Instance, TargetConcurrency: cfg.TargetConcurrency, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
+		Schedule: cfg.Schedule, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt,
+	}, ledger{p.Store}, p.Publisher, p.Topology, p.Metrics, p.Log)
+	p.OnStop("outgoing connections", d.Close)
+	for _, queue := range p.Topology.DispatchQueues() {
+		lane := LaneOptions{Concurrency: cfg.Queues[queue].Concurrency, Prefetch: PrefetchDefault}
+		p.Consume(queue, lane.Prefetch, d.Loop(queue, lane))
+	}
+	return nil
+}
+
+// ledger is the store as the dispatcher needs it.
+type ledger struct{ store *store.Store }
+
+func (l ledger) Claim(ctx context.Context, c Claim) (Claimed, error) {
+	n, granted, err := l.store.Claim(ctx, store.Claim(c))
+	if errors.Is(err, store.ErrNotFound) {
+		return Claimed{}, nil
+	}
+	return Claimed{Granted: granted, Found: err == nil, Current: n}, err
+}
+
+func (l ledger) RecordAttempts(ctx context.Context, now time.Time, records []Record) ([]Recorded, error) {
+	given := make([]store.AttemptRecord, len(records))
+	for i, r := range records {
+		given[i] = store.AttemptRecord(r)
+	}
+	answers, err := l.store.RecordAttempts(ctx, now, given)
+	if err != nil {
+		return nil, err
+	}
+	recorded := make([]Recorded, len(answers))
+	for i, a := range answers {
+		recorded[i] = Recorded(a)
+	}
+	return recorded, nil
+}
