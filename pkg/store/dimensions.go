@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
@@ -46,17 +48,17 @@ func (s *Store) Admit(ctx context.Context, d metric.Dimension, values []string, 
 			bson.D{field("$gt", bson.A{bson.D{field("$size", wanted)}, limit})}})}),
 	})}}
 	var row dimensionRow
-	// Two first admissions at once: one of them loses the upsert and then
-	// finds the other's document.
+	// Two first admissions at once: one of them loses the upsert, as a duplicate
+	// key or (SecantusDB) without a document, and then finds the other's.
 	err := backoff.Retry(func() error {
 		err := s.dimensions.FindOneAndUpdate(ctx, bson.D{field("_id", d)}, admit,
 			options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)).Decode(&row)
-		if err != nil && !isDuplicateKey(err) {
+		if err != nil && !isDuplicateKey(err) && !errors.Is(err, mongo.ErrNoDocuments) {
 			return backoff.Permanent(err)
 		}
 		return err
-	}, backoff.WithMaxRetries(backoff.NewConstantBackOff(10*time.Millisecond), 3))
-	return row.named(), classify("admit dimension values", err)
+	}, backoff.WithContext(backoff.WithMaxRetries(backoff.NewConstantBackOff(20*time.Millisecond), 50), ctx))
+	return row.named(), classify("admit values of dimension "+string(d), err)
 }
 
 // Registry reads what all dimensions count by name.

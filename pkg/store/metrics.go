@@ -56,12 +56,37 @@ type MetricFilter struct {
 func (s *Store) FindMetrics(ctx context.Context, f MetricFilter, limit int) ([]Metric, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if len(f.Types) == 0 {
+	types := f.Types
+	if len(types) == 0 {
 		for _, k := range metric.Kinds {
-			f.Types = append(f.Types, k.Name)
+			types = append(types, k.Name)
 		}
 	}
-	q := bson.D{field("metric_type", bson.D{field("$in", f.Types)}), field("period", f.Period)}
+	var found []Metric
+	for _, kind := range types { // one by one, so that each is a single range of the index
+		o := options.Find().SetSort(keys("metric_type", 1, "period", 1, "timestamp", 1)).
+			SetHint("type_period_time").SetMaxTime(operationTimeout / 2)
+		if limit > 0 {
+			if len(found) == limit {
+				break
+			}
+			o.SetLimit(int64(limit - len(found)))
+		}
+		cur, err := s.metrics.Find(ctx, f.query(kind), o)
+		var some []Metric
+		if err == nil {
+			err = cur.All(ctx, &some)
+		}
+		if err != nil {
+			return nil, classify("list metrics", err)
+		}
+		found = append(found, some...)
+	}
+	return found, nil
+}
+
+func (f MetricFilter) query(kind string) bson.D {
+	q := bson.D{field("metric_type", kind), field("period", f.Period)}
 	q = appendRange(q, "timestamp", !f.From.IsZero(), f.From, !f.To.IsZero(), "$lt", f.To)
 	if f.EventType != "" {
 		q = append(q, field("dimensions.event_type", f.EventType))
@@ -72,13 +97,7 @@ func (s *Store) FindMetrics(ctx context.Context, f MetricFilter, limit int) ([]M
 	if f.Region != nil {
 		q = append(q, field("dimensions.region", *f.Region))
 	}
-	cur, err := s.metrics.Find(ctx, q, options.Find().
-		SetSort(keys("metric_type", 1, "period", 1, "timestamp", 1)).SetLimit(int64(limit)).SetMaxTime(operationTimeout/2))
-	var found []Metric
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
-	return found, classify("list metrics", err)
+	return q
 }
 
 // Window is a document of `metric_windows`: its counters have changed since

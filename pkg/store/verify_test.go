@@ -1,0 +1,319 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/metric"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+)
+
+// verify recounts the three hours around today's batches.
+func verify(ctx context.Context, s *store.Store, change ...func(*store.VerifyOptions)) metric.Report {
+	GinkgoHelper()
+	o := store.VerifyOptions{
+		From: today().Add(-time.Hour), To: today().Add(2 * time.Hour),
+		Retention: counterRetention, Pause: 20 * time.Millisecond,
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	report, err := s.Verify(ctx, o)
+	Expect(err).NotTo(HaveOccurred())
+	return report
+}
+
+var _ = Describe("verify", func() {
+	set := func(kv ...any) bson.D {
+		d := bson.D{}
+		for i := 0; i < len(kv); i += 2 {
+			d = append(d, bson.E{Key: kv[i].(string), Value: kv[i+1]})
+		}
+		return d
+	}
+
+	It("finds no drift where there is none, and says how much it compared", func(ctx SpecContext) {
+		s := fresh(ctx)
+		a, b := eventsAt(today(), 30*time.Second, 120), eventsAt(today(), time.Minute, 60)
+		account(ctx, s, a, b)
+		materialise(ctx, s)
+		r := verify(ctx, s)
+		Expect(r.Drift).To(BeEmpty())
+		Expect(r.LeftOut).To(BeEmpty())
+		Expect(r.Events).To(BeEquivalentTo(180))
+		Expect(r.Minutes).To(Equal(180))
+		Expect(r.Windows).To(Equal(map[string]int{"1m": 180, "5m": 36, "1h": 3}))
+		pending, err := s.Pending(ctx, r.From, r.To)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(pending).To(BeFalse())
+	}, SpecTimeout(time.Minute))
+
+	It("names a counter that was changed, with its minute and dimensions, and repairs it", func(ctx SpecContext) {
+		s := fresh(ctx)
+		account(ctx, s, eventsAt(today(), 10*time.Second, 300))
+		materialise(ctx, s)
+		minute := today().Add(7 * time.Minute)
+		id := fmt.Sprintf("%d:PAYMENT_FAILED:web%%3Aeu:", minute.Unix()/60)
+		result, err := s.Collection("counters").UpdateOne(ctx, set("_id", id), set("$inc", set("count", 1)))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(result.ModifiedCount).To(BeEquivalentTo(1))
+		r := verify(ctx, s)
+		Expect(r.Drift).To(HaveLen(1))
+		d := r.Drift[0]
+		Expect(d.Kind).To(Equal(metric.KindCounter))
+		Expect(d.Start).To(Equal(minute))
+		Expect(d.Series).To(Equal(metric.Series{Type: "PAYMENT_FAILED", Source: "web:eu"}))
+		Expect(d.Counted.Count).To(Equal(d.Recounted.Count + 1))
+		Expect(r.Unrepaired()).To(Equal(1))
+
+		r = verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
+		Expect(r.Drift).To(HaveLen(1))
+		Expect(r.Unrepaired()).To(BeZero())
+		materialise(ctx, s)
+		Expect(verify(ctx, s).Drift).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("finds counters that are gone, counters of nothing and metrics that are wrong, and repairs them", func(ctx SpecContext) {
+		s := fresh(ctx)
+		account(ctx, s, eventsAt(today(), 10*time.Second, 300))
+		materialise(ctx, s)
+		gone := today().Add(3 * time.Minute)
+		_, err := s.Collection("counters").DeleteMany(ctx, set("minute", gone))
+		Expect(err).NotTo(HaveOccurred())
+		series := metric.Series{Type: "GHOST", Source: "x"}
+		ghost := event.Batch{ID: "0123456789abcdef01234567"}
+		_, err = s.Count(ctx, store.CountWork{At: time.Now(), Retention: counterRetention, Batches: []store.CountedBatch{
+			{ID: ghost.ID, Increments: []metric.Increment{{Minute: gone, Series: series, Totals: metric.TotalsOf(9, 2)}}},
+		}})
+		Expect(err).NotTo(HaveOccurred())
+		materialise(ctx, s)
+		_, err = s.Collection("metrics").UpdateOne(ctx, set("period", "5m", "metric_type", "ERROR_RATE", "timestamp", today().Add(10*time.Minute)), set("$set", set("value", 0.77)))
+		Expect(err).NotTo(HaveOccurred())
+		_, err = s.Collection("metrics").DeleteOne(ctx, set("period", "1m", "metric_type", "EVENTS_COUNT", "timestamp", today().Add(20*time.Minute)))
+		Expect(err).NotTo(HaveOccurred())
+
+		r := verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
+		var found []string
+		for _, d := range r.Drift {
+			found = append(found, strings.Join([]string{d.Kind, d.Period, d.Start.Format("15:04")}, " "))
+		}
+		at := func(minute int) string { return today().Add(time.Duration(minute) * time.Minute).Format("15:04") }
+		Expect(found).To(ContainElements("COUNTER  "+at(3), "ERROR_RATE 5m "+at(10), "EVENTS_COUNT 1m "+at(20)))
+		Expect(found).NotTo(ContainElement(HavePrefix("COUNTER  " + at(4))))
+		Expect(r.Unrepaired()).To(BeZero())
+		materialise(ctx, s)
+		Expect(verify(ctx, s).Drift).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("leaves out the minutes of batches that are not counted yet, and says which", func(ctx SpecContext) {
+		s := fresh(ctx)
+		account(ctx, s, eventsAt(today(), time.Minute, 30))
+		materialise(ctx, s)
+		open := eventsAt(today().Add(5*time.Minute), time.Minute, 2)
+		save(ctx, s, open)
+		r := verify(ctx, s)
+		Expect(r.Drift).To(BeEmpty())
+		Expect(r.LeftOut).To(Equal([]metric.LeftOut{{From: today().Add(5 * time.Minute), To: today().Add(7 * time.Minute), Reason: metric.ReasonUncounted}}))
+		Expect(r.Minutes).To(Equal(178))
+		Expect(r.Windows).To(HaveKeyWithValue("1h", 2))
+		Expect(s.Pending(ctx, r.From, r.To)).To(BeTrue())
+
+		count(ctx, s, open) // and dies before it says so in the ledger
+		Expect(verify(ctx, s).Drift).To(BeEmpty())
+		Expect(s.MarkStage(ctx, store.Aggregated, time.Now(), open.ID)).To(Succeed())
+		r = verify(ctx, s)
+		Expect(r.Drift).To(BeEmpty())
+		Expect(r.LeftOut).To(ContainElement(metric.LeftOut{Period: "1h", From: today(), To: today().Add(time.Hour), Reason: metric.ReasonNotMaterialised}))
+		Expect(s.Pending(ctx, r.From, r.To)).To(BeTrue())
+	}, SpecTimeout(time.Minute))
+
+	It("finds a batch that was never counted although the ledger says so", func(ctx SpecContext) {
+		s := fresh(ctx)
+		account(ctx, s, eventsAt(today(), time.Minute, 30))
+		lost := eventsAt(today(), time.Minute, 1)
+		save(ctx, s, lost)
+		Expect(s.MarkStage(ctx, store.Aggregated, time.Now(), lost.ID)).To(Succeed())
+		materialise(ctx, s)
+		r := verify(ctx, s)
+		Expect(r.Drift).NotTo(BeEmpty())
+		Expect(r.Drift[0].Start).To(Equal(today()))
+		Expect(r.Drift[0].Recounted.Count).To(Equal(r.Drift[0].Counted.Count + 1))
+	}, SpecTimeout(time.Minute))
+
+	It("leaves out what may have expired or is too old, and says which", func(ctx SpecContext) {
+		s := fresh(ctx)
+		expired := testBatch(1, func(_ int, d bson.D) bson.D {
+			d[5].Value, d[len(d)-1].Value = today(), time.Now().Add(-time.Minute)
+			return d
+		})
+		account(ctx, s, expired)
+		materialise(ctx, s)
+		_, err := s.Collection("events").DeleteMany(ctx, bson.D{})
+		Expect(err).NotTo(HaveOccurred())
+		r := verify(ctx, s)
+		Expect(r.Drift).To(BeEmpty())
+		Expect(r.LeftOut).To(ConsistOf(metric.LeftOut{From: today(), To: today().Add(time.Minute), Reason: metric.ReasonEventsExpired}))
+
+		old := time.Now().UTC().Add(-counterRetention - 48*time.Hour).Truncate(time.Hour)
+		save(ctx, s, eventsAt(old, time.Second, 3))
+		r = verify(ctx, s, func(o *store.VerifyOptions) { o.From, o.To = old, old.Add(time.Hour) })
+		Expect(r.Drift).To(BeEmpty())
+		Expect(r.Minutes).To(BeZero())
+		r = verify(ctx, s, func(o *store.VerifyOptions) {
+			o.From, o.To = today().Add(-10*24*time.Hour), today().Add(-10*24*time.Hour+time.Hour)
+		})
+		Expect(r.LeftOut).To(ConsistOf(HaveField("Period", "1m")), "metrics of minutes are kept for two days")
+		Expect(r.LeftOut[0].Reason).To(Equal(metric.ReasonMetricsExpired))
+	}, SpecTimeout(time.Minute))
+
+	It("counts and recounts as other what a full dimension does not name", func(ctx SpecContext) {
+		s := fresh(ctx)
+		b := testBatch(40, func(i int, d bson.D) bson.D {
+			d[3].Value = fmt.Sprintf("source-%d", i)
+			d[5].Value = today()
+			d[len(d)-1].Value = time.Now().Add(30 * 24 * time.Hour)
+			return d
+		})
+		save(ctx, s, b)
+		work := countedBatch(b)
+		var sources []string
+		for _, inc := range work.Increments {
+			sources = append(sources, inc.Source)
+		}
+		_, err := s.Admit(ctx, metric.Source, sources, 10)
+		Expect(err).NotTo(HaveOccurred())
+		_, err = s.Admit(ctx, metric.Type, []string{"USER_LOGIN"}, 10)
+		Expect(err).NotTo(HaveOccurred())
+		registry, err := s.Registry(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		for i := range work.Increments {
+			work.Increments[i].Series = registry.Map(work.Increments[i].Series)
+		}
+		_, err = s.Count(ctx, store.CountWork{At: time.Now(), Retention: counterRetention, Batches: []store.CountedBatch{work}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.MarkStage(ctx, store.Aggregated, time.Now(), b.ID)).To(Succeed())
+		materialise(ctx, s)
+		Expect(counters(ctx, s)).To(HaveLen(11))
+		Expect(counters(ctx, s)).To(HaveKeyWithValue(minuteOf{today(), metric.Series{Type: "USER_LOGIN", Source: metric.Other}}, metric.TotalsOf(3, 30)))
+		r := verify(ctx, s)
+		Expect(r.Drift).To(BeEmpty())
+		Expect(r.Events).To(BeEquivalentTo(40))
+	}, SpecTimeout(time.Minute))
+
+	It("reports no drift while others store, count and materialise", func(ctx SpecContext) {
+		database := emptyDatabase(ctx)
+		working, looking := open(ctx, database), open(ctx, database)
+		Expect(working.EnsureIndexes(ctx)).To(Succeed())
+		stop := make(chan struct{})
+		var group sync.WaitGroup
+		group.Add(1)
+		go func() {
+			defer GinkgoRecover()
+			defer group.Done()
+			for i := 0; ; i++ {
+				account(ctx, working, eventsAt(today().Add(time.Duration(i%5)*10*time.Minute), 13*time.Second, 20))
+				for _, p := range metric.Periods {
+					windows, err := working.ChangedWindows(ctx, p, 100)
+					Expect(err).NotTo(HaveOccurred())
+					Expect(working.Materialise(ctx, p, windows, time.Now().UTC())).To(Succeed())
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		}()
+		for range 15 {
+			Expect(verify(ctx, looking).Drift).To(BeEmpty())
+		}
+		close(stop)
+		group.Wait()
+		r := verify(ctx, looking)
+		Expect(r.Drift).To(BeEmpty())
+		Expect(r.LeftOut).To(BeEmpty())
+	}, SpecTimeout(3*time.Minute))
+})
+
+// byKey says that the filter names one _id: every server looks that up, even
+// if its explain (SecantusDB's wheel, when there are further fields) says
+// otherwise.
+func byKey(command bson.D) bool {
+	for _, e := range command {
+		if filter, ok := e.Value.(bson.RawValue); ok && e.Key == "filter" {
+			_, isString := filter.Document().Lookup("_id").StringValueOK()
+			return isString
+		}
+	}
+	return false
+}
+
+var _ = Describe("every query of counting", func() {
+	It("is served by an index", func(ctx SpecContext) {
+		var mu sync.Mutex
+		var all []sent
+		s, err := store.Open(ctx, store.Options{URI: mongoURI(), Database: emptyDatabase(ctx)}.WithCommands(func(collection string, c bson.Raw) {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, sent{collection, c})
+		}))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx SpecContext) { Expect(s.Close(ctx)).To(Succeed()) }, NodeTimeout(10*time.Second))
+		Expect(s.EnsureIndexes(ctx)).To(Succeed())
+		b, open := eventsAt(today(), time.Minute, 30), eventsAt(today(), time.Minute, 3)
+		account(ctx, s, b)
+		save(ctx, s, open)
+		_, err = s.Collection("counters").UpdateOne(ctx, bson.D{}, bson.D{{Key: "$inc", Value: bson.D{{Key: "count", Value: 1}}}})
+		Expect(err).NotTo(HaveOccurred())
+		mu.Lock()
+		all = nil
+		mu.Unlock()
+		count(ctx, s, b, open)
+		materialise(ctx, s)
+		verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
+		_, err = s.Pending(ctx, today(), today().Add(time.Hour))
+		Expect(err).NotTo(HaveOccurred())
+		_, err = s.Totals(ctx, today(), today().Add(time.Hour))
+		Expect(err).NotTo(HaveOccurred())
+		region := "eu"
+		_, err = s.FindMetrics(ctx, store.MetricFilter{Types: []string{"ERROR_RATE"}, Period: "1h", From: today(), EventType: "A", Source: "x", Region: &region}, 10)
+		Expect(err).NotTo(HaveOccurred())
+
+		mu.Lock()
+		commands := all
+		mu.Unlock()
+		explained, seen := 0, map[string]bool{}
+		for _, c := range commands {
+			if small[c.collection] {
+				continue
+			}
+			name := c.command.Index(0).Key()
+			for i, d := range explainable(c.command) {
+				if seen[name+c.collection] && i > 0 { // of a bulk one is enough
+					continue
+				}
+				if byKey(d) {
+					seen[name+c.collection] = true
+					continue
+				}
+				plan, err := s.Explain(ctx, d)
+				Expect(err).NotTo(HaveOccurred(), "%v", c.command)
+				Expect(plan.String()).NotTo(ContainSubstring("COLLSCAN"), "no index serves %s\n%s", c.command, plan)
+				Expect(plan.String()).To(Or(ContainSubstring("IXSCAN"), ContainSubstring("IDHACK"), ContainSubstring("EXPRESS")), "%s", c.command)
+				seen[name+c.collection] = true
+				explained++
+			}
+		}
+		Expect(seen).To(And(HaveKey("aggregatecounters"), HaveKey("aggregateevents"), HaveKey("findcounters"),
+			HaveKey("findmetrics"), HaveKey("findmetric_windows"), HaveKey("findbatches"), HaveKey("deletemetric_windows")))
+		Expect(explained).To(BeNumerically(">", 20))
+	}, SpecTimeout(2*time.Minute))
+})
