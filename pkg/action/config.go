@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/bsontype"
 )
 
 // Reader reads a configuration and collects what is wrong with it; each type's
@@ -44,7 +43,7 @@ func (r *Reader) Get(key string) (v bson.RawValue, there bool) {
 		return v, false
 	}
 	v, err := r.config.LookupErr(key)
-	return v, err == nil && v.Type != bsontype.Null
+	return v, err == nil && v.Type != bson.TypeNull
 }
 
 // Text is the field's text, or instead when it is absent.

@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/bsontype"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
@@ -66,7 +65,7 @@ func ParseTemplate(text string) (*Template, error) {
 		return nil, errors.New("define and block are not available: a template is one piece")
 	}
 	if t.Tree != nil {
-		if err := bound(t.Tree.Root, 0); err != nil {
+		if err := bound(t.Root, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -223,21 +222,21 @@ func object(doc bson.Raw, depth int) map[string]any {
 
 func plain(v bson.RawValue, depth int) any {
 	switch v.Type {
-	case bsontype.String:
+	case bson.TypeString:
 		return v.StringValue()
-	case bsontype.Int32:
+	case bson.TypeInt32:
 		return int64(v.Int32())
-	case bsontype.Int64:
+	case bson.TypeInt64:
 		return v.Int64()
-	case bsontype.Double:
+	case bson.TypeDouble:
 		return v.Double()
-	case bsontype.Boolean:
+	case bson.TypeBoolean:
 		return v.Boolean()
-	case bsontype.DateTime:
+	case bson.TypeDateTime:
 		return templateTime{v.Time()}
-	case bsontype.EmbeddedDocument:
+	case bson.TypeEmbeddedDocument:
 		return object(v.Document(), depth+1)
-	case bsontype.Array:
+	case bson.TypeArray:
 		values, err := v.Array().Values()
 		if err != nil || depth > maxDepth {
 			return nil
@@ -247,11 +246,11 @@ func plain(v bson.RawValue, depth int) any {
 			list[i] = plain(e, depth+1)
 		}
 		return list
-	case bsontype.Null, bsontype.Undefined:
+	case bson.TypeNull, bson.TypeUndefined:
 		return nil
-	case bsontype.ObjectID:
+	case bson.TypeObjectID:
 		return v.ObjectID().Hex()
-	case bsontype.Decimal128:
+	case bson.TypeDecimal128:
 		return v.Decimal128().String()
 	default:
 		return v.String()

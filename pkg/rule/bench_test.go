@@ -24,20 +24,22 @@ import (
 // line per document.
 const loadVariable = "EA_BENCH_LOAD"
 
-func loadDir(b testing.TB) string {
+func loadDir(tb testing.TB) string {
+	tb.Helper()
 	dir := os.Getenv(loadVariable)
 	if dir == "" {
-		b.Skip(loadVariable + " names no folder with a load")
+		tb.Skip(loadVariable + " names no folder with a load")
 	}
 	return dir
 }
 
 // loadRules reads a file of rules. A few of the load ask twice for one field in
 // one document, which a rule may not; the same is said by $and.
-func loadRules(b testing.TB, file string) []rule.Rule {
+func loadRules(tb testing.TB, file string) []rule.Rule {
+	tb.Helper()
 	var rules []rule.Rule
 	joined := 0
-	loadLines(b, file, math.MaxInt, func(line []byte) {
+	loadLines(tb, file, math.MaxInt, func(line []byte) {
 		var r struct {
 			ID         string          `json:"rule_id"`
 			Name       string          `json:"name"`
@@ -46,7 +48,7 @@ func loadRules(b testing.TB, file string) []rule.Rule {
 		}
 		var conditions bson.D
 		if err := errors.Join(json.Unmarshal(line, &r), bson.UnmarshalExtJSON(r.Conditions, false, &conditions)); err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 		if d, twice := joinByAnd(conditions); twice {
 			conditions = d
@@ -54,11 +56,11 @@ func loadRules(b testing.TB, file string) []rule.Rule {
 		}
 		raw, err := bson.Marshal(conditions)
 		if err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 		rules = append(rules, rule.Rule{ID: r.ID, Name: r.Name, Priority: r.Priority, Conditions: raw, Enabled: true, Mode: rule.Live})
 	})
-	b.Logf("%s: %d rules, %d with a field twice joined by $and", file, len(rules), joined)
+	tb.Logf("%s: %d rules, %d with a field twice joined by $and", file, len(rules), joined)
 	return rules
 }
 
@@ -71,10 +73,11 @@ func joinByAnd(d bson.D) (joined bson.D, twice bool) {
 	return bson.D{{Key: "$and", Value: all}}, twice
 }
 
-func loadLines(b testing.TB, file string, most int, line func([]byte)) {
-	text, err := os.ReadFile(filepath.Join(loadDir(b), file))
+func loadLines(tb testing.TB, file string, most int, line func([]byte)) {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join(loadDir(tb), file))
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, 1<<20)
@@ -83,22 +86,24 @@ func loadLines(b testing.TB, file string, most int, line func([]byte)) {
 	}
 }
 
-func loadEvents(b testing.TB, most int) []bson.Raw {
+func loadEvents(tb testing.TB, most int) []bson.Raw {
+	tb.Helper()
 	var events []bson.Raw
-	loadLines(b, "events.json", most, func(line []byte) {
+	loadLines(tb, "events.json", most, func(line []byte) {
 		raw, err := rule.ParseCondition(line)
 		if err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
 		events = append(events, raw)
 	})
 	return events
 }
 
-func newSet(b testing.TB, rules []rule.Rule) *rule.Set {
+func newSet(tb testing.TB, rules []rule.Rule) *rule.Set {
+	tb.Helper()
 	set, err := rule.NewSet(rules)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	return set
 }
@@ -134,6 +139,7 @@ func BenchmarkTruth(b *testing.B) {
 }
 
 func benchMatch(b *testing.B, file string) {
+	b.Helper()
 	rules := loadRules(b, file)
 	events := loadEvents(b, 1000)
 	for _, n := range []int{10, 100, 1000, 10000} {

@@ -75,7 +75,7 @@ func (m *scratch) holds(c *clause) bool {
 	case clausePredicate:
 		return m.any(c.slot, c.more.pred)
 	case clauseRegex:
-		return s.kind != slotMissing && m.regex(c.slot, c.more.pred.(*regex), c.more.memo) //nolint:errcheck,forcetypeassert // the builder puts nothing else there
+		return s.kind != slotMissing && m.regex(c.slot, c.more.pred.(*regex), c.more.memo) //nolint:forcetypeassert // the builder puts nothing else there
 	case clauseNot:
 		return !m.all(c.more.kids)
 	case clauseAll:

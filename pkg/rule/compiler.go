@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/bsontype"
 )
 
 // What a condition may cost. A condition is written by people and kept in one
@@ -149,14 +148,14 @@ func (c *compiler) wellFormed(doc []byte, array bool, at *place) bool {
 
 func (c *compiler) wellFormedValue(v value, at *place) bool {
 	switch v.t {
-	case bsontype.EmbeddedDocument, bsontype.Array:
-		return c.wellFormed(v.b, v.t == bsontype.Array, at)
-	case bsontype.String, bsontype.Symbol, bsontype.JavaScript:
+	case bson.TypeEmbeddedDocument, bson.TypeArray:
+		return c.wellFormed(v.b, v.t == bson.TypeArray, at)
+	case bson.TypeString, bson.TypeSymbol, bson.TypeJavaScript:
 		if !utf8.Valid(v.text()) || v.b[len(v.b)-1] != 0 {
 			c.refuse(at, "text is not UTF-8")
 			return false
 		}
-	case bsontype.Undefined, bsontype.DBPointer, bsontype.CodeWithScope:
+	case bson.TypeUndefined, bson.TypeDBPointer, bson.TypeCodeWithScope:
 		c.refuse(at, "the deprecated BSON type %s is not supported", v.t)
 		return false
 	}
@@ -253,11 +252,11 @@ func (c *compiler) path(name string, at *place) *path {
 // fieldValue compiles {path: v}: a document of operators, or what the field
 // must be equal to.
 func (c *compiler) fieldValue(p *path, v value, at *place) node {
-	if v.t == bsontype.EmbeddedDocument && isOperators(v.b) {
+	if v.t == bson.TypeEmbeddedDocument && isOperators(v.b) {
 		return conjunction(c.expression(p, v, at))
 	}
-	if v.t == bsontype.Regex {
-		return c.leaf(p, c.regexValue(v, at), at)
+	if v.t == bson.TypeRegex {
+		return c.regexLeaf(p, c.regexValue(v, at), at)
 	}
 	return c.leaf(p, c.equality(v, at), at)
 }

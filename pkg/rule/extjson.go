@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/bsontype"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 )
@@ -45,7 +44,7 @@ func (n *notes) appendElement(dst []byte, key string, t *tree, at *place) []byte
 	case treeNumber:
 		return appendTreeNumber(dst, key, t)
 	case treeList:
-		dst = bsoncore.AppendHeader(dst, bsontype.Array, key)
+		dst = bsoncore.AppendHeader(dst, bson.TypeArray, key)
 		start, dst := bsoncore.AppendDocumentStart(dst)
 		for i, kid := range t.kids {
 			dst = n.appendElement(dst, strconv.Itoa(i), kid, at.in(key))
@@ -57,7 +56,7 @@ func (n *notes) appendElement(dst []byte, key string, t *tree, at *place) []byte
 		if v, ok := n.extended(t, here); ok {
 			return bsoncore.AppendValueElement(dst, key, v)
 		}
-		return n.appendDocument(bsoncore.AppendHeader(dst, bsontype.EmbeddedDocument, key), t, here)
+		return n.appendDocument(bsoncore.AppendHeader(dst, bson.TypeEmbeddedDocument, key), t, here)
 	}
 }
 
@@ -107,12 +106,12 @@ func (n *notes) extended(t *tree, at *place) (bsoncore.Value, bool) {
 		return bsoncore.Value{}, false
 	}
 	v, problem := read(t, t.kids[0])
-	if problem == "" && len(t.keys) == 2 && !(t.keys[0] == "$binary" && t.keys[1] == "$type") {
+	if problem == "" && len(t.keys) == 2 && (t.keys[0] != "$binary" || t.keys[1] != "$type") {
 		problem = "has a second name, " + t.keys[1]
 	}
 	if problem != "" {
 		n.add(t.line, at, "%s %s", t.keys[0], problem)
-		return bsoncore.Value{Type: bsontype.Null}, true
+		return bsoncore.Value{Type: bson.TypeNull}, true
 	}
 	return v, true
 }
@@ -124,42 +123,42 @@ var extendedJSON = map[string]func(whole, arg *tree) (bsoncore.Value, string){
 		if err != nil {
 			return bsoncore.Value{}, "takes 24 hexadecimal digits"
 		}
-		return bsoncore.Value{Type: bsontype.ObjectID, Data: id[:]}, ""
+		return bsoncore.Value{Type: bson.TypeObjectID, Data: id[:]}, ""
 	},
 	"$date": func(_, arg *tree) (bsoncore.Value, string) {
 		ms, ok := dateOf(arg)
 		if !ok {
 			return bsoncore.Value{}, `takes a time as "2006-01-02T15:04:05Z", or milliseconds since 1970`
 		}
-		return bsoncore.Value{Type: bsontype.DateTime, Data: bsoncore.AppendDateTime(nil, ms)}, ""
+		return bsoncore.Value{Type: bson.TypeDateTime, Data: bsoncore.AppendDateTime(nil, ms)}, ""
 	},
 	"$numberInt": func(_, arg *tree) (bsoncore.Value, string) {
 		i, err := strconv.ParseInt(arg.text, 10, 32)
 		if err != nil {
 			return bsoncore.Value{}, "takes a whole number of 32 bits as text"
 		}
-		return bsoncore.Value{Type: bsontype.Int32, Data: bsoncore.AppendInt32(nil, int32(i))}, ""
+		return bsoncore.Value{Type: bson.TypeInt32, Data: bsoncore.AppendInt32(nil, int32(i))}, ""
 	},
 	"$numberLong": func(_, arg *tree) (bsoncore.Value, string) {
 		i, err := strconv.ParseInt(arg.text, 10, 64)
 		if err != nil {
 			return bsoncore.Value{}, "takes a whole number of 64 bits as text"
 		}
-		return bsoncore.Value{Type: bsontype.Int64, Data: bsoncore.AppendInt64(nil, i)}, ""
+		return bsoncore.Value{Type: bson.TypeInt64, Data: bsoncore.AppendInt64(nil, i)}, ""
 	},
 	"$numberDouble": func(_, arg *tree) (bsoncore.Value, string) {
 		f, err := strconv.ParseFloat(arg.text, 64)
 		if err != nil {
 			return bsoncore.Value{}, `takes a number as text, "Infinity", "-Infinity" or "NaN"`
 		}
-		return bsoncore.Value{Type: bsontype.Double, Data: bsoncore.AppendDouble(nil, f)}, ""
+		return bsoncore.Value{Type: bson.TypeDouble, Data: bsoncore.AppendDouble(nil, f)}, ""
 	},
 	"$numberDecimal": func(_, arg *tree) (bsoncore.Value, string) {
 		d, err := primitive.ParseDecimal128(arg.text)
 		if err != nil {
 			return bsoncore.Value{}, "takes a decimal number as text"
 		}
-		return bsoncore.Value{Type: bsontype.Decimal128, Data: bsoncore.AppendDecimal128(nil, d)}, ""
+		return bsoncore.Value{Type: bson.TypeDecimal128, Data: bsoncore.AppendDecimal128(nil, d)}, ""
 	},
 	"$binary": binaryOf,
 	"$uuid": func(_, arg *tree) (bsoncore.Value, string) {
@@ -167,7 +166,7 @@ var extendedJSON = map[string]func(whole, arg *tree) (bsoncore.Value, string){
 		if err != nil {
 			return bsoncore.Value{}, "takes a UUID"
 		}
-		return bsoncore.Value{Type: bsontype.Binary, Data: bsoncore.AppendBinary(nil, bsontype.BinaryUUID, id[:])}, ""
+		return bsoncore.Value{Type: bson.TypeBinary, Data: bsoncore.AppendBinary(nil, bson.TypeBinaryUUID, id[:])}, ""
 	},
 	"$regularExpression": func(_, arg *tree) (bsoncore.Value, string) {
 		pattern, options := arg.get("pattern"), arg.get("options")
@@ -175,17 +174,17 @@ var extendedJSON = map[string]func(whole, arg *tree) (bsoncore.Value, string){
 			strings.ContainsRune(pattern.text+options.text, 0) {
 			return bsoncore.Value{}, `takes {"pattern": …, "options": …}`
 		}
-		return bsoncore.Value{Type: bsontype.Regex, Data: bsoncore.AppendRegex(nil, pattern.text, options.text)}, ""
+		return bsoncore.Value{Type: bson.TypeRegex, Data: bsoncore.AppendRegex(nil, pattern.text, options.text)}, ""
 	},
 	"$timestamp": func(_, arg *tree) (bsoncore.Value, string) {
 		t, i := arg.get("t"), arg.get("i")
 		if t == nil || i == nil || !t.whole || !i.whole || t.i < 0 || i.i < 0 || t.i > math.MaxUint32 || i.i > math.MaxUint32 {
 			return bsoncore.Value{}, `takes {"t": seconds, "i": number}`
 		}
-		return bsoncore.Value{Type: bsontype.Timestamp, Data: bsoncore.AppendTimestamp(nil, uint32(t.i), uint32(i.i))}, ""
+		return bsoncore.Value{Type: bson.TypeTimestamp, Data: bsoncore.AppendTimestamp(nil, uint32(t.i), uint32(i.i))}, ""
 	},
-	"$minKey": func(_, _ *tree) (bsoncore.Value, string) { return bsoncore.Value{Type: bsontype.MinKey}, "" },
-	"$maxKey": func(_, _ *tree) (bsoncore.Value, string) { return bsoncore.Value{Type: bsontype.MaxKey}, "" },
+	"$minKey": func(_, _ *tree) (bsoncore.Value, string) { return bsoncore.Value{Type: bson.TypeMinKey}, "" },
+	"$maxKey": func(_, _ *tree) (bsoncore.Value, string) { return bsoncore.Value{Type: bson.TypeMaxKey}, "" },
 }
 
 func dateOf(arg *tree) (ms int64, ok bool) {
@@ -232,5 +231,5 @@ func binaryOf(whole, arg *tree) (bsoncore.Value, string) {
 	if err != nil || len(sub) != 1 {
 		return bsoncore.Value{}, want
 	}
-	return bsoncore.Value{Type: bsontype.Binary, Data: bsoncore.AppendBinary(nil, sub[0], data)}, ""
+	return bsoncore.Value{Type: bson.TypeBinary, Data: bsoncore.AppendBinary(nil, sub[0], data)}, ""
 }

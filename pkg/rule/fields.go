@@ -3,7 +3,7 @@ package rule
 import (
 	"math"
 
-	"go.mongodb.org/mongo-driver/bson/bsontype"
+	"go.mongodb.org/mongo-driver/bson"
 )
 
 // fields are all paths that the rules of a set speak of, each with a slot, as a
@@ -123,16 +123,16 @@ func (s *slot) value() value {
 func (s *slot) set(v value) {
 	s.v = v
 	switch v.t {
-	case bsontype.String, bsontype.Symbol:
+	case bson.TypeString, bson.TypeSymbol:
 		s.kind, s.text = slotText, v.text()
-	case bsontype.Int32:
+	case bson.TypeInt32:
 		s.kind, s.f = slotNumber, float64(v.int32())
-	case bsontype.Double:
+	case bson.TypeDouble:
 		s.kind, s.f = slotNumber, math.Float64frombits(v.uint64())
 		if s.f != s.f {
 			s.kind = slotOther
 		}
-	case bsontype.Int64, bsontype.Decimal128:
+	case bson.TypeInt64, bson.TypeDecimal128:
 		s.kind = slotOther
 		if f, ok := exactFloat(v); ok {
 			s.kind, s.f = slotNumber, f
@@ -171,14 +171,14 @@ func (m *scratch) readNode(doc []byte, n *fieldNode) {
 		left--
 		kid := &nodes[i]
 		switch {
-		case v.t == bsontype.Array:
+		case v.t == bson.TypeArray:
 			for _, s := range kid.below {
 				sl := &m.slots[s]
 				sl.kind, sl.v, sl.rest = slotMany, v, kid.depth
 			}
 			m.filled = append(m.filled, kid.below...)
 			continue
-		case v.t == bsontype.EmbeddedDocument && len(kid.kids) > 0:
+		case v.t == bson.TypeEmbeddedDocument && len(kid.kids) > 0:
 			m.readNode(v.b, kid)
 		}
 		if kid.slot >= 0 {

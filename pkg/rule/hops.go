@@ -2,7 +2,6 @@ package rule
 
 import (
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/bsontype"
 )
 
 // MaxHops is where the chain event → action → event ends: an event with as many
@@ -18,7 +17,7 @@ const DeliveryType = "NOTIFICATION_DELIVERY"
 // (metadata.hops), 0 when it does not say.
 func Hops(doc bson.Raw) int {
 	metadata := field(doc, "metadata")
-	if metadata.t != bsontype.EmbeddedDocument {
+	if metadata.t != bson.TypeEmbeddedDocument {
 		return 0
 	}
 	return hops(field(metadata.b, "hops"))

@@ -6,14 +6,14 @@ import (
 	"math/bits"
 	"strconv"
 
-	"go.mongodb.org/mongo-driver/bson/bsontype"
+	"go.mongodb.org/mongo-driver/bson"
 )
 
 // compareNumbers compares int32, int64, double and decimal128 by their exact
 // mathematical values, never by a rounded one: 2^53+1 as int64 is more than
 // 2^53 as double. NaN is equal to NaN and less than all else.
 func compareNumbers(a, b value) int {
-	if a.t == bsontype.Decimal128 || b.t == bsontype.Decimal128 {
+	if a.t == bson.TypeDecimal128 || b.t == bson.TypeDecimal128 {
 		return decimalOf(a).compare(decimalOf(b))
 	}
 	ai, aInt := integer(a)
@@ -32,9 +32,9 @@ func compareNumbers(a, b value) int {
 
 func integer(v value) (int64, bool) {
 	switch v.t {
-	case bsontype.Int32:
+	case bson.TypeInt32:
 		return int64(v.int32()), true
-	case bsontype.Int64:
+	case bson.TypeInt64:
 		return v.int64(), true
 	default:
 		return 0, false
@@ -64,10 +64,10 @@ func compareIntFloat(i int64, f float64) int {
 // isNaN says whether a number is none.
 func isNaN(v value) bool {
 	switch v.t {
-	case bsontype.Double:
+	case bson.TypeDouble:
 		f := float(v)
 		return f != f
-	case bsontype.Decimal128:
+	case bson.TypeDecimal128:
 		return decimalOf(v).kind == decimalNaN
 	default:
 		return false
@@ -79,12 +79,12 @@ func isNaN(v value) bool {
 // thresholds can work with doubles.
 func exactFloat(v value) (float64, bool) {
 	switch v.t {
-	case bsontype.Int32:
+	case bson.TypeInt32:
 		return float64(v.int32()), true
-	case bsontype.Double:
+	case bson.TypeDouble:
 		f := float(v)
 		return f, f == f
-	case bsontype.Int64:
+	case bson.TypeInt64:
 		i := v.int64()
 		f := float64(i)
 		return f, f < math.MaxInt64 && int64(f) == i
@@ -170,9 +170,9 @@ func normal(negative bool, hi, lo uint64, exponent int) decimal {
 
 func decimalOf(v value) decimal {
 	switch v.t {
-	case bsontype.Decimal128:
+	case bson.TypeDecimal128:
 		return decimalFromBits(value{b: v.b[8:]}.uint64(), v.uint64())
-	case bsontype.Double:
+	case bson.TypeDouble:
 		return decimalFromFloat(float(v))
 	default:
 		i, _ := integer(v)

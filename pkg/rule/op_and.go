@@ -1,6 +1,6 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson/bsontype"
+import "go.mongodb.org/mongo-driver/bson"
 
 var opAnd = operator{
 	name: "$and",
@@ -17,7 +17,7 @@ var opAnd = operator{
 // list compiles the operand of a logical operator; nil means that it was
 // refused.
 func (c *compiler) list(name string, arg value, at *place) []node {
-	if arg.t != bsontype.Array {
+	if arg.t != bson.TypeArray {
 		c.refuse(at, "%s takes a list of conditions", name)
 		return nil
 	}
@@ -29,7 +29,7 @@ func (c *compiler) list(name string, arg value, at *place) []node {
 		if !more {
 			break
 		}
-		if v.t != bsontype.EmbeddedDocument {
+		if v.t != bson.TypeEmbeddedDocument {
 			c.refuse(at.at(i), "%s takes conditions, each a document", name)
 			continue
 		}

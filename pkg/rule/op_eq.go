@@ -1,6 +1,6 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson/bsontype"
+import "go.mongodb.org/mongo-driver/bson"
 
 var opEq = operator{
 	name: "$eq",
@@ -13,7 +13,7 @@ var opEq = operator{
 
 // equality is the predicate "equal to the operand".
 func (c *compiler) equality(operand value, at *place) predicate {
-	if operand.t == bsontype.Undefined {
+	if operand.t == bson.TypeUndefined {
 		c.refuse(at, "nothing can be compared with undefined")
 		return nil
 	}

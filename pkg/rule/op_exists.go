@@ -1,6 +1,6 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson/bsontype"
+import "go.mongodb.org/mongo-driver/bson"
 
 var opExists = operator{
 	name: "$exists",
@@ -8,12 +8,12 @@ var opExists = operator{
 	field: func(c *compiler, p *path, arg value, o operand) node {
 		var there bool
 		switch arg.t {
-		case bsontype.Boolean:
+		case bson.TypeBoolean:
 			there = arg.isTrue()
-		case bsontype.Int32, bsontype.Int64, bsontype.Double, bsontype.Decimal128:
+		case bson.TypeInt32, bson.TypeInt64, bson.TypeDouble, bson.TypeDecimal128:
 			f, exact := exactFloat(arg)
 			there = !exact || f != 0
-		case bsontype.Null:
+		case bson.TypeNull:
 		default: // MongoDB takes any of these for true, "false" too
 			c.refuse(o.at, "$exists takes true or false")
 			return nil

@@ -3,7 +3,7 @@ package rule
 import (
 	"slices"
 
-	"go.mongodb.org/mongo-driver/bson/bsontype"
+	"go.mongodb.org/mongo-driver/bson"
 )
 
 var opIn = operator{
@@ -17,7 +17,7 @@ var opIn = operator{
 
 // membership is the predicate "in the list".
 func (c *compiler) membership(name string, arg value, at *place) predicate {
-	if arg.t != bsontype.Array {
+	if arg.t != bson.TypeArray {
 		c.refuse(at, "%s takes a list of values", name)
 		return nil
 	}
@@ -30,18 +30,18 @@ func (c *compiler) membership(name string, arg value, at *place) predicate {
 			break
 		}
 		switch {
-		case v.t == bsontype.Regex:
+		case v.t == bson.TypeRegex:
 			if r := c.regexValue(v, at.at(i)); r != nil {
-				m.regexes = append(m.regexes, r.(*regex))
+				m.regexes = append(m.regexes, r)
 			} else {
 				ok = false
 			}
-		case v.t == bsontype.EmbeddedDocument && isOperators(v.b):
+		case v.t == bson.TypeEmbeddedDocument && isOperators(v.b):
 			c.refuse(at.at(i), "%s takes values, not operators; a regular expression in it is {\"$regularExpression\": {\"pattern\": …, \"options\": …}}", name)
 			ok = false
 		default:
 			m.values = append(m.values, v)
-			m.null = m.null || v.t == bsontype.Null
+			m.null = m.null || v.t == bson.TypeNull
 		}
 	}
 	if !ok {

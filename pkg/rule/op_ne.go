@@ -1,13 +1,13 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson/bsontype"
+import "go.mongodb.org/mongo-driver/bson"
 
 var opNe = operator{
 	name: "$ne",
 	doc: "The opposite of $eq: neither the field nor any element of the array it holds is equal to the value. " +
 		"It also matches events without the field, unless the value is null.",
 	field: func(c *compiler, p *path, arg value, o operand) node {
-		if arg.t == bsontype.Regex {
+		if arg.t == bson.TypeRegex {
 			c.refuse(o.at, "$ne takes no regular expression; use {\"$not\": {\"$regex\": …}}")
 			return nil
 		}

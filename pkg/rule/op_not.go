@@ -1,6 +1,6 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson/bsontype"
+import "go.mongodb.org/mongo-driver/bson"
 
 var opNot = operator{
 	name: "$not",
@@ -11,9 +11,9 @@ var opNot = operator{
 			return nil
 		}
 		switch arg.t {
-		case bsontype.Regex:
-			return not(c.leaf(p, c.regexValue(arg, o.at), o.at))
-		case bsontype.EmbeddedDocument:
+		case bson.TypeRegex:
+			return not(c.regexLeaf(p, c.regexValue(arg, o.at), o.at))
+		case bson.TypeEmbeddedDocument:
 			before := len(c.problems)
 			nodes := c.expression(p, arg, o.at)
 			if len(nodes) == 0 {

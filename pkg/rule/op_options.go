@@ -1,6 +1,6 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson/bsontype"
+import "go.mongodb.org/mongo-driver/bson"
 
 var opOptions = operator{
 	name: "$options",
@@ -9,7 +9,7 @@ var opOptions = operator{
 		switch {
 		case field(o.doc, "$regex").t == missing:
 			c.refuse(o.at, "$options needs a $regex beside it")
-		case arg.t != bsontype.String:
+		case arg.t != bson.TypeString:
 			c.refuse(o.at, "$options takes text")
 		}
 		return nil

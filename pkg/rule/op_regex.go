@@ -1,7 +1,7 @@
 package rule
 
 import (
-	"go.mongodb.org/mongo-driver/bson/bsontype"
+	"go.mongodb.org/mongo-driver/bson"
 )
 
 var opRegex = operator{
@@ -13,7 +13,7 @@ var opRegex = operator{
 		if !ok {
 			return nil
 		}
-		return c.leaf(p, c.regex(pattern, options, o.at), o.at)
+		return c.regexLeaf(p, c.regex(pattern, options, o.at), o.at)
 	},
 }
 
@@ -21,9 +21,9 @@ var opRegex = operator{
 func (c *compiler) regexOperands(arg value, o operand) (pattern, options string, ok bool) {
 	beside := field(o.doc, "$options")
 	switch arg.t {
-	case bsontype.String, bsontype.Symbol:
+	case bson.TypeString, bson.TypeSymbol:
 		pattern = string(arg.text())
-	case bsontype.Regex:
+	case bson.TypeRegex:
 		p, opts := arg.regex()
 		pattern, options = string(p), string(opts)
 		if options != "" && beside.t != missing {
@@ -34,7 +34,7 @@ func (c *compiler) regexOperands(arg value, o operand) (pattern, options string,
 		c.refuse(o.at, "$regex takes text or a regular expression")
 		return "", "", false
 	}
-	if beside.t == bsontype.String {
+	if beside.t == bson.TypeString {
 		options = string(beside.text())
 	}
 	return pattern, options, true

@@ -102,8 +102,8 @@ func (c *compiler) operator(name string, at *place) *operator {
 		c.refuse(at, "the operator %s is not supported: %s; supported are %s", name, reason, c.names)
 		return nil
 	}
-	if close := c.closest(name); close != "" {
-		c.refuse(at, "there is no operator %s, did you mean %s? Supported are %s", name, close, c.names)
+	if near := c.closest(name); near != "" {
+		c.refuse(at, "there is no operator %s, did you mean %s? Supported are %s", name, near, c.names)
 		return nil
 	}
 	c.refuse(at, "there is no operator %s; supported are %s", name, c.names)

@@ -1,6 +1,6 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson/bsontype"
+import "go.mongodb.org/mongo-driver/bson"
 
 // relation is one of the four ordered comparisons.
 type relation uint8
@@ -16,10 +16,10 @@ const (
 func ordering(name string, r relation) func(c *compiler, p *path, arg value, o operand) node {
 	return func(c *compiler, p *path, arg value, o operand) node {
 		switch arg.t {
-		case bsontype.Regex:
+		case bson.TypeRegex:
 			c.refuse(o.at, "%s cannot compare with a regular expression", name)
 			return nil
-		case bsontype.MinKey, bsontype.MaxKey:
+		case bson.TypeMinKey, bson.TypeMaxKey:
 			c.refuse(o.at, "%s with the minimum or maximum key says nothing; use $exists", name)
 			return nil
 		}

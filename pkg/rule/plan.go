@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"go.mongodb.org/mongo-driver/bson/bsontype"
+	"go.mongodb.org/mongo-driver/bson"
 )
 
 // pathStats are the values that all rules ask of one path: the only hint at how
@@ -169,7 +169,7 @@ func (b *builder) selectivity(l *leaf) (cost float64, ok bool) {
 }
 
 func (s *pathStats) threshold(p *ordered) (cost float64, ok bool) {
-	if t := p.operand.t; p.class == classString || t == bsontype.DateTime {
+	if t := p.operand.t; p.class == classString || t == bson.TypeDateTime {
 		return costRange, true
 	}
 	f, ok := plainNumber(p.operand)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"go.mongodb.org/mongo-driver/bson/bsontype"
+	"go.mongodb.org/mongo-driver/bson"
 )
 
 // maxPattern bounds what a regular expression costs to compile and to run.
@@ -27,9 +27,9 @@ type regexKey struct{ pattern, options string }
 
 func (p *regex) test(v value) bool {
 	switch v.t {
-	case bsontype.String, bsontype.Symbol:
+	case bson.TypeString, bson.TypeSymbol:
 		return p.matches(v.text())
-	case bsontype.Regex:
+	case bson.TypeRegex:
 		pattern, options := v.regex()
 		return string(pattern) == p.pattern && string(options) == p.options
 	default:
@@ -46,14 +46,22 @@ func (p *regex) matches(text []byte) bool {
 	return p.re.Match(text)
 }
 
-func (c *compiler) regexValue(v value, at *place) predicate {
+// regexLeaf is the comparison with an expression, unless it was refused.
+func (c *compiler) regexLeaf(p *path, r *regex, at *place) node {
+	if r == nil {
+		return nil
+	}
+	return c.leaf(p, r, at)
+}
+
+func (c *compiler) regexValue(v value, at *place) *regex {
 	pattern, options := v.regex()
 	return c.regex(string(pattern), string(options), at)
 }
 
 // regex compiles an expression once for all rules of a set. The result is nil
 // when it was refused.
-func (c *compiler) regex(pattern, options string, at *place) predicate {
+func (c *compiler) regex(pattern, options string, at *place) *regex {
 	key := regexKey{pattern, options}
 	if r, ok := c.regexes[key]; ok {
 		return r

@@ -3,7 +3,7 @@ package rule
 import (
 	"math/bits"
 
-	"go.mongodb.org/mongo-driver/bson/bsontype"
+	"go.mongodb.org/mongo-driver/bson"
 )
 
 // scratch is what matching one event writes to. Marks are numbers of the event,
@@ -109,17 +109,17 @@ func (m *scratch) findRegexes(x *slotIndex, slot int32, which []int32) {
 func (m *scratch) findOther(x *slotIndex, slot int32, v value) {
 	m.findEqual(x, v)
 	switch v.t {
-	case bsontype.DateTime:
+	case bson.TypeDateTime:
 		for r := greater; r <= lessOrEqual; r++ {
 			m.scan(x.dateOrder.passed(r, v.int64()))
 		}
-	case bsontype.Regex: // equal to the expression itself
+	case bson.TypeRegex: // equal to the expression itself
 		for i := range x.regexes {
 			if r := &x.regexes[i]; m.regex(slot, r.re, r.memo) {
 				m.scan(r.span)
 			}
 		}
-	case bsontype.Int64, bsontype.Decimal128:
+	case bson.TypeInt64, bson.TypeDecimal128:
 		if isNaN(v) {
 			return
 		}

@@ -99,7 +99,7 @@ func NewSet(rules []Rule) (*Set, error) {
 // id. It allocates nothing besides dst's growth. An event of MaxHops or more
 // matches nothing, one of DeliveryType only the rules that require that type.
 func (s *Set) Match(doc bson.Raw, dst []*Compiled) []*Compiled {
-	m := s.scratch.Get().(*scratch) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	m := s.scratch.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
 	m.read(doc)
 	if hops(m.slots[slotHops].value()) < MaxHops {
 		m.find()

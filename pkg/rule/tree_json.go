@@ -15,7 +15,6 @@ import (
 type jsonReader struct {
 	*notes
 	text    []byte
-	at      int // where the next value is looked for
 	dec     *json.Decoder
 	from    int // where dec began
 	counted int // up to where lines were counted

@@ -8,8 +8,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"go.mongodb.org/mongo-driver/bson"
-
 	"github.com/events-aggregator/events-aggregator/pkg/action"
 )
 
@@ -79,7 +77,7 @@ func (r *Rule) Validate(v Validator) error {
 			refuse(at+"/type", "%s", unknownType(a.Type, v.Names()))
 			continue
 		}
-		if bson.Raw(a.Config).Validate() != nil {
+		if a.Config.Validate() != nil {
 			refuse(at+"/config", "must be an object")
 			continue
 		}

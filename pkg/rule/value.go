@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"unsafe"
 
+	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/bsontype"
 )
 
@@ -45,37 +46,37 @@ const (
 
 func (v value) class() class {
 	switch v.t {
-	case missing, bsontype.Undefined:
+	case missing, bson.TypeUndefined:
 		return classMissing
-	case bsontype.Null:
+	case bson.TypeNull:
 		return classNull
-	case bsontype.Int32, bsontype.Int64, bsontype.Double, bsontype.Decimal128:
+	case bson.TypeInt32, bson.TypeInt64, bson.TypeDouble, bson.TypeDecimal128:
 		return classNumber
-	case bsontype.String, bsontype.Symbol:
+	case bson.TypeString, bson.TypeSymbol:
 		return classString
-	case bsontype.EmbeddedDocument:
+	case bson.TypeEmbeddedDocument:
 		return classObject
-	case bsontype.Array:
+	case bson.TypeArray:
 		return classArray
-	case bsontype.Binary:
+	case bson.TypeBinary:
 		return classBinary
-	case bsontype.ObjectID:
+	case bson.TypeObjectID:
 		return classObjectID
-	case bsontype.Boolean:
+	case bson.TypeBoolean:
 		return classBool
-	case bsontype.DateTime:
+	case bson.TypeDateTime:
 		return classDate
-	case bsontype.Timestamp:
+	case bson.TypeTimestamp:
 		return classTimestamp
-	case bsontype.Regex:
+	case bson.TypeRegex:
 		return classRegex
-	case bsontype.DBPointer:
+	case bson.TypeDBPointer:
 		return classPointer
-	case bsontype.JavaScript:
+	case bson.TypeJavaScript:
 		return classCode
-	case bsontype.CodeWithScope:
+	case bson.TypeCodeWithScope:
 		return classCodeScope
-	case bsontype.MinKey:
+	case bson.TypeMinKey:
 		return classMinKey
 	default:
 		return classMaxKey
@@ -149,29 +150,29 @@ func (e *elements) next() (key []byte, v value, ok bool) {
 // It is not checked against len(b).
 func valueLength(t bsontype.Type, b []byte) int {
 	switch t {
-	case bsontype.Null, bsontype.Undefined, bsontype.MinKey, bsontype.MaxKey:
+	case bson.TypeNull, bson.TypeUndefined, bson.TypeMinKey, bson.TypeMaxKey:
 		return 0
-	case bsontype.Boolean:
+	case bson.TypeBoolean:
 		return 1
-	case bsontype.Int32:
+	case bson.TypeInt32:
 		return 4
-	case bsontype.Double, bsontype.DateTime, bsontype.Timestamp, bsontype.Int64:
+	case bson.TypeDouble, bson.TypeDateTime, bson.TypeTimestamp, bson.TypeInt64:
 		return 8
-	case bsontype.ObjectID:
+	case bson.TypeObjectID:
 		return 12
-	case bsontype.Decimal128:
+	case bson.TypeDecimal128:
 		return 16
-	case bsontype.String, bsontype.Symbol, bsontype.JavaScript:
+	case bson.TypeString, bson.TypeSymbol, bson.TypeJavaScript:
 		return prefixed(b, 4, 1)
-	case bsontype.EmbeddedDocument, bsontype.Array:
+	case bson.TypeEmbeddedDocument, bson.TypeArray:
 		return prefixed(b, 0, 5)
-	case bsontype.CodeWithScope:
+	case bson.TypeCodeWithScope:
 		return prefixed(b, 0, 14)
-	case bsontype.Binary:
+	case bson.TypeBinary:
 		return prefixed(b, 5, 0)
-	case bsontype.DBPointer:
+	case bson.TypeDBPointer:
 		return prefixed(b, 4+12, 1)
-	case bsontype.Regex:
+	case bson.TypeRegex:
 		i := bytes.IndexByte(b, 0)
 		if i < 0 {
 			return -1
@@ -200,4 +201,4 @@ func prefixed(b []byte, more, least int) int {
 
 // view is a string over bytes that nobody changes while it is used: look-ups in
 // maps and comparisons without a copy.
-func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // the bytes outlive the string and do not change meanwhile

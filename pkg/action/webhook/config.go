@@ -14,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/bsontype"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action"
@@ -193,7 +192,7 @@ func secrets(r *action.Reader) []string {
 		return nil
 	}
 	values, pointers := []bson.RawValue{v}, []string{"/secret"}
-	if v.Type == bsontype.Array {
+	if v.Type == bson.TypeArray {
 		list, err := v.Array().Values()
 		if err != nil || len(list) < 1 || len(list) > maxSecrets {
 			r.Refuse("/secret", "must be text, or a list of the new and the old secret")

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/bsontype"
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action"
@@ -151,7 +150,7 @@ func rewriteValue(out []byte, key string, v bson.RawValue, at place, change func
 	if s, ok := v.StringValueOK(); ok {
 		return bsoncore.AppendStringElement(out, key, change(at, s))
 	}
-	if (v.Type != bsontype.EmbeddedDocument && v.Type != bsontype.Array) || at.sub != "" {
+	if (v.Type != bson.TypeEmbeddedDocument && v.Type != bson.TypeArray) || at.sub != "" {
 		return bsoncore.AppendValueElement(out, key, bsoncore.Value{Type: v.Type, Data: v.Value})
 	}
 	elements, err := bson.Raw(v.Value).Elements()
@@ -162,7 +161,7 @@ func rewriteValue(out []byte, key string, v bson.RawValue, at place, change func
 	start, out := bsoncore.AppendDocumentStart(out)
 	for i, e := range elements {
 		sub := e.Key()
-		if v.Type == bsontype.Array {
+		if v.Type == bson.TypeArray {
 			sub = strconv.Itoa(i)
 		}
 		out = rewriteValue(out, e.Key(), e.Value(), place{key: key, sub: sub}, change)
