@@ -100,7 +100,7 @@ var _ = Describe("a binary that runs", func() {
 	It("exits 0 after SIGTERM", func(ctx SpecContext) {
 		p := newProgram(nothing, environ)
 		code := p.start()
-		Eventually(ctx, p.err).WithTimeout(10 * time.Second).Should(gbytes.Say(`"message":"working"`))
+		Eventually(p.err).WithContext(ctx).WithTimeout(10 * time.Second).Should(gbytes.Say(`"message":"working"`))
 		p.signals <- syscall.SIGTERM
 		Eventually(ctx, code).WithTimeout(10 * time.Second).Should(Receive(Equal(0)))
 		Expect(p.err).To(gbytes.Say(`"message":"stopped"`))
@@ -113,7 +113,7 @@ var _ = Describe("a binary that runs", func() {
 			return nil
 		}, environ)
 		code := p.start()
-		Eventually(ctx, p.err).WithTimeout(10 * time.Second).Should(gbytes.Say("working"))
+		Eventually(p.err).WithContext(ctx).WithTimeout(10 * time.Second).Should(gbytes.Say("working"))
 		p.signals <- syscall.SIGINT
 		p.signals <- syscall.SIGINT // the same one, to the process group
 		Consistently(ctx, code).WithTimeout(300 * time.Millisecond).ShouldNot(Receive())
@@ -158,19 +158,19 @@ var _ = Describe("a binary that runs", func() {
 			return nil
 		}, environ, "--config", file)
 		code := p.start()
-		Eventually(ctx, p.err).WithTimeout(10 * time.Second).Should(gbytes.Say("working"))
+		Eventually(p.err).WithContext(ctx).WithTimeout(10 * time.Second).Should(gbytes.Say("working"))
 		say("before")
 		write("log: {level: debug}\nsweep: {limit: 7}\n")
 		p.signals <- syscall.SIGHUP
-		Eventually(ctx, p.err).Should(gbytes.Say(`configuration read again.*"applied":\["log.level"\],"need_restart":\["sweep.limit"\]`))
+		Eventually(p.err).WithContext(ctx).Should(gbytes.Say(`configuration read again.*"applied":\["log.level"\],"need_restart":\["sweep.limit"\]`))
 		say("after")
-		Eventually(ctx, p.err).Should(gbytes.Say(`"message":"after"`))
+		Eventually(p.err).WithContext(ctx).Should(gbytes.Say(`"message":"after"`))
 		write("log: {level: loud}\nsweep: {limit: 0}\n")
 		p.signals <- syscall.SIGHUP
-		Eventually(ctx, p.err).Should(gbytes.Say("configuration refused, the running one is kept.*loud"))
-		Eventually(ctx, p.err).Should(gbytes.Say("configuration refused, the running one is kept.*sweep.limit"))
+		Eventually(p.err).WithContext(ctx).Should(gbytes.Say("configuration refused, the running one is kept.*loud"))
+		Eventually(p.err).WithContext(ctx).Should(gbytes.Say("configuration refused, the running one is kept.*sweep.limit"))
 		say("still")
-		Eventually(ctx, p.err).Should(gbytes.Say(`"message":"still"`))
+		Eventually(p.err).WithContext(ctx).Should(gbytes.Say(`"message":"still"`))
 		Expect(string(p.err.Contents())).NotTo(ContainSubstring(`"message":"before"`))
 		p.signals <- syscall.SIGTERM
 		Eventually(ctx, code).WithTimeout(10 * time.Second).Should(Receive(Equal(0)))

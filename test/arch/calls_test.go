@@ -52,6 +52,11 @@ var bans = []ban{
 		"only a fault point kills",
 	},
 	{
+		[]string{"net.Dial*", "net.Listen*", "net.Lookup*", "net.Resolve*", "http.Get", "http.Head", "http.Post*", "http.Client", "http.DefaultClient", "http.Transport", "http.NewRequest*", "http.Serve*", "http.Listen*", "os.Create*", "os.Write*"},
+		func(p pkg, f *file) bool { return f.Test || !matchesAny(nouns, p.Name) },
+		"nouns do no I/O; a service does it",
+	},
+	{
 		[]string{"log.Print*", "log.New", "slog.*"}, nowhere,
 		"log with zap",
 	},
