@@ -13,9 +13,9 @@ import (
 // deliveries. Deliveries keep theirs for ever; when its channel is closed the
 // broker has them back, and a verdict does nothing.
 type subscription struct {
-	ch     *amqp.Channel
-	ctx    context.Context // ends with the channel
-	cancel context.CancelCauseFunc
+	ch  *amqp.Channel
+	ctx context.Context // ends with the channel
+	end context.CancelCauseFunc
 
 	mu    sync.Mutex
 	low   uint64              // all tags up to it are settled
@@ -27,7 +27,7 @@ var errChannelClosed = errors.New("the channel is closed")
 
 func newSubscription(ctx context.Context, ch *amqp.Channel) *subscription {
 	s := &subscription{ch: ch, above: map[uint64]struct{}{}}
-	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.ctx, s.end = context.WithCancelCause(ctx)
 	return s
 }
 
@@ -61,6 +61,27 @@ func (s *subscription) requeue(tag uint64) error {
 	defer s.mu.Unlock()
 	s.note([]uint64{tag})
 	return s.ch.Nack(tag, false, true)
+}
+
+// requeueAll gives back all of the first n deliveries that are not settled, in
+// their order. Closing the channel would do it, too, but in the broker's order:
+// that of its consumers' names, and each basic.get is one.
+func (s *subscription) requeueAll(n uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []uint64
+	for tag := s.low + 1; tag <= n; tag++ {
+		if _, settled := s.above[tag]; !settled {
+			open = append(open, tag)
+		}
+	}
+	s.note(open)
+	for _, tag := range open {
+		if err := s.ch.Nack(tag, false, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reject gives one delivery to the queue's dead-letter exchange as it is.

@@ -47,6 +47,8 @@ type sessionUser interface{ serve(s *session) }
 const (
 	reconnectFirst = 25 * time.Millisecond
 	reconnectMax   = 750 * time.Millisecond
+	// longLived sessions begin the waiting anew.
+	longLived = 200 * time.Millisecond
 	// poisonedInARow bounds how often a session that met an unreadable frame is
 	// replaced without a pause: a few more than a work queue's delivery limit,
 	// which removes the message.
@@ -121,7 +123,7 @@ func (c *Connection) Run(ctx context.Context) error {
 		} else {
 			poisoned = 0
 		}
-		if time.Since(s.opened) > time.Second {
+		if time.Since(s.opened) > longLived {
 			wait.Reset()
 		}
 		if !unreadable || poisoned > poisonedInARow {
@@ -162,7 +164,8 @@ func (c *Connection) Check(_ context.Context) error {
 	return nil
 }
 
-// Depth asks the broker for a queue's ready messages and its consumers.
+// Depth asks the broker for a queue's ready messages and its consumers. The
+// broker's count may be a moment old.
 func (c *Connection) Depth(ctx context.Context, queue string) (messages, consumers int, err error) {
 	s, err := c.session(ctx)
 	if err != nil {

@@ -31,7 +31,8 @@ func (c *Consumer) consume(ctx, work context.Context, f *feed) *subscription {
 		if time.Since(began) > time.Second {
 			wait.Reset()
 		}
-		if s.ended() { // the connection says so, and does the waiting
+		if s.conn.IsClosed() { // the connection says so, and does the waiting
+			<-s.done
 			if _, poisoned, _ := s.state(); poisoned {
 				c.caution(c.o.Prefetch)
 			}
@@ -162,9 +163,9 @@ func openSubscription(work context.Context, s *session) (*subscription, error) {
 	closes := ch.NotifyClose(make(chan *amqp.Error, 1))
 	go func() {
 		if cause := <-closes; cause != nil {
-			sub.cancel(fmt.Errorf("channel closed: %w", plain(cause)))
+			sub.end(fmt.Errorf("channel closed: %w", plain(cause)))
 		}
-		sub.cancel(errChannelClosed)
+		sub.end(errChannelClosed)
 	}()
 	return sub, nil
 }
@@ -193,17 +194,19 @@ func (s *subscription) stop(deliveries <-chan amqp.Delivery) {
 	}
 }
 
-// close closes the channel: the broker requeues what has no verdict.
+// close closes the channel, if it is not yet: the broker requeues what has no
+// verdict.
 func (s *subscription) close() error {
 	err := s.ch.Close()
-	s.cancel(errChannelClosed)
+	<-s.ctx.Done()
 	return err
 }
 
 // reason says why the channel closed.
 func (s *subscription) reason() error {
+	<-s.ctx.Done()
 	cause := context.Cause(s.ctx)
-	if errors.Is(cause, errChannelClosed) || cause == nil {
+	if errors.Is(cause, errChannelClosed) {
 		return errors.New("the broker cancelled the consumer (was its queue deleted?)")
 	}
 	return cause

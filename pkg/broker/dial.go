@@ -57,15 +57,34 @@ func dial(ctx context.Context, rawURL, name, marker string) (*amqp.Connection, *
 	if uri.Scheme == "amqps" {
 		rawURL = "amqp" + strings.TrimPrefix(rawURL, "amqps")
 	}
+	began := time.Now()
 	conn, err := amqp.DialConfig(rawURL, config)
 	if err != nil {
 		if w != nil {
 			_ = w.Close()
+			err = handshakeError(err, w, time.Since(began))
 		}
 		return nil, nil, fmt.Errorf("connect to RabbitMQ at %s: %w", addr, redact(plain(err), uri.Password))
 	}
 	w.guard.maxFrame.Store(int64(conn.Config.FrameSize))
 	return conn, w, nil
+}
+
+// handshakeError corrects the client, which takes every connection that ends in
+// the handshake for a refused login. A broker that refuses a login without a
+// word waits for 3 s before it hangs up.
+func handshakeError(err error, w *wire, took time.Duration) error {
+	var e *amqp.Error
+	if !errors.As(err, &e) || e.Server || e.Code != amqp.AccessRefused {
+		return err
+	}
+	network := w.reason()
+	var timeout net.Error
+	silently := took > 2*time.Second && !(errors.As(network, &timeout) && timeout.Timeout())
+	if network == nil || errors.Is(network, net.ErrClosed) || silently {
+		return err
+	}
+	return fmt.Errorf("connection lost in the handshake: %w", network)
 }
 
 var errBadURL = errors.New("the AMQP URL cannot be parsed; it is amqp[s]://user:password@host:port/vhost, with reserved characters percent-encoded")

@@ -20,6 +20,7 @@ type Reader struct {
 	mu  sync.Mutex // one operation at a time
 	sub *subscription
 	own context.CancelFunc
+	got uint64 // the last delivery's tag
 }
 
 // NewReader reads q's dead letters on c.
@@ -62,6 +63,7 @@ func (r *Reader) Next(ctx context.Context) (*DeadLetter, bool, error) {
 	}
 	d := deadLetter(r.q, r.c.marker, &g.d)
 	d.sub, d.tag = r.sub, g.d.DeliveryTag
+	r.got = d.tag
 	return d, true, nil
 }
 
@@ -87,7 +89,8 @@ func (r *Reader) Release(ctx context.Context) error {
 	if r.sub == nil || r.sub.gone() {
 		return nil
 	}
-	if err := await(ctx, r.close); err != nil {
+	err := await(ctx, func() error { return errors.Join(r.sub.requeueAll(r.got), r.close()) })
+	if err != nil {
 		return &outageError{op: "release " + r.q.Dead(), cause: err}
 	}
 	return nil

@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -35,6 +37,14 @@ func (c *Consumer) settle(d *Delivery, err error) {
 			c.publishThenAck(d, k, c.again(d, k, err, now))
 		}()
 	}
+}
+
+// AckAll is Done(nil) for many deliveries in any order, with few frames: what
+// is contiguous in the queue's order is acked together.
+func AckAll(batch []*Delivery) {
+	batch = slices.Clone(batch)
+	slices.SortStableFunc(batch, func(a, b *Delivery) int { return cmp.Compare(a.tag, b.tag) })
+	settleAll(batch)
 }
 
 // settleAll acks many deliveries of one batch with few frames.

@@ -121,6 +121,13 @@ func (w *wire) fail(err error) {
 	_ = w.Conn.Close()
 }
 
+// reason is the error that ended the wire.
+func (w *wire) reason() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
 // stop ends the sender, once, and returns what it has not sent.
 func (w *wire) stop(err error) (unsent []byte) {
 	w.mu.Lock()

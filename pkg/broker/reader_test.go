@@ -1,0 +1,164 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+)
+
+var _ = Describe("a reader of dead letters", func() {
+	// dead makes n dead letters, in order.
+	dead := func(ctx context.Context, r *rig, n int) {
+		GinkgoHelper()
+		stop := r.run(r.q, broker.ConsumerOptions{}, broker.Each(1, func(_ context.Context, d *broker.Delivery) error {
+			d.Done(broker.Permanent(errors.New("bad")))
+			Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).WithPolling(time.Millisecond).Should(BeNumerically(">", number(d.MessageID)))
+			return nil
+		}))
+		for i := range n {
+			Expect(r.publisher.Publish(ctx, r.message(i))).To(Succeed())
+		}
+		Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).Should(Equal(n))
+		stop()
+	}
+	ids := func(n int) []string {
+		var want []string
+		for i := range n {
+			want = append(want, fmt.Sprintf("m-%06d", i))
+		}
+		return want
+	}
+	messageIDs := func(dead []*broker.DeadLetter) []string {
+		var got []string
+		for _, d := range dead {
+			got = append(got, d.MessageID)
+		}
+		return got
+	}
+
+	It("loses nothing and keeps the order in a hundred looks", func(ctx SpecContext) {
+		r := newRig()
+		dead(ctx, r, 30)
+		first := r.deadLetters(ctx, r.q)
+		Expect(messageIDs(first)).To(Equal(ids(30)))
+		for range 100 {
+			again := r.deadLetters(ctx, r.q)
+			Expect(messageIDs(again)).To(Equal(ids(30)))
+			Expect(again[7].ID).To(Equal(first[7].ID))
+		}
+		Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).Should(Equal(30))
+	}, SpecTimeout(60*time.Second))
+
+	It("removes what is acked, and puts the rest back in its place", func(ctx SpecContext) {
+		r := newRig()
+		dead(ctx, r, 10)
+		reader := broker.NewReader(r.consume, r.q)
+		for range 8 {
+			d, ok, err := reader.Next(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(ok).To(BeTrue())
+			if n := number(d.MessageID); n == 2 || n == 5 || n == 6 {
+				Expect(reader.Ack(d)).To(Succeed())
+			}
+		}
+		Expect(reader.Release(ctx)).To(Succeed())
+		Expect(reader.Release(ctx)).To(Succeed())
+		_, _, err := reader.Next(ctx)
+		Expect(err).To(HaveOccurred())
+		Expect(messageIDs(r.deadLetters(ctx, r.q))).To(Equal([]string{"m-000000", "m-000001", "m-000003", "m-000004", "m-000007", "m-000008", "m-000009"}))
+	}, SpecTimeout(30*time.Second))
+
+	It("shares a queue with other readers, each message in one hand", func(ctx SpecContext) {
+		r := newRig()
+		dead(ctx, r, 40)
+		var mu sync.Mutex
+		held := map[string]int{}
+		var all, taken sync.WaitGroup
+		taken.Add(4)
+		for range 4 {
+			all.Go(func() {
+				defer GinkgoRecover()
+				reader := broker.NewReader(r.consume, r.q)
+				defer func() { Expect(reader.Release(ctx)).To(Succeed()) }()
+				for range 10 {
+					d, ok, err := reader.Next(ctx)
+					Expect(err).NotTo(HaveOccurred())
+					Expect(ok).To(BeTrue())
+					mu.Lock()
+					held[d.MessageID]++
+					mu.Unlock()
+				}
+				taken.Done()
+				taken.Wait()
+			})
+		}
+		all.Wait()
+		Expect(held).To(HaveLen(40))
+		Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).Should(Equal(40))
+	}, SpecTimeout(30*time.Second))
+
+	It("gives a replayed message to its owner alone, as a first attempt and as it was", func(ctx SpecContext) {
+		r := newRig()
+		m := r.message(0)
+		m.Headers = map[string]any{"traceparent": "00-1"}
+		m.CorrelationID = "c"
+		stop := r.each(r.q, func(context.Context, *broker.Delivery) error { return errors.New("until exhausted") })
+		Expect(r.publisher.Publish(ctx, m)).To(Succeed())
+		Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).WithTimeout(5 * time.Second).Should(Equal(1))
+		stop()
+
+		reader := broker.NewReader(r.consume, r.q)
+		d, _, err := reader.Next(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(d.Attempts).To(Equal(3))
+		Expect(d.Reason).To(Equal("exhausted"))
+		Expect(r.publisher.Publish(ctx, d.Replay(r.q))).To(Succeed())
+		Expect(reader.Ack(d)).To(Succeed())
+		Expect(reader.Release(ctx)).To(Succeed())
+
+		w, stranger := &witness{verdicts: []error{errors.New("again")}}, &witness{}
+		r.each(r.q, w.handle)
+		r.each(r.other, stranger.handle)
+		Eventually(ctx, func() int { return len(w.all()) }).Should(Equal(2))
+		Expect(w.all()[0].attempt).To(Equal(1))
+		Expect(w.all()[0].firstFailed).To(BeZero())
+		Expect(w.all()[0].exchange).To(Equal(r.in))
+		Expect(w.all()[0].headers).To(Equal(m.Headers))
+		Expect(w.all()[1].attempt).To(Equal(2))
+		Expect(stranger.all()).To(BeEmpty())
+		Expect(r.depth(ctx, r.q.Dead())).To(BeZero())
+	}, SpecTimeout(30*time.Second))
+
+	It("says when its session was lost, and everything is in the queue again", func(ctx SpecContext) {
+		r := newRig()
+		dead(ctx, r, 5)
+		reader := broker.NewReader(r.consume, r.q)
+		d, _, err := reader.Next(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		r.proxy.Cut()
+		Eventually(ctx, func() error { return reader.Ack(d) }).Should(HaveOccurred())
+		Expect(broker.IsOutage(reader.Ack(d))).To(BeTrue())
+		_, _, err = reader.Next(ctx)
+		Expect(broker.IsOutage(err)).To(BeTrue())
+		Expect(reader.Release(ctx)).To(Succeed())
+		Eventually(ctx, func() int { return len(r.deadLetters(ctx, r.q)) }).Should(Equal(5))
+
+		unknown := broker.NewReader(r.consume, broker.WorkQueue{Name: "no-such-queue"})
+		_, _, err = unknown.Next(ctx)
+		Expect(err).To(MatchError(ContainSubstring("no queue")))
+		Expect(broker.IsOutage(err)).To(BeFalse())
+	}, SpecTimeout(30*time.Second))
+})
+
+func number(messageID string) int {
+	var n int
+	_, _ = fmt.Sscanf(messageID, "m-%d", &n)
+	return n
+}
