@@ -1,0 +1,116 @@
+// Package ctl is eactl, the operators' command line.
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
+)
+
+// The exit codes of eactl.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitNothing = 3 // nothing matched
+)
+
+// errNothing: the command worked and found nothing.
+var errNothing = errors.New("nothing matched")
+
+// usageError is a mistake in how the command was called.
+type usageError struct{ error }
+
+// Main runs eactl and returns its exit code.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return Run(ctx, args, os.Environ(), os.Stdout, os.Stderr)
+}
+
+// Run is Main without the process around it.
+func Run(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
+	t := &tool{environ: environ, out: out, errOut: errOut}
+	root := t.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errNothing):
+		fmt.Fprintln(errOut, "nothing matched")
+		return exitNothing
+	case errors.As(err, &usage):
+		fmt.Fprintf(errOut, "eactl: %s\nSee `eactl --help`.\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(errOut, "eactl: %s\n", err)
+		return exitFailed
+	}
+}
+
+// tool is one run of eactl.
+type tool struct {
+	environ     []string
+	out, errOut io.Writer
+	output      string // -o
+}
+
+func (t *tool) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "eactl",
+		Short: "Operate Events Aggregator",
+		Long: `eactl publishes and reads events, keeps rules, and looks after queues and dead letters.
+
+It reads EA_API_URL (default http://127.0.0.1:8080) and EA_API_KEY for the API, and the services' own
+settings (EA_AMQP_URL, EA_MONGO_URI, EA_BROKER_PREFIX, …) where it talks to the servers themselves.
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 nothing matched.`,
+		Example: `  eactl status
+  eactl publish '{"type":"PAYMENT_FAILED","source":"shop","severity":8}'
+  eactl rules apply -f configs/rules/
+  eactl dlq list ingester.events`,
+		Version:       telemetry.Version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetOut(t.out)
+	root.SetErr(t.errOut)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.PersistentFlags().StringVarP(&t.output, "output", "o", "table", "table or json")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if t.output != "table" && t.output != "json" {
+			return &usageError{fmt.Errorf("-o %s: expected table or json", t.output)}
+		}
+		return nil
+	}
+	root.AddCommand(t.publish(), t.simulate(), t.tail(), t.events(), t.rules(), t.dlq(), t.topology(), t.users(), t.status(), t.doctor())
+	return root
+}
+
+// group is a command that only has subcommands.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		return &usageError{fmt.Errorf("%s needs a subcommand", c.CommandPath())}
+	}}
+	c.AddCommand(commands...)
+	return c
+}
+
+// exactly checks the number of arguments as a usage error.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return &usageError{fmt.Errorf("expected %s, got %d argument(s)", what, len(args))}
+		}
+		return nil
+	}
+}
