@@ -110,10 +110,13 @@ func (p *Process) serveHealth(w http.ResponseWriter, r *http.Request) {
 }
 
 func answer(w http.ResponseWriter, code int, body any) {
+	text, err := json.MarshalIndent(body, "", "  ")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(body) // the client has gone
+	_, _ = w.Write(append(text, '\n')) // an error means that the client has gone
 }

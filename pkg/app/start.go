@@ -63,7 +63,7 @@ type Running struct {
 	level    *zap.AtomicLevel
 	read     config.Config // as last read, see reload
 	admin    *admin
-	life     context.Context // ends with the cause of the stop
+	life     context.Context //nolint:containedctx // the process's own lifetime, not a call's; ends with the cause of the stop
 	end      context.CancelCauseFunc
 	booted   chan struct{} // closed when the workers run
 	done     chan struct{} // closed when everything is torn down
@@ -276,7 +276,7 @@ func (r *Running) workersRun(context.Context) error {
 func openStore(ctx context.Context, p *Process) (*store.Store, error) {
 	return store.Open(ctx, store.Options{
 		URI: p.Config.Mongo.URI, Database: p.Config.Mongo.Database,
-		AppName: p.Name, MaxPool: uint64(p.Config.Mongo.MaxPool), //nolint:gosec // the key's range is 2 to 1000
+		AppName: p.Name, MaxPool: uint64(p.Config.Mongo.MaxPool),
 		Log: p.Log, Observe: telemetry.MongoOperations(p.Metrics),
 	})
 }

@@ -20,7 +20,7 @@ type workers struct {
 	running []string
 	errs    []error
 	started bool
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // the workers' common lifetime, for those that are added later
 	group   sync.WaitGroup
 }
 

@@ -53,8 +53,13 @@ func (f *file) at(p token.Pos) string {
 // packages lists and parses the whole repository.
 func packages() []pkg {
 	type listed struct {
-		ImportPath, Dir, Name                              string
-		GoFiles, IgnoredGoFiles, TestGoFiles, XTestGoFiles []string
+		ImportPath     string   `json:"ImportPath"`
+		Dir            string   `json:"Dir"`
+		Name           string   `json:"Name"`
+		GoFiles        []string `json:"GoFiles"`
+		IgnoredGoFiles []string `json:"IgnoredGoFiles"`
+		TestGoFiles    []string `json:"TestGoFiles"`
+		XTestGoFiles   []string `json:"XTestGoFiles"`
 	}
 	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Name,GoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles", "./...")
 	cmd.Dir = root
