@@ -69,7 +69,7 @@ func (c *Config) check(process string, report func(key, message string)) {
 	c.Ingester.check(report)
 	c.RuleWorker.check(report)
 	c.Dispatcher.check(report)
-	c.Aggregator.check(report)
+	c.Aggregator.check(c.Ingester.Retention, report)
 	c.Lease.check(report)
 	c.API.check(report)
 	if process == "api" && c.API.Addr == c.Admin.Addr && !strings.HasSuffix(c.API.Addr, ":0") {

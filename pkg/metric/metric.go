@@ -103,6 +103,13 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// Batch is what one ingest batch adds to the counters. One that adds nothing
+// (all its events are too old) is counted as done all the same.
+type Batch struct {
+	ID         string
+	Increments []Increment
+}
+
 // Merge adds up the increments of the same counters. The result is ordered by
 // minute and series, so that everybody who writes several counters takes them
 // in the same order.

@@ -15,20 +15,6 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
 )
 
-// CountedBatch is what one batch adds to the counters. A batch that adds
-// nothing (all its events are too old) is marked all the same.
-type CountedBatch struct {
-	ID         string
-	Increments []metric.Increment
-}
-
-// CountWork is several batches that are counted together.
-type CountWork struct {
-	At        time.Time
-	Retention time.Duration // of counters; how far back events are counted
-	Batches   []CountedBatch
-}
-
 const (
 	// countersPerTransaction bounds a transaction's size, and so the time for
 	// which it makes others wait: 200 counters take about 40 ms, and the server
@@ -44,12 +30,13 @@ const (
 // it: a batch's mark is inserted in the transaction that adds its increments,
 // and batches whose mark exists are left out. The windows that the batches
 // touch are recorded as changed in the same transaction, for Materialise.
-// counted names the batches that this call added, also when it ends with an
-// error; the same work may be given again.
-func (s *Store) Count(ctx context.Context, w CountWork) (counted map[string]bool, err error) {
-	counted = make(map[string]bool, len(w.Batches))
-	for _, part := range w.parts() {
-		added, err := s.countTogether(ctx, w, part)
+// Counters are kept for retention (see metric.Oldest). counted names the
+// batches that this call added, also when it ends with an error; the same
+// batches may be given again.
+func (s *Store) Count(ctx context.Context, at time.Time, retention time.Duration, batches []metric.Batch) (counted map[string]bool, err error) {
+	counted = make(map[string]bool, len(batches))
+	for _, part := range parts(batches) {
+		added, err := s.countTogether(ctx, at, retention, part)
 		if err != nil {
 			return counted, err
 		}
@@ -61,10 +48,10 @@ func (s *Store) Count(ctx context.Context, w CountWork) (counted map[string]bool
 }
 
 // parts are the batches without repeats, in groups for one transaction each.
-func (w CountWork) parts() [][]CountedBatch {
-	var parts [][]CountedBatch
+func parts(batches []metric.Batch) [][]metric.Batch {
+	var parts [][]metric.Batch
 	size, seen := 0, map[string]bool{}
-	for _, b := range w.Batches {
+	for _, b := range batches {
 		if seen[b.ID] {
 			continue
 		}
@@ -81,9 +68,9 @@ func (w CountWork) parts() [][]CountedBatch {
 
 // countTogether adds the batches in one transaction, without those that are
 // marked already, and returns those it added.
-func (s *Store) countTogether(ctx context.Context, w CountWork, batches []CountedBatch) ([]CountedBatch, error) {
+func (s *Store) countTogether(ctx context.Context, at time.Time, retention time.Duration, batches []metric.Batch) ([]metric.Batch, error) {
 	for unexplained := 0; len(batches) > 0; {
-		err := s.addToCounters(ctx, w, batches)
+		err := s.addToCounters(ctx, at, retention, batches)
 		if err == nil {
 			return batches, nil
 		}
@@ -108,7 +95,7 @@ func (s *Store) countTogether(ctx context.Context, w CountWork, batches []Counte
 }
 
 // uncounted leaves out the batches that are marked.
-func (s *Store) uncounted(ctx context.Context, batches []CountedBatch) ([]CountedBatch, error) {
+func (s *Store) uncounted(ctx context.Context, batches []metric.Batch) ([]metric.Batch, error) {
 	ids := make([]string, len(batches))
 	for i, b := range batches {
 		ids[i] = b.ID
@@ -117,7 +104,7 @@ func (s *Store) uncounted(ctx context.Context, batches []CountedBatch) ([]Counte
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(batches), func(b CountedBatch) bool { return done[b.ID] }), nil
+	return slices.DeleteFunc(slices.Clone(batches), func(b metric.Batch) bool { return done[b.ID] }), nil
 }
 
 // pause waits for d or until ctx ends.
@@ -132,20 +119,20 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (s *Store) addToCounters(ctx context.Context, w CountWork, batches []CountedBatch) error {
+func (s *Store) addToCounters(ctx context.Context, at time.Time, retention time.Duration, batches []metric.Batch) error {
 	marks := make([]any, len(batches))
 	sets := make([][]metric.Increment, len(batches))
 	for i, b := range batches {
-		marks[i] = newMark(b.ID, markCount, w.At)
+		marks[i] = newMark(b.ID, markCount, at)
 		sets[i] = b.Increments
 	}
 	increments := metric.Merge(sets...)
-	windows := touch(increments, w.At)
+	windows := touch(increments, at)
 	counters := make([]mongo.WriteModel, len(increments))
 	for i, inc := range increments {
 		counters[i] = mongo.NewUpdateOneModel().SetUpsert(true).
 			SetFilter(bson.D{field("_id", counterID(inc.Minute, inc.Series))}).
-			SetUpdate(incrementUpdate(inc, w.Retention))
+			SetUpdate(incrementUpdate(inc, retention))
 	}
 	return s.transaction(ctx, func(sc mongo.SessionContext) error {
 		if _, err := s.marks.InsertMany(sc, marks); err != nil {

@@ -38,20 +38,20 @@ func eventsAt(start time.Time, step time.Duration, n int) event.Batch {
 }
 
 // countedBatch is what a batch adds.
-func countedBatch(b event.Batch) store.CountedBatch {
+func countedBatch(b event.Batch) metric.Batch {
 	GinkgoHelper()
 	increments, _, err := metric.Sum(b.Events, metric.Oldest(time.Now(), counterRetention))
 	Expect(err).NotTo(HaveOccurred())
-	return store.CountedBatch{ID: b.ID, Increments: increments}
+	return metric.Batch{ID: b.ID, Increments: increments}
 }
 
 func count(ctx context.Context, s *store.Store, batches ...event.Batch) map[string]bool {
 	GinkgoHelper()
-	w := store.CountWork{At: time.Now().UTC(), Retention: counterRetention}
+	var work []metric.Batch
 	for _, b := range batches {
-		w.Batches = append(w.Batches, countedBatch(b))
+		work = append(work, countedBatch(b))
 	}
-	counted, err := s.Count(ctx, w)
+	counted, err := s.Count(ctx, time.Now().UTC(), counterRetention, work)
 	Expect(err).NotTo(HaveOccurred())
 	return counted
 }

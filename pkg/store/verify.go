@@ -12,7 +12,7 @@ import (
 // VerifyOptions say what is recounted.
 type VerifyOptions struct {
 	From, To  time.Time     // widened to whole minutes
-	Retention time.Duration // of counters, as CountWork has it
+	Retention time.Duration // of counters, as Count has it
 	Pause     time.Duration // before a difference is read again; 0: 2 s
 	Repair    bool
 	Now       func() time.Time // nil: time.Now

@@ -90,9 +90,9 @@ var _ = Describe("verify", func() {
 		Expect(err).NotTo(HaveOccurred())
 		series := metric.Series{Type: "GHOST", Source: "x"}
 		ghost := event.Batch{ID: "0123456789abcdef01234567"}
-		_, err = s.Count(ctx, store.CountWork{At: time.Now(), Retention: counterRetention, Batches: []store.CountedBatch{
+		_, err = s.Count(ctx, time.Now(), counterRetention, []metric.Batch{
 			{ID: ghost.ID, Increments: []metric.Increment{{Minute: gone, Series: series, Totals: metric.TotalsOf(9, 2)}}},
-		}})
+		})
 		Expect(err).NotTo(HaveOccurred())
 		materialise(ctx, s)
 		_, err = s.Collection("metrics").UpdateOne(ctx, set("period", "5m", "metric_type", "ERROR_RATE", "timestamp", today().Add(10*time.Minute)), set("$set", set("value", 0.77)))
@@ -197,7 +197,7 @@ var _ = Describe("verify", func() {
 		for i := range work.Increments {
 			work.Increments[i].Series = registry.Map(work.Increments[i].Series)
 		}
-		_, err = s.Count(ctx, store.CountWork{At: time.Now(), Retention: counterRetention, Batches: []store.CountedBatch{work}})
+		_, err = s.Count(ctx, time.Now(), counterRetention, []metric.Batch{work})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(s.MarkStage(ctx, store.Aggregated, time.Now(), b.ID)).To(Succeed())
 		materialise(ctx, s)

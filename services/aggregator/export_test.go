@@ -1,0 +1,7 @@
+package aggregator
+
+// What specs need of the inside.
+var (
+	NewMetrics = newMetrics
+	Rest       = rest
+)
