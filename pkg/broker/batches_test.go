@@ -85,6 +85,7 @@ var _ = Describe("batches", func() {
 		for range 10 {
 			publish(ctx, r, 5, 10)
 		}
+		Eventually(ctx, func() string { return metricText(r.reg, "ea_deliveries_unsettled", nil) }).Should(ContainSubstring("value:51"))
 		close(busy)
 		Eventually(ctx, total(d)).WithTimeout(time.Second).Should(Equal(51))
 		Expect(d.batches).To(HaveLen(2))
