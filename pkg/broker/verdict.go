@@ -32,6 +32,12 @@ func Uncounted(err error, d time.Duration) error {
 // came, for another consumer or the next start.
 func Interrupted(err error) error { return &verdictError{kind: interrupted, err: err} }
 
+// IsPermanent says whether err is the verdict Permanent.
+func IsPermanent(err error) bool {
+	var v *verdictError
+	return errors.As(err, &v) && v.kind == permanent
+}
+
 // Classed errors name their class for x-ea-error-class, from a closed set.
 type Classed interface{ Class() string }
 
