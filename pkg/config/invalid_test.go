@@ -84,6 +84,7 @@ lease: 5
 	},
 		Entry(nil, "ingester.prefetch (--set)", "batch could never fill", "ingester.prefetch=100"),
 		Entry(nil, "rule_worker.prefetch", "rule_worker.concurrency (9)", "rule_worker.concurrency=9"),
+		Entry(nil, "aggregator.counter_retention", "gone before their events", "ingester.retention=8760h"),
 		Entry(nil, "aggregator.prefetch", "could never fill", "aggregator.batch_count=100"),
 		Entry(nil, "dispatcher.claim_for", "two dispatchers could call at once", "dispatcher.timeout=58s"),
 		Entry(nil, "lease.takeover", "three times lease.beat (4s)", "lease.beat=4s"),
