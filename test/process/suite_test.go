@@ -1,0 +1,32 @@
+// Package process runs the built binaries: signals, sudden death, restarts.
+package process_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+func TestProcess(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Processes")
+}
+
+// bin holds the binaries, built with the fault points armed by EA_FAULT.
+var bin string
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	var err error
+	bin, err = os.MkdirTemp("", "ea-process-*")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { _ = os.RemoveAll(bin) })
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", "faultpoints", "-o", bin+"/", "./cmd/...")
+	build.Dir = filepath.Join("..", "..")
+	out, err := build.CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), "%s", out)
+}, NodeTimeout(5*time.Minute))
