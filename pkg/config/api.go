@@ -24,8 +24,8 @@ type API struct {
 func (a *API) keys(r *registry) {
 	r.text("addr", &a.Addr, "127.0.0.1:8080", "Where the API and the dashboard are served.").
 		require(addressShape, isAddress)
-	r.text("bootstrap_admin_key", &a.BootstrapAdminKey, "", "Creates the first admin with this key when there are no users.").
-		secret().require("a key without spaces", func(s string) bool { return !hasSpace(s) })
+	r.text("bootstrap_admin_key", &a.BootstrapAdminKey, "", "Creates the first admin with this key (16 characters or more) when there are no users.").
+		secret().require("a key of at least 16 characters without spaces", func(s string) bool { return s == "" || len(s) >= 16 && !hasSpace(s) })
 	r.bytes("body_limit", &a.BodyLimit, 8<<20, 1<<10, 256<<20, "Largest request body.")
 	r.integer("events_per_request", &a.EventsPerRequest, 1000, 1, 1000, "Most events of one POST.")
 	r.integer("page_limit", &a.PageLimit, 500, 1, 10_000, "Most items of one page.")
