@@ -153,3 +153,28 @@ func (s *Store) CountEvents(ctx context.Context, f EventFilter, limit int64) (in
 	n, err := s.events.CountDocuments(ctx, f.Query(), o)
 	return n, classify("count events", err)
 }
+
+// EventCounts says how many events are stored (from the collection's metadata,
+// without counting) and how many of them the rule-workers have not decided yet
+// (from the ledger).
+func (s *Store) EventCounts(ctx context.Context) (stored, unprocessed int64, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if stored, err = s.events.EstimatedDocumentCount(ctx); err != nil {
+		return 0, 0, classify("count events", err)
+	}
+	cur, err := s.batches.Aggregate(ctx, bson.A{
+		bson.D{field("$match", openStage(Matched))},
+		bson.D{field("$group", bson.D{field("_id", nil), field("events", bson.D{field("$sum", "$count")})})},
+	})
+	var sums []struct {
+		Events int64 `bson:"events"`
+	}
+	if err == nil {
+		err = cur.All(ctx, &sums)
+	}
+	if len(sums) > 0 {
+		unprocessed = sums[0].Events
+	}
+	return stored, unprocessed, classify("count undecided events", err)
+}
