@@ -65,7 +65,7 @@ func (t Table) Stored() Route[event.Batch] {
 			return KeyStoredNormal
 		},
 		ID:      func(b event.Batch) string { return b.ID },
-		marshal: marshalBSON[event.Batch], unmarshal: unmarshalBSON[event.Batch],
+		marshal: event.Batch.MarshalBSON, unmarshal: unmarshalBSON[event.Batch],
 	}
 }
 
