@@ -71,6 +71,23 @@ func (p *place) raw(pointer string) *place {
 	return here
 }
 
+// below is the place as seen from one of those above it.
+func (p *place) below(keys []string) (*place, bool) {
+	var path []string
+	for at := p; at != nil; at = at.up {
+		path = append(path, at.key)
+	}
+	slices.Reverse(path)
+	if len(path) < len(keys) || !slices.Equal(path[:len(keys)], keys) {
+		return nil, false
+	}
+	var rest *place
+	for _, key := range path[len(keys):] {
+		rest = rest.in(key)
+	}
+	return rest, true
+}
+
 func (p *place) at(i int) *place { return p.in(strconv.Itoa(i)) }
 
 var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")

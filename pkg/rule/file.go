@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -78,13 +79,10 @@ func ParseFile(r io.Reader, name string) ([]Rule, error) {
 		f.mistake(Mistake{Line: 1 + bytes.Count(text[:invalidAt(text)], []byte{'\n'}), Index: -1, Message: "is not UTF-8"})
 	case isYAML(name, text):
 		var n notes
-		docs := readYAML(text, &n)
-		f.noted(&n, -1, "")
-		for _, t := range docs {
-			f.take(t)
-		}
+		f.read(newYAMLReader(text, &n), &n)
 	default:
-		f.json(text)
+		var n notes
+		f.read(newJSONReader(text, &n), &n)
 	}
 	if len(f.mistakes) > 0 {
 		return nil, &FileError{Name: name, Mistakes: f.mistakes}
@@ -124,41 +122,46 @@ type file struct {
 	mistakes []Mistake
 }
 
-func (f *file) json(text []byte) {
-	var n notes
-	r := newJSONReader(text, &n)
+// reader reads one value after another and notes what is wrong.
+type reader interface {
+	next() (*tree, error)
+	// resume says whether there is more behind an error.
+	resume() bool
+}
+
+func (f *file) read(r reader, n *notes) {
 	for {
 		t, err := r.next()
-		f.noted(&n, -1, "")
-		n.all = nil
 		switch {
 		case errors.Is(err, io.EOF):
 			return
-		case err != nil && !r.resume():
-			return
 		case err == nil:
-			f.take(t)
+			f.take(t, n)
+		}
+		f.noted(n, -1, "")
+		n.all = nil
+		if err != nil && !r.resume() {
+			return
 		}
 	}
 }
 
-// take is a list of rules or one rule.
-func (f *file) take(t *tree) {
+// take is a list of rules or one rule; n is what was noted while it was read.
+func (f *file) take(t *tree, n *notes) {
 	switch {
 	case t.kind == treeList:
-		for _, kid := range t.kids {
-			f.rule(kid)
+		for i, kid := range t.kids {
+			f.rule(kid, n.below(strconv.Itoa(i)))
 		}
 	case t.kind == treeNull: // an empty YAML document
 	case len(t.keys) == 1 && t.keys[0] == "rules" && t.kids[0].kind == treeList:
-		f.take(t.kids[0])
+		f.take(t.kids[0], n.below("rules"))
 	default:
-		f.rule(t)
+		f.rule(t, n.below())
 	}
 }
 
-func (f *file) rule(t *tree) {
-	var n notes
+func (f *file) rule(t *tree, n *notes) {
 	r := n.rule(t, nil)
 	index := f.count
 	f.count++
@@ -167,11 +170,11 @@ func (f *file) rule(t *tree) {
 		name = r.ID
 	}
 	if len(n.all) == 0 {
-		f.conditions(t, &r, &n)
+		f.conditions(t, &r, n)
 	}
-	f.once("name", r.Name, t, &n)
-	f.once("rule_id", r.ID, t, &n)
-	f.noted(&n, index, name)
+	f.once("name", r.Name, t, n)
+	f.once("rule_id", r.ID, t, n)
+	f.noted(n, index, name)
 	f.rules = append(f.rules, r)
 }
 

@@ -78,6 +78,22 @@ type noted struct {
 // notes collects mistakes.
 type notes struct{ all []noted }
 
+// below takes out what was noted below a place, as seen from there.
+func (n *notes) below(keys ...string) *notes {
+	taken := &notes{}
+	left := n.all[:0]
+	for _, m := range n.all {
+		if rest, ok := m.at.below(keys); ok {
+			m.at = rest
+			taken.all = append(taken.all, m)
+			continue
+		}
+		left = append(left, m)
+	}
+	n.all = left
+	return taken
+}
+
 func (n *notes) add(line int, at *place, format string, args ...any) {
 	n.all = append(n.all, noted{line: line, at: at, message: fmt.Sprintf(format, args...)})
 }

@@ -81,9 +81,9 @@ func (r *jsonReader) syntax(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		message, at = "it ends in the middle", len(r.text)
 	}
-	before := r.text[:at]
+	before := r.text[:min(at, len(r.text))]
 	line := 1 + bytes.Count(before, []byte{'\n'})
-	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+	column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
 	r.add(line, nil, "is not valid JSON at column %d: %s", column, message)
 }
 

@@ -11,31 +11,36 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// readYAML reads the documents of a YAML text.
-func readYAML(text []byte, n *notes) []*tree {
-	r := &yamlReader{notes: n}
-	var all []*tree
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var doc yaml.Node
-		err := dec.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			r.syntax(err)
-			return all
-		}
-		if t := r.value(&doc, nil); t != nil {
-			all = append(all, t)
-		}
-	}
-}
-
+// yamlReader reads one document of a YAML text after another.
 type yamlReader struct {
 	*notes
+	dec   *yaml.Decoder
 	nodes int
 }
+
+func newYAMLReader(text []byte, n *notes) *yamlReader {
+	return &yamlReader{notes: n, dec: yaml.NewDecoder(bytes.NewReader(text))}
+}
+
+// next is the next document, io.EOF at the end, or errSyntax, which is noted;
+// nothing can be read behind it.
+func (r *yamlReader) next() (*tree, error) {
+	var doc yaml.Node
+	err := r.dec.Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		return nil, io.EOF
+	}
+	if err != nil {
+		r.syntax(err)
+		return nil, errSyntax
+	}
+	if t := r.value(&doc, nil); t != nil {
+		return t, nil
+	}
+	return &tree{line: doc.Line}, nil
+}
+
+func (r *yamlReader) resume() bool { return false }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
