@@ -26,7 +26,7 @@ func bindAdmin(ctx context.Context, addr string) (*admin, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on admin.addr %s: %w", addr, err)
+		return nil, fmt.Errorf("admin.addr: %w", err)
 	}
 	return &admin{addr: l.Addr().String(), listener: l}, nil
 }

@@ -134,7 +134,7 @@ var _ = Describe("the life of a process", func() {
 		c := f.Config("ingester")
 		c.Admin.Addr = first.AdminAddr()
 		_, err := app.Start(ctx, "ingester", c, nothing, app.WithLogger(f.Log))
-		Expect(err).To(MatchError(And(ContainSubstring("listen on admin.addr "+first.AdminAddr()), ContainSubstring("address already in use"))))
+		Expect(err).To(MatchError(And(HavePrefix("admin.addr: listen tcp "+first.AdminAddr()), ContainSubstring("address already in use"))))
 	}, SpecTimeout(30*time.Second))
 
 	It("outlives the context that it was started with", func(ctx SpecContext) {

@@ -99,7 +99,7 @@ func (p *Process) Listen(ctx context.Context, addr string) (net.Listener, error)
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		return nil, fmt.Errorf("public address: %w", err)
 	}
 	p.public.set(l.Addr().String())
 	p.OnStop("public listener", func(context.Context) error {
