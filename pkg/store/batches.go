@@ -56,10 +56,6 @@ type LedgerRow struct {
 func (s *Store) SaveBatch(ctx context.Context, b event.Batch, ingester string) error {
 	row := LedgerRow{ID: b.ID, Ingester: ingester, FirstID: b.FirstID, LastID: b.LastID,
 		Count: len(b.Events), MaxSeverity: b.MaxSeverity, FirstEventAt: firstTimestamp(b.Events), StoredAt: b.StoredAt}
-	docs := make([]any, len(b.Events))
-	for i, e := range b.Events {
-		docs[i] = e
-	}
 	alreadyStored := false
 	var insertErr error
 	err := s.transaction(ctx, func(sc mongo.SessionContext) error {
@@ -68,7 +64,7 @@ func (s *Store) SaveBatch(ctx context.Context, b event.Batch, ingester string) e
 			alreadyStored = isDuplicateKey(err)
 			return err
 		}
-		_, insertErr = s.events.InsertMany(sc, docs)
+		insertErr = insertRaw(sc, s.events, b.Events)
 		return insertErr
 	})
 	switch {

@@ -57,19 +57,16 @@ func newMessage(d *broker.Delivery, docs []*event.Document, held *atomic.Int64) 
 	return m
 }
 
-// settle notes the fate of one of the message's events.
+// settle notes the fate of one of the message's events; the last one gives the
+// verdict.
 func (m *message) settle(f fate, err error) {
-	m.mu.Lock()
-	if f > m.worst {
-		m.worst, m.err = f, err
+	if worst, why, last := m.note(f, err); last {
+		m.verdict(worst, why)
 	}
-	m.open--
-	last, worst, why := m.open == 0, m.worst, m.err
-	m.mu.Unlock()
-	if !last {
-		return
-	}
-	switch worst {
+}
+
+func (m *message) verdict(f fate, why error) {
+	switch f {
 	case stored:
 		m.delivery.Done(nil)
 	case refused:
@@ -77,5 +74,31 @@ func (m *message) settle(f fate, err error) {
 	case returned:
 		m.delivery.Done(broker.Interrupted(why))
 	}
-	m.held.Add(-1)
+}
+
+// settleStored is settle(stored) for many events, with few acks.
+func settleStored(items []*item) {
+	acks := make([]*broker.Delivery, 0, len(items))
+	for _, it := range items {
+		switch worst, why, last := it.message.note(stored, nil); {
+		case last && worst == stored:
+			acks = append(acks, it.message.delivery)
+		case last:
+			it.message.verdict(worst, why)
+		}
+	}
+	broker.AckAll(acks)
+}
+
+// note returns the gravest fate of the message's events, and whether it is final.
+func (m *message) note(f fate, err error) (worst fate, why error, last bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f > m.worst {
+		m.worst, m.err = f, err
+	}
+	if m.open--; m.open == 0 {
+		m.held.Add(-1)
+	}
+	return m.worst, m.err, m.open == 0
 }

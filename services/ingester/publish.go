@@ -52,20 +52,24 @@ func (r *run) publishGroup(ctx context.Context, group []storedBatch) {
 		m, err := r.route.Encode(s.batch)
 		if err != nil { // impossible for documents that the database has taken
 			r.log.Error("stored batch not encoded", zap.String(telemetry.FieldBatch, s.batch.ID), zap.Error(err))
-			r.settleAll(group, returned, err)
+			giveBackStored(group, err)
 			return
 		}
 		batchIDs[i], messages[i] = s.batch.ID, m
 	}
 	if err := r.patiently(ctx, "publish", func() error { return r.publisher.Publish(ctx, messages...) }); err != nil {
-		r.settleAll(group, returned, err)
+		giveBackStored(group, err)
 		return
 	}
 	fault.At(fault.IngesterPublished)
 	now := time.Now().UTC()
 	_ = r.patiently(ctx, "mark published", func() error { return r.events.MarkPublished(ctx, now, batchIDs...) })
 	fault.At(fault.IngesterMarked)
-	r.settleAll(group, stored, nil)
+	all := make([]*item, 0, 1024)
+	for _, s := range group {
+		all = append(all, s.items...)
+	}
+	settleStored(all)
 	for _, s := range group {
 		r.metrics.processed.Observe(telemetry.StageStore, now.Sub(s.began))
 		r.log.Debug("batch stored", zap.String(telemetry.FieldBatch, s.batch.ID), zap.Int("events", len(s.items)),
@@ -73,10 +77,11 @@ func (r *run) publishGroup(ctx context.Context, group []storedBatch) {
 	}
 }
 
-func (r *run) settleAll(group []storedBatch, f fate, why error) {
+// giveBackStored returns messages whose events are stored and not published.
+func giveBackStored(group []storedBatch, why error) {
 	for _, s := range group {
 		for _, it := range s.items {
-			it.message.settle(f, why)
+			it.message.settle(returned, why)
 		}
 	}
 }

@@ -155,19 +155,15 @@ func (r *run) withoutKnown(ctx context.Context, items []*item, found string, sus
 	}
 	r.metrics.duplicates.WithLabelValues(found).Add(float64(len(duplicates)))
 	r.settleWaiting(r.ids.stored(duplicates))
-	for _, it := range duplicates {
-		// Acked without waiting for anything: its batch is in the ledger, and
-		// whoever put it there, or the sweep, publishes it.
-		it.message.settle(stored, nil)
-	}
+	// Acked without waiting for anything: their batches are in the ledger, and
+	// whoever put them there, or the sweep, publishes them.
+	settleStored(duplicates)
 	return rest, nil
 }
 
 func (r *run) settleWaiting(duplicates []*item) {
 	r.metrics.duplicates.WithLabelValues(foundUnderWay).Add(float64(len(duplicates)))
-	for _, it := range duplicates {
-		it.message.settle(stored, nil)
-	}
+	settleStored(duplicates)
 }
 
 // saveParts isolates the event that spoils its batch: at the place that the
