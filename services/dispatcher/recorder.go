@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,9 @@ const (
 	maxBulk = 200
 	// writers: while one bulk is on its way the next is made ready.
 	writers = 2
+	// slowBulk: the driver needs some seconds to find out that its server is
+	// gone, and a bulk takes some tens of milliseconds.
+	slowBulk = time.Second
 )
 
 // recorder writes attempts in bulk. There is no timer: who comes while the
@@ -49,6 +53,7 @@ type recorder struct {
 	mu      sync.Mutex
 	waiting []*entry
 	writing int
+	begun   []time.Time // of the bulks on their way
 
 	held atomic.Int32 // writers that an outage holds
 }
@@ -87,9 +92,16 @@ func (r *recorder) Record(ctx context.Context, record Record) (Recorded, error) 
 	}
 }
 
-// Held says that MongoDB is away: every call that is made now is one more whose
-// result nobody else knows.
-func (r *recorder) Held() bool { return r.held.Load() > 0 }
+// Held says that MongoDB is away, or so slow that it may be: every call that is
+// made now is one more whose result nobody else knows.
+func (r *recorder) Held() bool {
+	if r.held.Load() > 0 {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.begun) > 0 && time.Since(r.begun[0]) > slowBulk
+}
 
 // write writes bulks until nobody waits.
 func (r *recorder) write(ctx context.Context) {
@@ -103,9 +115,15 @@ func (r *recorder) write(ctx context.Context) {
 		}
 		bulk := r.waiting[:n:n]
 		r.waiting = r.waiting[n:]
+		began := time.Now()
+		r.begun = append(r.begun, began)
 		r.mu.Unlock()
 		r.metrics.bulk.Observe(float64(n))
 		r.bulk(ctx, bulk)
+		r.mu.Lock()
+		i := slices.Index(r.begun, began)
+		r.begun = slices.Delete(r.begun, i, i+1)
+		r.mu.Unlock()
 	}
 }
 

@@ -75,6 +75,7 @@ func (f Faults) misbehave(w http.ResponseWriter, r *http.Request, changed <-chan
 		w.Header().Set("Content-Length", "1000")
 		w.WriteHeader(http.StatusOK)
 		_, _ = w.Write([]byte("partial"))
+		_ = http.NewResponseController(w).Flush() // else nothing has been sent at all
 		panic(http.ErrAbortHandler)
 	}
 	if !f.Reset {
