@@ -185,7 +185,7 @@ func SortDrift(drift []Drift) {
 		if c := rank(a) - rank(b); c != 0 {
 			return c
 		}
-		if c := a.Series.Compare(b.Series); c != 0 {
+		if c := a.Compare(b.Series); c != 0 {
 			return c
 		}
 		if a.Kind < b.Kind {

@@ -21,9 +21,9 @@ type Series struct {
 // escaper keeps the parts of a series' name apart, whatever they hold.
 var escaper = strings.NewReplacer("%", "%25", ":", "%3A")
 
-// String is the series' unambiguous name, "type:source:region"; colons and
+// Name is the series' unambiguous name, "type:source:region"; colons and
 // percent signs within a part are written %3A and %25.
-func (s Series) String() string {
+func (s Series) Name() string {
 	return escaper.Replace(s.Type) + ":" + escaper.Replace(s.Source) + ":" + escaper.Replace(s.Region)
 }
 
@@ -90,7 +90,7 @@ type Increment struct {
 
 // add adds other to i; they are of the same counter.
 func (i *Increment) add(other Increment) {
-	i.Totals.Add(other.Totals)
+	i.Add(other.Totals)
 	i.Response.Add(other.Response)
 	i.EventsUntil = earlier(i.EventsUntil, other.EventsUntil)
 }
@@ -140,7 +140,7 @@ func compareIncrements(a, b Increment) int {
 	if c := a.Minute.Compare(b.Minute); c != 0 {
 		return c
 	}
-	return a.Series.Compare(b.Series)
+	return a.Compare(b.Series)
 }
 
 // Compare orders series by type, source and region.

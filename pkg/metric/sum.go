@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/bsontype"
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 
 	"github.com/events-aggregator/events-aggregator/pkg/event"
@@ -73,7 +72,7 @@ func (s *summer) add(f fields) {
 		})
 	}
 	c := &s.counts[i]
-	c.Totals.Add(TotalsOf(int(f.severity), 1))
+	c.Add(TotalsOf(int(f.severity), 1))
 	if f.hasExpiry {
 		c.EventsUntil = earlier(c.EventsUntil, time.UnixMilli(f.expiresAt).UTC())
 	}
@@ -220,14 +219,14 @@ func eachElement(doc []byte, see func(key []byte, v bsoncore.Value)) error {
 
 // text is the value's string without a copy, nil when it is none.
 func text(v bsoncore.Value) []byte {
-	if v.Type != bsontype.String || len(v.Data) < 5 {
+	if v.Type != bson.TypeString || len(v.Data) < 5 {
 		return nil
 	}
 	return v.Data[4 : len(v.Data)-1]
 }
 
 func embedded(v bsoncore.Value) []byte {
-	if v.Type != bsontype.EmbeddedDocument {
+	if v.Type != bson.TypeEmbeddedDocument {
 		return nil
 	}
 	return v.Data

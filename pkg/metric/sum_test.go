@@ -147,7 +147,7 @@ var _ = Describe("summing events", func() {
 
 // seeds gives a generator from the run's seed.
 func seeds() (uint64, uint64) {
-	seed := uint64(GinkgoRandomSeed()) //nolint:gosec // any bits do
+	seed := uint64(GinkgoRandomSeed())
 	return seed, seed
 }
 
@@ -176,8 +176,8 @@ var _ = Describe("a series' name", func() {
 			for _, s := range parts {
 				for _, r := range parts {
 					series := metric.Series{Type: t, Source: s, Region: r}
-					Expect(names).NotTo(HaveKey(series.String()))
-					names[series.String()] = series
+					Expect(names).NotTo(HaveKey(series.Name()))
+					names[series.Name()] = series
 				}
 			}
 		}

@@ -155,7 +155,7 @@ func (s *Store) addToCounters(ctx context.Context, at time.Time, retention time.
 
 // counterID is unambiguous, since a series' name is.
 func counterID(minute time.Time, series metric.Series) string {
-	return strconv.FormatInt(minute.Unix()/60, 10) + ":" + series.String()
+	return strconv.FormatInt(minute.Unix()/60, 10) + ":" + series.Name()
 }
 
 func incrementUpdate(inc metric.Increment, retention time.Duration) bson.D {
@@ -187,7 +187,7 @@ func incrementUpdate(inc metric.Increment, retention time.Duration) bson.D {
 // counterIdentity are the fields of a counter that never change.
 func counterIdentity(minute time.Time, series metric.Series, retention time.Duration) bson.D {
 	return bson.D{
-		field("minute", minute), field("series", series.String()),
+		field("minute", minute), field("series", series.Name()),
 		field("type", series.Type), field("source", series.Source), field("region", series.Region),
 		field("expires_at", metric.CounterExpiry(minute, retention)),
 	}

@@ -263,5 +263,5 @@ func metricDocument(p metric.Period, kind metric.Kind, at time.Time) bson.D {
 
 // metricID is the _id that the pipeline makes.
 func metricID(p metric.Period, kind string, start time.Time, series metric.Series) string {
-	return p.Name + ":" + kind + ":" + start.UTC().Format(time.RFC3339) + ":" + series.String()
+	return p.Name + ":" + kind + ":" + start.UTC().Format(time.RFC3339) + ":" + series.Name()
 }

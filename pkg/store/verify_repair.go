@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -49,8 +50,8 @@ func (s *Store) correct(ctx context.Context, d *metric.Drift, retention time.Dur
 	filter := bson.D{field("_id", counterID(d.Start, d.Series))}
 	set := bson.D{field("count", d.Recounted.Count), field("errors", d.Recounted.Errors), field("levels", d.Recounted.Levels)}
 	if d.Revision == 0 {
-		doc := append(filter, counterIdentity(d.Start, d.Series, retention)...)
-		doc = append(append(doc, set...), field("rt_count", int64(0)), field("rt_sum_us", int64(0)), field("revision", int64(1)))
+		doc := slices.Concat(filter, counterIdentity(d.Start, d.Series, retention), set,
+			bson.D{field("rt_count", int64(0)), field("rt_sum_us", int64(0)), field("revision", int64(1))})
 		if !d.EventsUntil.IsZero() {
 			doc = append(doc, field("events_until", d.EventsUntil))
 		}

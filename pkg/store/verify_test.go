@@ -208,6 +208,27 @@ var _ = Describe("verify", func() {
 		Expect(r.Events).To(BeEquivalentTo(40))
 	}, SpecTimeout(time.Minute))
 
+	It("leaves out a minute that is counted again between every two of its readings", func(ctx SpecContext) {
+		database := emptyDatabase(ctx)
+		working := open(ctx, database)
+		Expect(working.EnsureIndexes(ctx)).To(Succeed())
+		account(ctx, working, eventsAt(today(), time.Minute, 10))
+		looking, err := store.Open(ctx, store.Options{URI: mongoURI(), Database: database}.WithCommands(func(collection string, c bson.Raw) {
+			// The events are read, the open batches and the counters are not yet.
+			if name := c.Index(0).Key(); collection == "batches" && name == "find" {
+				account(ctx, working, eventsAt(today().Add(3*time.Minute), time.Second, 5))
+			}
+		}))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx SpecContext) { Expect(looking.Close(ctx)).To(Succeed()) }, NodeTimeout(10*time.Second))
+		r := verify(ctx, looking)
+		Expect(r.Drift).To(BeEmpty())
+		Expect(r.LeftOut).To(ContainElement(metric.LeftOut{From: today().Add(3 * time.Minute), To: today().Add(4 * time.Minute), Reason: metric.ReasonMoving}))
+		Expect(r.Minutes).To(Equal(179))
+		materialise(ctx, working)
+		Expect(verify(ctx, working).LeftOut).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
 	It("reports no drift while others store, count and materialise", func(ctx SpecContext) {
 		database := emptyDatabase(ctx)
 		working, looking := open(ctx, database), open(ctx, database)
