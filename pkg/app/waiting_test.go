@@ -66,7 +66,7 @@ var _ = Describe("a process whose servers are away", func() {
 		r, err := app.Start(ctx, "ingester", alone(ctx), nothing, app.WithLogger(log))
 		Expect(err).NotTo(HaveOccurred())
 		stopped(r)
-		Eventually(ctx, func() int { return lines.FilterMessage("waiting for a server").Len() }).WithTimeout(8 * time.Second).Should(Equal(1))
+		Eventually(ctx, func() int { return lines.FilterMessage("waiting for a server").Len() }).WithTimeout(4 * time.Second).Should(Equal(1))
 		Consistently(ctx, func() int { return lines.FilterMessage("waiting for a server").Len() }).WithTimeout(5 * time.Second).Should(Equal(1))
 		line := lines.FilterMessage("waiting for a server").All()[0].ContextMap()
 		Expect(line).To(And(HaveKeyWithValue("server", "MongoDB"), HaveKeyWithValue("reason", ContainSubstring("connection refused"))))
@@ -86,7 +86,7 @@ var _ = Describe("a process whose servers are away", func() {
 			rabbit.Refuse(true)
 			r := f.Launch(ctx, "ingester", nothing)
 			Consistently(ctx, func() int { code, _ := get(ctx, r.AdminAddr(), "/readyz"); return code }).
-				WithTimeout(2 * time.Second).WithPolling(200 * time.Millisecond).Should(Equal(503))
+				WithTimeout(time.Second).WithPolling(200 * time.Millisecond).Should(Equal(503))
 			order[0].Refuse(false)
 			Consistently(ctx, r.Done()).WithTimeout(time.Second).ShouldNot(BeClosed())
 			code, _ := get(ctx, r.AdminAddr(), "/readyz")
