@@ -141,6 +141,43 @@ var _ = Describe("batches", func() {
 		Expect(seen).To(Equal(1))
 	}, SpecTimeout(20*time.Second))
 
+	It("of one's own making are acked together, in any order and over gaps", func(ctx SpecContext) {
+		r := newRig()
+		const n = 400
+		publish(ctx, r, n, 10)
+		var slow *broker.Delivery
+		stop := r.run(r.q, broker.ConsumerOptions{}, func(_ context.Context, in <-chan *broker.Delivery) error {
+			var all []*broker.Delivery
+			for d := range in {
+				if all = append(all, d); len(all) == n {
+					break
+				}
+			}
+			slow = all[100]
+			rest := slices.Delete(all, 100, 101)
+			for i, part := range [][]*broker.Delivery{rest[300:], rest[:50], rest[50:300]} {
+				if i == 2 {
+					part[3].Done(broker.Interrupted(nil)) // its own verdict counts
+				}
+				slices.Reverse(part)
+				broker.AckAll(part)
+			}
+			for d := range in { // the one that went back
+				d.Done(nil)
+			}
+			return nil
+		})
+		Eventually(ctx, func() string {
+			return metricText(r.reg, "ea_deliveries_total", map[string]string{"verdict": "ack"})
+		}).Should(ContainSubstring("value:399"))
+		stop() // the slow one has no verdict and goes back
+		Eventually(ctx, func() int { return r.depth(ctx, r.q.Name) }).Should(Equal(1))
+		w := &witness{}
+		r.each(r.q, w.handle)
+		Eventually(ctx, func() int { return len(w.all()) }).Should(Equal(1))
+		Expect(slow.MessageID).To(Equal("m-000100"))
+	}, SpecTimeout(20*time.Second))
+
 	It("leave a suspect message alone", func(ctx SpecContext) {
 		r := newRig()
 		publish(ctx, r, 20, 10)

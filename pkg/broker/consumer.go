@@ -16,7 +16,7 @@ import (
 type ConsumerOptions struct {
 	Prefetch     int           // unsettled deliveries per session, PrefetchDefault
 	DrainTimeout time.Duration // how long a stop waits for the loop, DrainTimeoutDefault
-	Hold         time.Duration // how long a loop holds what an outage keeps it from handling, HoldDefault
+	Hold         time.Duration // how long after its receipt a loop holds what an outage keeps it from handling, HoldDefault
 	Log          *zap.Logger
 	Registerer   prometheus.Registerer
 }

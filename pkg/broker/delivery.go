@@ -27,6 +27,7 @@ type Delivery struct {
 	consumer *Consumer
 	sub      *subscription
 	tag      uint64
+	received time.Time
 	done     atomic.Bool
 
 	replyTo, userID string // as they were before the first tier
@@ -64,7 +65,7 @@ func (d *Delivery) Done(err error) {
 func (c *Consumer) delivery(sub *subscription, in *amqp.Delivery) *Delivery {
 	d := &Delivery{
 		Message: fromDelivery(in), Queue: c.q.Name, Redelivered: in.Redelivered, Attempt: 1,
-		consumer: c, sub: sub, tag: in.DeliveryTag,
+		consumer: c, sub: sub, tag: in.DeliveryTag, received: time.Now(),
 	}
 	if len(in.Headers) == 0 {
 		return d

@@ -50,10 +50,11 @@ func hold(ctx context.Context, batch []*Delivery, h func([]*Delivery) error) err
 		}
 		if wait == nil {
 			wait = backoff.NewExponentialBackOff(backoff.WithInitialInterval(holdFirst),
-				backoff.WithMaxInterval(holdMax), backoff.WithMaxElapsedTime(c.o.Hold))
+				backoff.WithMaxInterval(holdMax), backoff.WithMaxElapsedTime(0))
 		}
 		next := wait.NextBackOff()
-		if next == backoff.Stop {
+		// Counted from the receipt: the broker's patience began then, too.
+		if time.Since(batch[0].received)+next > c.o.Hold {
 			return Interrupted(err)
 		}
 		t := time.NewTimer(next)

@@ -73,11 +73,15 @@ func (m *Message) refuse(reason string) error {
 
 // fromDelivery takes over everything but headers, exchange and routing key.
 func fromDelivery(d *amqp.Delivery) Message {
+	at := d.Timestamp
+	if !at.IsZero() {
+		at = at.UTC()
+	}
 	return Message{
 		Exchange: d.Exchange, RoutingKey: d.RoutingKey,
 		ContentType: d.ContentType, ContentEncoding: d.ContentEncoding,
 		MessageID: d.MessageId, CorrelationID: d.CorrelationId,
 		Type: d.Type, AppID: d.AppId, ReplyTo: d.ReplyTo, UserID: d.UserId,
-		Priority: d.Priority, Timestamp: d.Timestamp, Body: d.Body,
+		Priority: d.Priority, Timestamp: at, Body: d.Body,
 	}
 }

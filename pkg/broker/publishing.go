@@ -16,6 +16,8 @@ const (
 	// Waiting after a nack, which says that a queue cannot take the message now.
 	nackPauseFirst = 50 * time.Millisecond
 	nackPauseMax   = 5 * time.Second
+	// lateConfirm is longer than a confirm takes under load.
+	lateConfirm = 100 * time.Millisecond
 )
 
 // serve publishes on one session until it is done, with a new channel when the
@@ -205,36 +207,105 @@ func (pipe *pipe) finish() []*outgoing {
 	}
 }
 
-// collect waits for the confirm of one message after the other.
+// collect waits for the confirms, which mostly come in the order of sending. One
+// that does not come, because its queue has no quorum, must not keep the others
+// from their callers, so then it looks past it.
 func (pipe *pipe) collect() {
-	p := pipe.p
-	var lost []*outgoing
+	var pending, lost []*outgoing
 	var returned []amqp.Return
-	for o := range pipe.inflight {
-		<-o.confirm.Done() // when the channel closes: not acked
+	conclude := func(o *outgoing) {
 		returned = pipe.takeReturns(returned)
-		switch {
-		case o.confirm.Acked():
-			p.metrics.confirm.Observe(time.Since(o.sentAt).Seconds())
-			if i := o.find(returned); i >= 0 {
-				reason := returned[i].ReplyText
-				returned = append(returned[:i], returned[i+1:]...)
-				p.metrics.returned.Inc()
-				p.end(o, &UnroutableError{Exchange: o.exchange, RoutingKey: o.routingKey, Reason: reason})
-				continue
-			}
-			p.metrics.confirmed.Inc()
-			p.end(o, nil)
-		case pipe.ch.IsClosed():
+		if unconfirmed := pipe.conclude(o, &returned); unconfirmed {
 			lost = append(lost, o)
-		default:
-			p.metrics.nacked.Inc()
-			o.notBefore = time.Now().Add(min(nackPauseFirst<<min(o.refusals, 10), nackPauseMax))
-			o.refusals++
-			pipe.nacked <- o
 		}
 	}
+	late := time.NewTimer(time.Hour)
+	defer late.Stop()
+	for {
+		if len(pending) == 0 {
+			o, ok := <-pipe.inflight
+			if !ok {
+				break
+			}
+			pending = append(pending, o)
+		}
+		if !pending[0].settled() {
+			late.Reset(lateConfirm)
+			select {
+			case <-pending[0].confirm.Done(): // when the channel closes, too
+			case <-late.C:
+				pending = concludeSettled(pipe.takeInflight(pending), conclude)
+				continue
+			}
+		}
+		conclude(pending[0])
+		pending = pending[1:]
+	}
 	pipe.lost <- lost
+}
+
+// concludeSettled leaves those that wait on.
+func concludeSettled(pending []*outgoing, conclude func(*outgoing)) (left []*outgoing) {
+	for _, o := range pending {
+		if o.settled() {
+			conclude(o)
+		} else {
+			left = append(left, o)
+		}
+	}
+	return left
+}
+
+// takeInflight adds what was sent meanwhile.
+func (pipe *pipe) takeInflight(pending []*outgoing) []*outgoing {
+	for {
+		select {
+		case o, ok := <-pipe.inflight:
+			if !ok {
+				return pending
+			}
+			pending = append(pending, o)
+		default:
+			return pending
+		}
+	}
+}
+
+// settled says whether the confirm or nack is here, or the channel closed.
+func (o *outgoing) settled() bool {
+	select {
+	case <-o.confirm.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// conclude ends a message that is settled, or has it sent again after a nack;
+// unconfirmed is true when the channel closed first.
+func (pipe *pipe) conclude(o *outgoing, returned *[]amqp.Return) (unconfirmed bool) {
+	p := pipe.p
+	switch {
+	case o.confirm.Acked():
+		p.metrics.confirm.Observe(time.Since(o.sentAt).Seconds())
+		if i := o.find(*returned); i >= 0 {
+			reason := (*returned)[i].ReplyText
+			*returned = append((*returned)[:i], (*returned)[i+1:]...)
+			p.metrics.returned.Inc()
+			p.end(o, &UnroutableError{Exchange: o.exchange, RoutingKey: o.routingKey, Reason: reason})
+			return false
+		}
+		p.metrics.confirmed.Inc()
+		p.end(o, nil)
+	case pipe.ch.IsClosed():
+		return true
+	default:
+		p.metrics.nacked.Inc()
+		o.notBefore = time.Now().Add(min(nackPauseFirst<<min(o.refusals, 10), nackPauseMax))
+		o.refusals++
+		pipe.nacked <- o
+	}
+	return false
 }
 
 func (pipe *pipe) takeReturns(returned []amqp.Return) []amqp.Return {

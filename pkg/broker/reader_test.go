@@ -123,15 +123,23 @@ var _ = Describe("a reader of dead letters", func() {
 		Expect(reader.Ack(d)).To(Succeed())
 		Expect(reader.Release(ctx)).To(Succeed())
 
-		w, stranger := &witness{verdicts: []error{errors.New("again")}}, &witness{}
-		r.each(r.q, w.handle)
+		w, stranger := &witness{verdicts: []error{broker.Uncounted(nil, 1), errors.New("again")}}, &witness{}
+		var mu sync.Mutex
+		var replayed []bool
+		r.each(r.q, func(ctx context.Context, d *broker.Delivery) error {
+			mu.Lock()
+			replayed = append(replayed, d.Replayed)
+			mu.Unlock()
+			return w.handle(ctx, d)
+		})
 		r.each(r.other, stranger.handle)
-		Eventually(ctx, func() int { return len(w.all()) }).Should(Equal(2))
+		Eventually(ctx, func() int { return len(w.all()) }).Should(Equal(3))
+		Expect(replayed).To(Equal([]bool{true, true, false}), "it stays so until the next attempt")
 		Expect(w.all()[0].attempt).To(Equal(1))
 		Expect(w.all()[0].firstFailed).To(BeZero())
 		Expect(w.all()[0].exchange).To(Equal(r.in))
 		Expect(w.all()[0].headers).To(Equal(m.Headers))
-		Expect(w.all()[1].attempt).To(Equal(2))
+		Expect(w.all()[2].attempt).To(Equal(2))
 		Expect(stranger.all()).To(BeEmpty())
 		Expect(r.depth(ctx, r.q.Dead())).To(BeZero())
 	}, SpecTimeout(30*time.Second))

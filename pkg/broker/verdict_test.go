@@ -100,6 +100,7 @@ var _ = Describe("a handler's verdict", func() {
 		Entry("an error retries after the schedule's delays", SpecTimeout(20*time.Second), []error{failure, failure}, []int{1, 2, 3}, []time.Duration{200 * time.Millisecond, 600 * time.Millisecond}, ""),
 		Entry("errors until the schedule is exhausted are dead", SpecTimeout(20*time.Second), []error{failure, failure, failure}, []int{1, 2, 3}, []time.Duration{200 * time.Millisecond, 600 * time.Millisecond}, "exhausted"),
 		Entry("Permanent is dead at once", SpecTimeout(20*time.Second), []error{broker.Permanent(failure)}, []int{1}, nil, "permanent"),
+		Entry("Exhausted is dead at once", SpecTimeout(20*time.Second), []error{broker.Exhausted(failure)}, []int{1}, nil, "exhausted"),
 		Entry("Permanent is found deep in a chain", SpecTimeout(20*time.Second), []error{fmt.Errorf("handle: %w", errors.Join(failure, broker.Permanent(failure)))}, []int{1}, nil, "permanent"),
 		Entry("RetryAfter rounds up to a tier", SpecTimeout(20*time.Second), []error{broker.RetryAfter(failure, 250*time.Millisecond)}, []int{1, 2}, []time.Duration{600 * time.Millisecond}, ""),
 		Entry("RetryAfter beyond the longest tier takes the longest", SpecTimeout(20*time.Second), []error{broker.RetryAfter(failure, time.Hour)}, []int{1, 2}, []time.Duration{600 * time.Millisecond}, ""),
@@ -151,6 +152,27 @@ var _ = Describe("a handler's verdict", func() {
 		Expect(dead.Reason).To(Equal("expired"))
 		Expect(dead.Attempts).To(Equal(2))
 		Expect(dead.FirstFailedAt).To(BeTemporally("==", first))
+	}, SpecTimeout(20*time.Second))
+
+	It("nil after the handler itself has published the next attempt is like a retry", func(ctx SpecContext) {
+		r := newRig()
+		w := &witness{}
+		r.each(r.q, func(ctx context.Context, d *broker.Delivery) error {
+			_ = w.handle(ctx, d)
+			if d.Attempt == 1 {
+				m, tier := d.Again(150 * time.Millisecond)
+				Expect(tier).To(Equal(200 * time.Millisecond))
+				m.Body = []byte("another body")
+				return r.publisher.Publish(ctx, m)
+			}
+			return broker.Permanent(failure)
+		})
+		Expect(r.publisher.Publish(ctx, r.message(1))).To(Succeed())
+		Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).Should(Equal(1))
+		Expect(w.all()).To(HaveLen(2))
+		Expect(w.all()[1].attempt).To(Equal(2))
+		Expect(w.all()[1].exchange).To(Equal(r.in))
+		Expect(string(r.deadLetters(ctx, r.q)[0].Body)).To(Equal("another body"))
 	}, SpecTimeout(20*time.Second))
 
 	It("sends a retry to its owner only, with the message as it was", func(ctx SpecContext) {
