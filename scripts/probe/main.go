@@ -7,6 +7,7 @@
 //	probe mongo-initiate HOST:PORT SET     the same, after making it a one-node replica set
 //	probe mongo-lifetime HOST:PORT SECONDS sets transactionLifetimeLimitSeconds
 //	probe amqp HOST:PORT                   exit 0 when guest may open the virtual host /
+//	probe http URL                         prints the answer's body; exit 0 when its status is below 400
 package main
 
 import (
@@ -16,7 +17,7 @@ import (
 	"strconv"
 )
 
-var errUsage = errors.New("usage: probe port [WANTED…] | mongo-hello ADDR | mongo-initiate ADDR SET | mongo-lifetime ADDR SECONDS | amqp ADDR")
+var errUsage = errors.New("usage: probe port [WANTED…] | mongo-hello ADDR | mongo-initiate ADDR SET | mongo-lifetime ADDR SECONDS | amqp ADDR | http URL")
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -46,6 +47,8 @@ func run(args []string) error {
 		return mongoLifetime(args[1], seconds)
 	case len(args) == 2 && args[0] == "amqp":
 		return amqpOpen(args[1], "guest", "guest", "/")
+	case len(args) == 2 && args[0] == "http":
+		return httpGet(args[1])
 	}
 	return errUsage
 }

@@ -1,0 +1,92 @@
+// Command runreport is the part of scripts/run that reads JSON.
+//
+//	runreport line BEFORE PREVIOUS NOW SECONDS   the live status line
+//	runreport drained NOW                        exit 0 when nothing is under way, else says what
+//	runreport balance DIR ok|drift|unchecked     the summary; exit 1 when something does not balance
+//
+// All but the last two arguments are files of `eactl status -o json`. DIR holds
+// before.json, after.json, simulated.json, received-before.json and
+// received-after.json; the last argument is the verdict of `aggregator verify`.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/events-aggregator/events-aggregator/scripts/runreport/report"
+)
+
+var (
+	errUsage      = errors.New("usage: runreport line BEFORE PREVIOUS NOW SECONDS | drained NOW | balance DIR ok|drift|unchecked")
+	errUnbalanced = errors.New("the ledger does not balance")
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 5 && args[0] == "line":
+		return line(args[1:])
+	case len(args) == 2 && args[0] == "drained":
+		var now report.Status
+		if err := read(args[1], &now); err != nil {
+			return err
+		}
+		if left := now.Undrained(); len(left) > 0 {
+			return errors.New(strings.Join(left, ", "))
+		}
+		return nil
+	case len(args) == 3 && args[0] == "balance":
+		return balance(args[1], args[2])
+	}
+	return errUsage
+}
+
+func line(args []string) error {
+	var before, previous, now report.Status
+	seconds, err := strconv.ParseFloat(args[3], 64)
+	if err := errors.Join(err, read(args[0], &before), read(args[1], &previous), read(args[2], &now)); err != nil {
+		return err
+	}
+	fmt.Println(report.Line(before, previous, now, seconds))
+	return nil
+}
+
+func balance(dir, verdict string) error {
+	r := report.Run{MetricsChecked: verdict != "unchecked", MetricsCorrect: verdict == "ok"}
+	if err := errors.Join(
+		read(filepath.Join(dir, "before.json"), &r.Before),
+		read(filepath.Join(dir, "after.json"), &r.After),
+		read(filepath.Join(dir, "simulated.json"), &r.Simulated),
+		read(filepath.Join(dir, "received-before.json"), &r.ReceivedBefore),
+		read(filepath.Join(dir, "received-after.json"), &r.ReceivedAfter),
+	); err != nil {
+		return err
+	}
+	ok, err := report.Write(os.Stdout, r.Balance())
+	if err == nil && !ok {
+		err = errUnbalanced
+	}
+	return err
+}
+
+func read(name string, into any) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
