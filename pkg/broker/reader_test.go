@@ -156,6 +156,14 @@ var _ = Describe("a reader of dead letters", func() {
 		_, _, err = reader.Next(ctx)
 		Expect(broker.IsOutage(err)).To(BeTrue())
 		Expect(reader.Release(ctx)).To(Succeed())
+		// Until the loss is noticed, another reader may meet the dead session.
+		Eventually(ctx, func() error {
+			again := broker.NewReader(r.consume, r.q)
+			if _, _, err := again.Next(ctx); err != nil {
+				return err
+			}
+			return again.Release(ctx)
+		}).Should(Succeed())
 		Eventually(ctx, func() int { return len(r.deadLetters(ctx, r.q)) }).Should(Equal(5))
 
 		unknown := broker.NewReader(r.consume, broker.WorkQueue{Name: "no-such-queue"})
