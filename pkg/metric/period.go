@@ -1,6 +1,10 @@
 package metric
 
-import "time"
+import (
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson/primitive"
+)
 
 // Period is a length of window that counters become metrics of.
 type Period struct {
@@ -41,6 +45,16 @@ func (p Period) KeptUntil(start time.Time) time.Time { return start.Add(p.Length
 // WindowID names a window, "5m:2026-01-02T15:05:00Z".
 func (p Period) WindowID(start time.Time) string {
 	return p.Name + ":" + start.UTC().Format(time.RFC3339)
+}
+
+// Window is a document of `metric_windows`: a window whose counters have
+// changed since its metrics were last made.
+type Window struct {
+	ID     string             `bson:"_id"`
+	Period string             `bson:"period"`
+	Start  time.Time          `bson:"start"`
+	Since  time.Time          `bson:"since"` // when it first changed
+	Token  primitive.ObjectID `bson:"token"` // of the last change; never the same twice
 }
 
 // Oldest is the earliest event time that is still counted when counters are

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 
@@ -100,32 +99,22 @@ func (f MetricFilter) query(kind string) bson.D {
 	return q
 }
 
-// Window is a document of `metric_windows`: its counters have changed since
-// its metrics were last made.
-type Window struct {
-	ID     string             `bson:"_id"`
-	Period string             `bson:"period"`
-	Start  time.Time          `bson:"start"`
-	Since  time.Time          `bson:"since"` // when it first changed
-	Token  primitive.ObjectID `bson:"token"` // of the last change
-}
-
 // ChangedWindows lists the period's windows that wait to be materialised,
 // earliest first.
-func (s *Store) ChangedWindows(ctx context.Context, p metric.Period, limit int) ([]Window, error) {
+func (s *Store) ChangedWindows(ctx context.Context, p metric.Period, limit int) ([]metric.Window, error) {
 	return s.changedWindows(ctx, bson.D{field("period", p.Name)}, limit)
 }
 
 // changedIn lists those within [from, to).
-func (s *Store) changedIn(ctx context.Context, p metric.Period, from, to time.Time) ([]Window, error) {
+func (s *Store) changedIn(ctx context.Context, p metric.Period, from, to time.Time) ([]metric.Window, error) {
 	return s.changedWindows(ctx, appendRange(bson.D{field("period", p.Name)}, "start", true, from, true, "$lt", to), 0)
 }
 
-func (s *Store) changedWindows(ctx context.Context, filter bson.D, limit int) ([]Window, error) {
+func (s *Store) changedWindows(ctx context.Context, filter bson.D, limit int) ([]metric.Window, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	cur, err := s.metricWindows.Find(ctx, filter, options.Find().SetSort(keys("period", 1, "start", 1)).SetLimit(int64(limit)))
-	var windows []Window
+	var windows []metric.Window
 	if err == nil {
 		err = cur.All(ctx, &windows)
 	}
@@ -149,7 +138,7 @@ const (
 // revisions, and an older sum never replaces a newer one; so it does no harm
 // when several processes do this at once, or when one was paused and comes
 // late. windows must be in the order of ChangedWindows.
-func (s *Store) Materialise(ctx context.Context, p metric.Period, windows []Window, at time.Time) error {
+func (s *Store) Materialise(ctx context.Context, p metric.Period, windows []metric.Window, at time.Time) error {
 	for _, sp := range spans(p, windows) {
 		if err := s.materialiseSpan(ctx, p, sp, at); err != nil {
 			return err
@@ -161,10 +150,10 @@ func (s *Store) Materialise(ctx context.Context, p metric.Period, windows []Wind
 // span is a range of windows that are made together.
 type span struct {
 	from, to time.Time
-	windows  []Window
+	windows  []metric.Window
 }
 
-func spans(p metric.Period, windows []Window) []span {
+func spans(p metric.Period, windows []metric.Window) []span {
 	var all []span
 	for _, w := range windows {
 		end := w.Start.Add(p.Length)
@@ -175,7 +164,7 @@ func spans(p metric.Period, windows []Window) []span {
 				continue
 			}
 		}
-		all = append(all, span{from: w.Start, to: end, windows: []Window{w}})
+		all = append(all, span{from: w.Start, to: end, windows: []metric.Window{w}})
 	}
 	return all
 }

@@ -20,7 +20,7 @@ func period(name string) metric.Period {
 	return p
 }
 
-func changed(ctx context.Context, s *store.Store, p metric.Period) []store.Window {
+func changed(ctx context.Context, s *store.Store, p metric.Period) []metric.Window {
 	GinkgoHelper()
 	windows, err := s.ChangedWindows(ctx, p, 10_000)
 	Expect(err).NotTo(HaveOccurred())

@@ -1,7 +1,12 @@
 package aggregator
 
+import "context"
+
 // What specs need of the inside.
 var (
 	NewMetrics = newMetrics
-	Rest       = rest
+	Patience   = patience
 )
+
+// Look is one look of the materialiser.
+func (m *Materialiser) Look(ctx context.Context) error { return m.look(ctx) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
@@ -11,41 +12,55 @@ import (
 
 // Windows are the windows whose counters have changed.
 type Windows interface {
-	// Materialise makes the metrics of at most limit changed windows of the
-	// period, and says of how many.
-	Materialise(ctx context.Context, p metric.Period, limit int, at time.Time) (windows int, err error)
+	// ChangedWindows lists a period's, earliest first.
+	ChangedWindows(ctx context.Context, p metric.Period, limit int) ([]metric.Window, error)
+	// Materialise makes the metrics of listed windows.
+	Materialise(ctx context.Context, p metric.Period, windows []metric.Window, at time.Time) error
 }
 
 const (
-	// windowsPerPass bounds how many windows are listed at once.
-	windowsPerPass = 1_000
-	// restFactor: a period rests for so many times as long as its last pass
-	// took, so that each takes at most a twentieth of the time.
-	restFactor = 20
-	// restMax bounds the rest of a long period.
-	restMax = 10 * time.Minute
+	// windowsListed is more than there can be: a window whose metrics would be
+	// expired is not listed.
+	windowsListed = 10_000
+	// patienceMax bounds how old the metrics of a long period get.
+	patienceMax = 10 * time.Minute
+	// costFactor: a window that changes all the time waits for so many times
+	// as long as the last making of its period took, so that a flood of late
+	// events leaves the database to those who count.
+	costFactor = 10
 )
 
 // Materialiser turns changed windows into metrics. One process at a time does
 // so, by a lease; two at once would do double work but no harm.
+//
+// A window that has stood still since the last look is made at once, so
+// everything is complete within two looks after the traffic ends. One that
+// goes on changing is made again and again, but no oftener than its period and
+// the cost allow.
 type Materialiser struct {
 	Windows Windows
-	Every   time.Duration
+	Every   time.Duration // between two looks
 	Log     *zap.Logger
 	Metrics *metrics
 	Now     func() time.Time
 
-	next    map[string]time.Time // when a period is due
+	seen    map[string]map[string]sighting // by period and window
+	cost    map[string]time.Duration       // of the last making, by period
 	failing bool
 }
 
-// Run passes over the periods until ctx ends.
+// sighting is what the last look saw of a window.
+type sighting struct {
+	token primitive.ObjectID
+	since time.Time // waits since: first seen or last made
+}
+
+// Run looks until ctx ends.
 func (m *Materialiser) Run(ctx context.Context) error {
-	m.next = map[string]time.Time{}
 	ticker := time.NewTicker(m.Every)
 	defer ticker.Stop()
 	for {
-		err := m.pass(ctx)
+		err := m.look(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil // what is not done stays on the list
@@ -66,46 +81,53 @@ func (m *Materialiser) Run(ctx context.Context) error {
 	}
 }
 
-// pass does the shortest period always, the others when they are due or when
-// nothing has been counted since the last pass: then everything is made, so
-// that metrics are complete soon after the traffic ends.
-func (m *Materialiser) pass(ctx context.Context) error {
-	quiet := false
-	for i, p := range metric.Periods {
-		if i > 0 && !quiet && m.Now().Before(m.next[p.Name]) {
-			continue
-		}
-		windows, took, err := m.period(ctx, p)
+func (m *Materialiser) look(ctx context.Context) error {
+	if m.seen == nil {
+		m.seen, m.cost = map[string]map[string]sighting{}, map[string]time.Duration{}
+	}
+	for _, p := range metric.Periods {
+		windows, err := m.Windows.ChangedWindows(ctx, p, windowsListed)
 		if err != nil {
 			return err
 		}
-		if i == 0 {
-			quiet = windows == 0
+		ready := m.ready(p, windows)
+		if len(ready) == 0 {
+			continue
 		}
-		m.next[p.Name] = m.Now().Add(rest(p, took))
+		started := m.Now()
+		if err := m.Windows.Materialise(ctx, p, ready, started.UTC()); err != nil {
+			return err
+		}
+		m.cost[p.Name] = m.Now().Sub(started)
+		m.Metrics.materialised(p, len(ready), m.cost[p.Name])
 	}
 	return nil
 }
 
-// rest is how long a period waits for its next pass: the dearer a pass, the
-// longer, but no more than a sixtieth of the period, in which its metrics
-// hardly change.
-func rest(p metric.Period, took time.Duration) time.Duration {
-	return min(restFactor*took, p.Length/60, restMax)
+// ready picks the windows that stand still or have waited long enough.
+func (m *Materialiser) ready(p metric.Period, windows []metric.Window) []metric.Window {
+	now, patience := m.Now(), patience(p, m.cost[p.Name])
+	before, seen := m.seen[p.Name], make(map[string]sighting, len(windows))
+	var ready []metric.Window
+	for _, w := range windows {
+		last, known := before[w.ID]
+		switch {
+		case !known:
+			seen[w.ID] = sighting{w.Token, now}
+			continue
+		case last.token == w.Token, now.Sub(last.since)+m.Every/2 >= patience:
+			ready = append(ready, w)
+			last.since = now
+		}
+		last.token = w.Token
+		seen[w.ID] = last
+	}
+	m.seen[p.Name] = seen
+	return ready
 }
 
-// period makes all changed windows of one period.
-func (m *Materialiser) period(ctx context.Context, p metric.Period) (windows int, took time.Duration, err error) {
-	started := m.Now()
-	for {
-		n, err := m.Windows.Materialise(ctx, p, windowsPerPass, m.Now())
-		windows += n
-		if err != nil || n < windowsPerPass {
-			took = m.Now().Sub(started)
-			if windows > 0 {
-				m.Metrics.materialised(p, windows, took)
-			}
-			return windows, took, err
-		}
-	}
+// patience is how long a window that goes on changing waits: a sixtieth of its
+// period, in which its metrics hardly change, or longer when making is dear.
+func patience(p metric.Period, cost time.Duration) time.Duration {
+	return min(max(p.Length/60, costFactor*cost), patienceMax)
 }

@@ -9,90 +9,133 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
 	"github.com/events-aggregator/events-aggregator/services/aggregator"
 )
 
-// schedule answers as a list of changed windows would, and notes who asked.
-type schedule struct {
-	mu     sync.Mutex
-	answer func(p string, call int) (int, error)
-	calls  map[string]int
+// list is a list of changed windows as the database has it, without counters.
+type list struct {
+	mu      sync.Mutex
+	changed map[string]metric.Window // by id
+	made    map[string]int           // by period
+	busy    map[string]bool          // periods whose window changes at every look
+	fail    int                      // so many looks fail
+	took    time.Duration            // of one making
+	now     time.Time
 }
 
-func (s *schedule) Materialise(_ context.Context, p metric.Period, _ int, _ time.Time) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls[p.Name]++
-	return s.answer(p.Name, s.calls[p.Name])
+func newList() *list {
+	return &list{changed: map[string]metric.Window{}, made: map[string]int{}, busy: map[string]bool{}, now: time.Now()}
 }
 
-func (s *schedule) of(period string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls[period]
+// touch changes the period's one window.
+func (l *list) touch(p metric.Period) {
+	start := p.Start(l.now)
+	l.changed[p.Name] = metric.Window{ID: p.WindowID(start), Period: p.Name, Start: start, Token: primitive.NewObjectID()}
 }
 
-func runMaterialiser(s *schedule) {
-	s.calls = map[string]int{}
-	m := &aggregator.Materialiser{Windows: s, Every: 5 * time.Millisecond, Log: zap.NewNop(),
-		Metrics: aggregator.NewMetrics(prometheus.NewRegistry()), Now: time.Now}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { defer close(ended); defer GinkgoRecover(); Expect(m.Run(ctx)).To(Succeed()) }()
-	DeferCleanup(func() { stop(); Eventually(ended).Should(BeClosed()) })
+func (l *list) ChangedWindows(_ context.Context, p metric.Period, _ int) ([]metric.Window, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fail > 0 {
+		l.fail--
+		return nil, errors.New("the database is away")
+	}
+	if l.busy[p.Name] {
+		l.touch(p)
+	}
+	if w, is := l.changed[p.Name]; is {
+		return []metric.Window{w}, nil
+	}
+	return nil, nil
 }
 
-var _ = Describe("the materialiser's schedule", func() {
-	day, _ := metric.PeriodNamed("1d")
+func (l *list) Materialise(_ context.Context, p metric.Period, windows []metric.Window, _ time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now = l.now.Add(l.took)
+	l.made[p.Name] += len(windows)
+	delete(l.changed, p.Name)
+	return nil
+}
+
+// clock advances by a second between two looks and by what making takes.
+func (l *list) clock() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now
+}
+
+// looks lets the materialiser look so many times, once a second.
+func (l *list) looks(ctx context.Context, m *aggregator.Materialiser, n int) {
+	GinkgoHelper()
+	for range n {
+		Expect(m.Look(ctx)).To(Succeed())
+		l.mu.Lock()
+		l.now = l.now.Add(time.Second)
+		l.mu.Unlock()
+	}
+}
+
+func materialiser(l *list, every time.Duration, now func() time.Time) *aggregator.Materialiser {
+	return &aggregator.Materialiser{Windows: l, Every: every, Log: zap.NewNop(),
+		Metrics: aggregator.NewMetrics(prometheus.NewRegistry()), Now: now}
+}
+
+var _ = Describe("the materialiser", func() {
+	minute, _ := metric.PeriodNamed("1m")
 	hour, _ := metric.PeriodNamed("1h")
+	day, _ := metric.PeriodNamed("1d")
 
-	It("lets a period rest the longer the dearer it is, within bounds", func() {
-		Expect(aggregator.Rest(hour, 0)).To(BeZero())
-		Expect(aggregator.Rest(hour, 10*time.Millisecond)).To(Equal(200 * time.Millisecond))
-		Expect(aggregator.Rest(hour, time.Minute)).To(Equal(time.Minute))
-		Expect(aggregator.Rest(day, time.Hour)).To(Equal(10 * time.Minute))
+	It("makes a window that stands still at the second look", func(ctx SpecContext) {
+		l := newList()
+		l.touch(minute)
+		l.touch(day)
+		l.looks(ctx, materialiser(l, time.Second, l.clock), 2)
+		Expect(l.made).To(Equal(map[string]int{"1m": 1, "1d": 1}))
 	})
 
-	It("makes dear periods rarely while events are counted, and at once when it is quiet", func(ctx SpecContext) {
-		var counting sync.Map
-		counting.Store("now", true)
-		s := &schedule{}
-		s.answer = func(p string, _ int) (int, error) {
-			if p == "1d" { // takes so long that it rests for seconds
-				timer := time.NewTimer(100 * time.Millisecond)
-				<-timer.C
-			}
-			if on, _ := counting.Load("now"); on.(bool) {
-				return 1, nil
-			}
-			return 0, nil
-		}
-		runMaterialiser(s)
-		Eventually(ctx, func() int { return s.of("1m") }).Should(BeNumerically(">", 20))
-		Expect(s.of("1d")).To(Equal(1))
-		counting.Store("now", false)
-		Eventually(ctx, func() int { return s.of("1d") }).Should(BeNumerically(">", 1))
-	}, SpecTimeout(10*time.Second))
+	It("makes windows that change all the time as often as their period says", func(ctx SpecContext) {
+		l := newList()
+		l.busy = map[string]bool{"1m": true, "1h": true, "1d": true}
+		l.looks(ctx, materialiser(l, time.Second, l.clock), 300)
+		Expect(l.made["1m"]).To(BeNumerically(">=", 290), "all but the first look at each minute")
+		Expect(l.made["1h"]).To(BeNumerically("~", 4, 1))
+		Expect(l.made["1d"]).To(BeZero(), "ten minutes have not passed")
+	})
 
-	It("goes on while there is more than one list holds, and after an error", func(ctx SpecContext) {
-		s := &schedule{}
-		s.answer = func(p string, call int) (int, error) {
-			switch {
-			case p != "1m":
-				return 0, nil
-			case call <= 3:
-				return 1000, nil
-			case call == 4:
-				return 0, errors.New("the database is away")
-			default:
-				return 0, nil
-			}
-		}
-		runMaterialiser(s)
-		Eventually(ctx, func() int { return s.of("1d") }).Should(BeNumerically(">", 0))
-		Expect(s.of("1m")).To(BeNumerically(">=", 5))
+	It("makes dear windows rarely while they change, and at once when they stand still", func(ctx SpecContext) {
+		l := newList()
+		l.busy["1m"], l.took = true, 3*time.Second
+		m := materialiser(l, time.Second, l.clock)
+		l.looks(ctx, m, 100)
+		Expect(l.made["1m"]).To(BeNumerically("<", 8))
+		made := l.made["1m"]
+		l.busy["1m"] = false
+		l.looks(ctx, m, 2)
+		Expect(l.made["1m"]).To(Equal(made + 1))
+	})
+
+	It("has bounds for its patience", func() {
+		Expect(aggregator.Patience(hour, 0)).To(Equal(time.Minute))
+		Expect(aggregator.Patience(hour, 10*time.Second)).To(Equal(100 * time.Second))
+		Expect(aggregator.Patience(day, 0)).To(Equal(10 * time.Minute))
+		Expect(aggregator.Patience(minute, time.Hour)).To(Equal(10 * time.Minute))
+	})
+
+	It("goes on after an error, until it is stopped", func(ctx SpecContext) {
+		l := newList()
+		l.fail = 3
+		l.touch(hour)
+		m := materialiser(l, 5*time.Millisecond, time.Now)
+		run, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- m.Run(run) }()
+		Eventually(ctx, func() int { l.mu.Lock(); defer l.mu.Unlock(); return l.made["1h"] }).Should(Equal(1))
+		stop()
+		Eventually(ctx, ended).Should(Receive(BeNil()))
 	}, SpecTimeout(10*time.Second))
 })

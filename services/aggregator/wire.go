@@ -8,7 +8,6 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
-	"github.com/events-aggregator/events-aggregator/pkg/metric"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
@@ -30,7 +29,7 @@ func Wire(_ context.Context, p *app.Process) error {
 		MaxCount: cfg.BatchCount, MaxBytes: messageBytes, MaxWait: max(cfg.BatchWait, time.Nanosecond), Concurrency: 1,
 	}, c.Handle))
 	p.Lease("materialiser", func(ctx context.Context, _ int64) error {
-		return (&Materialiser{Windows: ledger{p.Store}, Every: cfg.MaterialiseEvery, Log: p.Log, Metrics: m, Now: time.Now}).Run(ctx)
+		return (&Materialiser{Windows: p.Store, Every: cfg.MaterialiseEvery, Log: p.Log, Metrics: m, Now: time.Now}).Run(ctx)
 	})
 	return nil
 }
@@ -41,15 +40,6 @@ type ledger struct{ *store.Store }
 // MarkCounted sets the aggregator's stage.
 func (l ledger) MarkCounted(ctx context.Context, at time.Time, batchIDs ...string) error {
 	return l.MarkStage(ctx, store.Aggregated, at, batchIDs...)
-}
-
-// Materialise lists changed windows and makes their metrics.
-func (l ledger) Materialise(ctx context.Context, p metric.Period, limit int, at time.Time) (int, error) {
-	windows, err := l.ChangedWindows(ctx, p, limit)
-	if err != nil || len(windows) == 0 {
-		return 0, err
-	}
-	return len(windows), l.Store.Materialise(ctx, p, windows, at.UTC())
 }
 
 // Commands are the further subcommands of the aggregator's binary.
