@@ -45,8 +45,8 @@ type keyed[T cmp.Ordered] struct {
 	*pending
 }
 
-func newBuilder() *builder {
-	return &builder{fields: newFields(), stats: map[string]*pathStats{}, memos: map[memoKey]int32{}}
+func newBuilder(rules int) *builder {
+	return &builder{fields: newFields(), rules: make([]allOf, 0, rules), stats: map[string]*pathStats{}, memos: map[memoKey]int32{}}
 }
 
 // add takes the next rule; all are taken before any is placed, since which

@@ -62,14 +62,11 @@ func (e *SetError) Unwrap() []error {
 // rule that compiles, so that one broken rule does not silence the others; the
 // error, if any, is a *SetError that names those left out.
 func NewSet(rules []Rule) (*Set, error) {
-	s := &Set{}
+	s := &Set{rules: make([]Compiled, 0, len(rules))}
 	var broken []RuleError
 	c := newCompiler()
-	for i := range rules {
+	for _, i := range ranked(rules) {
 		r := rules[i]
-		if !r.Enabled {
-			continue
-		}
 		cond, err := c.condition(r.Conditions)
 		if err != nil {
 			broken = append(broken, RuleError{ID: r.ID, Name: r.Name, Err: err})
@@ -77,11 +74,8 @@ func NewSet(rules []Rule) (*Set, error) {
 		}
 		s.rules = append(s.rules, Compiled{Rule: r, Condition: cond})
 	}
-	slices.SortStableFunc(s.rules, func(a, b Compiled) int {
-		return cmp.Or(cmp.Compare(a.Rule.Priority, b.Rule.Priority),
-			cmp.Compare(a.Rule.ID, b.Rule.ID), cmp.Compare(a.Rule.Name, b.Rule.Name))
-	})
-	b := newBuilder()
+	s.delivery = make([]bool, 0, len(s.rules))
+	b := newBuilder(len(s.rules))
 	for rank := range s.rules {
 		root := s.rules[rank].Condition.root
 		s.delivery = append(s.delivery, namesDelivery(root))
@@ -93,6 +87,21 @@ func NewSet(rules []Rule) (*Set, error) {
 		return s, &SetError{Rules: broken}
 	}
 	return s, nil
+}
+
+// ranked are the places of the enabled rules by priority, then id.
+func ranked(rules []Rule) []int {
+	order := make([]int, 0, len(rules))
+	for i := range rules {
+		if rules[i].Enabled {
+			order = append(order, i)
+		}
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		a, b := &rules[i], &rules[j]
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Name, b.Name), cmp.Compare(i, j))
+	})
+	return order
 }
 
 // Match appends the rules that the document matches to dst, by priority, then

@@ -18,7 +18,8 @@ type tree struct {
 	f     float64 // of another number
 	yes   bool    // of a truth value
 	keys  []string
-	kids  []*tree // of a list or an object
+	kids  []*tree        // of a list or an object
+	at    map[string]int // of an object with many names: the place of each
 }
 
 type treeKind uint8
@@ -43,10 +44,39 @@ func (t *tree) get(key string) *tree {
 	if t == nil || t.kind != treeObject {
 		return nil
 	}
-	if i := slices.Index(t.keys, key); i >= 0 {
+	if i := t.index(key); i >= 0 {
 		return t.kids[i]
 	}
 	return nil
+}
+
+// index is the place of a name, -1 without it.
+func (t *tree) index(key string) int {
+	if t.at == nil {
+		return slices.Index(t.keys, key)
+	}
+	if i, ok := t.at[key]; ok {
+		return i
+	}
+	return -1
+}
+
+// manyKeys is from where looking through all names becomes slow.
+const manyKeys = 32
+
+// put adds a name that is not there yet.
+func (t *tree) put(key string, kid *tree) {
+	t.keys = append(t.keys, key)
+	t.kids = append(t.kids, kid)
+	switch {
+	case t.at != nil:
+		t.at[key] = len(t.keys) - 1
+	case len(t.keys) == manyKeys:
+		t.at = make(map[string]int, 2*manyKeys)
+		for i, k := range t.keys {
+			t.at[k] = i
+		}
+	}
 }
 
 // lineOf is the line of what a JSON pointer leads to, or of what is nearest.
@@ -94,6 +124,12 @@ func (n *notes) below(keys ...string) *notes {
 	return taken
 }
 
+// maxNotes is where listing the mistakes of one rule or text ends.
+const maxNotes = 1000
+
 func (n *notes) add(line int, at *place, format string, args ...any) {
+	if len(n.all) >= maxNotes {
+		return
+	}
 	n.all = append(n.all, noted{line: line, at: at, message: fmt.Sprintf(format, args...)})
 }

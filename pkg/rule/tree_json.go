@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -159,13 +158,12 @@ func (r *jsonReader) object(t *tree, at *place) error {
 // put adds to an object what is not there yet.
 func (n *notes) put(t *tree, key string, kid *tree, line int, at *place) {
 	switch {
-	case slices.Contains(t.keys, key):
+	case t.index(key) >= 0:
 		n.add(line, at.in(key), "is there twice")
 	case strings.IndexByte(key, 0) >= 0:
 		n.add(line, at, "the name %q holds a NUL character", key)
 	default:
-		t.keys = append(t.keys, key)
-		t.kids = append(t.kids, kid)
+		t.put(key, kid)
 	}
 }
 
