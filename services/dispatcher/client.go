@@ -61,6 +61,10 @@ func exchange(t http.RoundTripper, req *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		// Its body is the connection itself, which heeds no time-out.
+		return answer{status: res.StatusCode, header: res.Header}, nil
+	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return answer{}, &cutOff{status: res.StatusCode, err: err}

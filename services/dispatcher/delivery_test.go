@@ -3,12 +3,16 @@ package dispatcher_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
@@ -211,12 +215,40 @@ var _ = Describe("A delivery", func() {
 		Expect(n.Attempts[0].ResponseExcerpt).To(Equal(strings.Repeat("ä", 511)))
 	}, SpecTimeout(time.Minute))
 
+	It("is not held up by a receiver that wants to speak another protocol", func(ctx SpecContext) {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: spec\r\n\r\n"))
+			<-r.Context().Done()
+			_ = conn.Close()
+		}))
+		DeferCleanup(server.CloseClientConnections)
+		start(ctx, f, schedule(time.Second))
+		owed := oweHooks(ctx, f, 1, server.URL)
+		send(ctx, f, owed...)
+		n := becomes(ctx, f, owed[0], notification.Dead)
+		Expect(n.Attempts[0].ErrorClass).To(Equal("http_invalid"))
+		Expect(n.Attempts[0].DurationMS).To(BeNumerically("<", 5000))
+	}, SpecTimeout(time.Minute))
+
 	It("writes LOG actions to the audit log", func(ctx SpecContext) {
+		core, lines := observer.New(zapcore.InfoLevel)
+		f.Log = zap.New(core)
 		start(ctx, f)
 		owed := owe(ctx, f, "LOG", bson.D{{Key: "level", Value: "warn"}, {Key: "message", Value: "payment of {{.Event.source}} failed"}})
 		send(ctx, f, owed...)
 		n := becomes(ctx, f, owed[0], notification.Delivered)
 		Expect(n.Attempts).To(HaveLen(1))
+		written := lines.FilterMessage("rule action").All()
+		Expect(written).To(HaveLen(1))
+		Expect(written[0].LoggerName).To(HaveSuffix("audit"))
+		Expect(written[0].Level).To(Equal(zapcore.WarnLevel))
+		Expect(written[0].ContextMap()).To(And(
+			HaveKeyWithValue("text", "payment of spec failed"), HaveKeyWithValue("notification_id", n.ID),
+			HaveKeyWithValue("event_id", n.EventID), HaveKeyWithValue("rule_name", "failed payments")))
 	}, SpecTimeout(time.Minute))
 
 	DescribeTable("that its configuration forbids is dead, with the reason", func(ctx SpecContext, kind string, cfg bson.D, class, text string) {

@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
@@ -93,6 +94,35 @@ var _ = Describe("An endpoint that hangs", Serial, func() {
 			Expect(notificationOf(ctx, Default, f, m).AttemptCount).To(BeNumerically("<=", 2))
 		}
 		Expect(f.Depth(ctx, queue+".dead")).To(BeZero())
+	}, SpecTimeout(time.Minute))
+})
+
+var _ = Describe("A message that was held back for a day", func() {
+	It("pays for it with an attempt, so that it comes to an end", func(ctx SpecContext) {
+		f, receiver := fleet.New(ctx), receive()
+		receiver.SetFaults(sink.Faults{Hang: true})
+		owed := oweHooks(ctx, f, 700, receiver.URL)
+		w := f.Topology.Work(queue)
+		old := make([]broker.Message, len(owed))
+		for i, m := range owed {
+			encoded, err := f.Topology.Actions().Encode(m)
+			Expect(err).NotTo(HaveOccurred())
+			old[i] = encoded
+			old[i].Exchange, old[i].RoutingKey = w.RetryExchange, w.Name
+			old[i].Headers = map[string]any{
+				"x-ea-exchange": encoded.Exchange, "x-ea-routing-key": encoded.RoutingKey, "x-ea-attempt": 1,
+				"x-ea-first-failed-at": time.Now().Add(-23*time.Hour - 30*time.Minute).UTC().Format(time.RFC3339),
+			}
+		}
+		Expect(f.Publisher.Publish(ctx, old...)).To(Succeed())
+		start(ctx, f)
+		Eventually(ctx, func(g Gomega) {
+			n := notificationOf(ctx, g, f, owed[699])
+			g.Expect(n.AttemptCount).To(Equal(1))
+			g.Expect(n.Attempts[0].ErrorClass).To(Equal("held_back"))
+			g.Expect(n.Status).To(Equal(notification.Pending))
+			g.Expect(n.NextAttemptAt).NotTo(BeNil())
+		}).Should(Succeed())
 	}, SpecTimeout(time.Minute))
 })
 
