@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
@@ -21,6 +23,9 @@ func Wire(_ context.Context, p *app.Process) error {
 	})
 	if err != nil {
 		return fmt.Errorf("ingester: %w", err)
+	}
+	if types := decoder.Schemas(); len(types) > 0 {
+		p.Log.Info("payloads are checked against schemas", zap.Strings("types", types), zap.String("folder", cfg.SchemaDir))
 	}
 	db := database{store: p.Store, ingester: p.Instance}
 	g := New(Options{
