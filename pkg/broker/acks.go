@@ -14,7 +14,7 @@ import (
 // broker has them back, and a verdict does nothing.
 type subscription struct {
 	ch  *amqp.Channel
-	ctx context.Context // ends with the channel
+	ctx context.Context //nolint:containedctx // the channel's life, which its deliveries share; ends with it
 	end context.CancelCauseFunc
 
 	mu    sync.Mutex

@@ -20,13 +20,9 @@ func Broadcasts(c *Connection, exchange, key string, h func(Message)) func(ctx c
 		for ctx.Err() == nil {
 			s, err := c.session(ctx)
 			if err != nil {
-				break
+				return nil //nolint:nilerr // ctx or the connection has ended: nothing else ends the wait
 			}
-			err = c.listen(ctx, s, exchange, key, h)
-			if ctx.Err() != nil {
-				break
-			}
-			if !s.ended() {
+			if err := c.listen(ctx, s, exchange, key, h); ctx.Err() == nil && !s.ended() {
 				c.log.Warn("broadcasts were interrupted", zap.String("exchange", exchange), zap.Error(err))
 			}
 			pause(ctx, wait.NextBackOff())

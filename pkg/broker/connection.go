@@ -138,7 +138,7 @@ func (c *Connection) Run(ctx context.Context) error {
 // the client could not read.
 func (c *Connection) drop(ctx context.Context, s *session) (unreadable bool) {
 	if ctx.Err() == nil {
-		cause, poisoned, _ := s.state()
+		poisoned, _, cause := s.state()
 		unreadable = poisoned
 		c.set(nil, fmt.Errorf("session lost: %w", cause))
 		c.log.Warn("RabbitMQ session lost", zap.Error(cause), zap.Bool("unreadable_frame", poisoned))
@@ -158,7 +158,7 @@ func (c *Connection) Check(_ context.Context) error {
 	if c.current == nil {
 		return &outageError{op: "rabbitmq (" + c.name + ")", cause: c.lastErr}
 	}
-	if _, _, blocked := c.current.state(); blocked != "" {
+	if _, blocked, _ := c.current.state(); blocked != "" {
 		return &outageError{op: "rabbitmq (" + c.name + ")", cause: fmt.Errorf("the broker takes no publishes: %s", blocked)}
 	}
 	return nil

@@ -33,7 +33,7 @@ func (c *Consumer) consume(ctx, work context.Context, f *feed) *subscription {
 		}
 		if s.conn.IsClosed() { // the connection says so, and does the waiting
 			<-s.done
-			if _, poisoned, _ := s.state(); poisoned {
+			if poisoned, _, _ := s.state(); poisoned {
 				c.caution(c.o.Prefetch)
 			}
 			continue

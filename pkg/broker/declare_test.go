@@ -54,7 +54,7 @@ var _ = Describe("declaring a topology", func() {
 
 	It("names every object that was declared differently, how it differs and what to do, and declares the rest", func(ctx SpecContext) {
 		t := small()
-		ch, close := plainChannel()
+		ch, hangUp := plainChannel()
 		declare := func(name string, args amqp.Table) {
 			_, err := ch.QueueDeclare(name, true, false, false, false, args)
 			Expect(err).NotTo(HaveOccurred())
@@ -62,7 +62,7 @@ var _ = Describe("declaring a topology", func() {
 		declare(t.Queues[1].Name, amqp.Table{"x-queue-type": "quorum"})
 		declare(t.Queues[2].Name, nil)
 		Expect(ch.ExchangeDeclare(t.Exchanges[1].Name, "fanout", true, false, false, false, nil)).To(Succeed())
-		close()
+		hangUp()
 
 		c, _ := brokertest.Connect("declarer", brokertest.URL(), nil)
 		DeferCleanup(func(ctx SpecContext) {

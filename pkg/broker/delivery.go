@@ -30,10 +30,9 @@ type Delivery struct {
 	received time.Time
 	done     atomic.Bool
 
-	replyTo, userID string // as they were before the first tier
-	cc              any    // the producer's CC header
-	raw             []byte // headers that could not be read
-	unreadable      string // why
+	cc         any    // the producer's CC header
+	raw        []byte // headers that could not be read
+	unreadable string // why
 }
 
 // Suspect says whether the message must be handled alone.

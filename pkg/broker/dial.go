@@ -80,7 +80,7 @@ func handshakeError(err error, w *wire, took time.Duration) error {
 	}
 	network := w.reason()
 	var timeout net.Error
-	silently := took > 2*time.Second && !(errors.As(network, &timeout) && timeout.Timeout())
+	silently := took > 2*time.Second && (!errors.As(network, &timeout) || !timeout.Timeout())
 	if network == nil || errors.Is(network, net.ErrClosed) || silently {
 		return err
 	}

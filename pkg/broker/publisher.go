@@ -48,7 +48,6 @@ type outgoing struct {
 
 	sentAt    time.Time
 	confirm   *amqp.DeferredConfirmation
-	returned  *amqp.Return
 	notBefore time.Time
 }
 

@@ -88,10 +88,10 @@ func (s *session) gate() <-chan struct{} {
 	return s.resumed
 }
 
-func (s *session) state() (cause error, poisoned bool, blocked string) {
+func (s *session) state() (poisoned bool, blocked string, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cause, s.poisoned, s.blocked
+	return s.poisoned, s.blocked, s.cause
 }
 
 func (s *session) ended() bool {

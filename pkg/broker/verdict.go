@@ -50,7 +50,7 @@ func IsOutage(err error) bool {
 	if o, ok := err.(interface{ Outage() bool }); ok && o.Outage() {
 		return true
 	}
-	switch u := err.(type) {
+	switch u := err.(type) { //nolint:errorlint // this walks the chain itself: every link is asked, not the first of a kind
 	case interface{ Unwrap() error }:
 		return IsOutage(u.Unwrap())
 	case interface{ Unwrap() []error }:

@@ -79,7 +79,7 @@ func (w *wire) Write(p []byte) (int, error) {
 // goodbye), and closes the socket.
 func (w *wire) Close() error {
 	if last := w.stop(net.ErrClosed); len(last) > 0 {
-		_ = w.Conn.SetWriteDeadline(time.Now().Add(lastWriteTimeout))
+		_ = w.SetWriteDeadline(time.Now().Add(lastWriteTimeout))
 		_, _ = w.Conn.Write(last)
 	}
 	return w.Conn.Close()
@@ -101,7 +101,7 @@ func (w *wire) send() {
 		if len(sending) == 0 {
 			continue
 		}
-		_ = w.Conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = w.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := w.Conn.Write(sending); err != nil {
 			w.fail(err)
 			return

@@ -15,7 +15,7 @@ import (
 //	CloudEvent                      event
 //	type                            type: upper-cased, each of . - / : becomes _
 //	                                (com.example.payment.failed: COM_EXAMPLE_PAYMENT_FAILED)
-//	source                          source
+//	source                          source, unchanged
 //	id                              event_id, derived from source and id as by DeriveID
 //	time                            timestamp
 //	severity, userid, sessionid,    severity, user_id, session_id, trace_id

@@ -56,8 +56,9 @@ func (t *transcoder) str() bool {
 	if t.collected {
 		t.text.add(out[start+4:])
 	}
-	t.out = append(out, 0)
-	binary.LittleEndian.PutUint32(t.out[start:], uint32(len(t.out)-start-4))
+	out = append(out, 0)
+	binary.LittleEndian.PutUint32(out[start:], uint32(len(out)-start-4))
+	t.out = out
 	return true
 }
 

@@ -41,9 +41,9 @@ var _ = Describe("the ledger", func() {
 
 	It("stores nothing of a batch with a known event, and says that it is a duplicate", func(ctx SpecContext) {
 		s := fresh(ctx)
-		first, second := testBatch(3), testBatch(3)
+		first := testBatch(3)
 		known := first.Events[1].Lookup("event_id").StringValue()
-		second = testBatch(3, func(i int, d bson.D) bson.D {
+		second := testBatch(3, func(i int, d bson.D) bson.D {
 			if i == 2 {
 				d[1].Value = known
 			}

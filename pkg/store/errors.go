@@ -48,9 +48,6 @@ func (e *outage) Unwrap() error { return e.err }
 // Outage marks the error for pkg/broker's consumers.
 func (e *outage) Outage() bool { return true }
 
-// duplicateKey is MongoDB's DuplicateKey.
-const duplicateKey = 11000
-
 // refusals are the server's codes that blame the document itself. All others
 // count as an outage: a full disk must never turn events into dead letters.
 var refusals = []int{

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -134,8 +135,8 @@ func mergeTimestamp(q bson.D) bson.D {
 		return out
 	}
 	for i, e := range out {
-		if e.Key == "$and" {
-			out[i].Value = append(e.Value.(bson.A), extra...)
+		if all, ok := e.Value.(bson.A); ok && e.Key == "$and" {
+			out[i].Value = slices.Concat(all, extra)
 			return out
 		}
 	}

@@ -33,7 +33,7 @@ func openStage(stage Stage) bson.D { return bson.D{field(string(stage), nil)} }
 func keys(kv ...any) bson.D {
 	d := make(bson.D, 0, len(kv)/2)
 	for i := 0; i < len(kv); i += 2 {
-		d = append(d, field(kv[i].(string), kv[i+1]))
+		d = append(d, field(kv[i].(string), kv[i+1])) //nolint:forcetypeassert // names and directions in turns, written out in every call
 	}
 	return d
 }

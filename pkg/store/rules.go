@@ -154,7 +154,7 @@ func (s *Store) DeleteRule(ctx context.Context, id string, expected int, at time
 // ApplyRules creates or replaces many rules by name in one transaction: all or
 // none. Rules that are already so are left alone. It returns how many were
 // created and how many changed. same says whether two rules ask for the same.
-func (s *Store) ApplyRules(ctx context.Context, rules []rule.Rule, same func(old, new rule.Rule) bool) (created, changed int, err error) {
+func (s *Store) ApplyRules(ctx context.Context, rules []rule.Rule, same func(stored, wanted rule.Rule) bool) (created, changed int, err error) {
 	err = s.changeRules(ctx, "apply rules", func(sc mongo.SessionContext) error {
 		created, changed = 0, 0
 		for _, r := range rules {

@@ -110,7 +110,9 @@ var _ = Describe("the table", func() {
 		text, err := topology.New("p.").Definitions()
 		Expect(err).NotTo(HaveOccurred())
 		var file struct {
-			Exchanges, Queues, Bindings []map[string]any
+			Exchanges []map[string]any `json:"exchanges"`
+			Queues    []map[string]any `json:"queues"`
+			Bindings  []map[string]any `json:"bindings"`
 		}
 		Expect(json.Unmarshal(text, &file)).To(Succeed())
 		b := topology.New("p.").Broker()

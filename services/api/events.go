@@ -46,7 +46,7 @@ func (s *Server) listEvents(c echo.Context) error {
 	f := p.events()
 	f.From, f.To = p.span()
 	f.Processed, f.Rule = p.boolean("processed"), p.text("rule")
-	limit := p.integer("limit", pageDefault, 1, s.cfg.PageLimit)
+	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
 	var after *store.EventPosition
 	if position := (store.EventPosition{}); p.cursor(&position) {
 		after = &position

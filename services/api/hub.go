@@ -54,7 +54,7 @@ type hub struct {
 	resuming int
 	position string             // of the shared stream: every member was told what came before it
 	end      context.CancelFunc // of the shared stream; nil when there is none
-	life     context.Context
+	life     context.Context    //nolint:containedctx // the hub's own, not a call's: ends all streams
 	kill     context.CancelFunc
 }
 

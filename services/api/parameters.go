@@ -71,14 +71,14 @@ func (p *parameters) oneOf(name string, allowed ...string) string {
 	return v
 }
 
-func (p *parameters) integer(name string, preset, low, high int) int {
+func (p *parameters) integer(name string, preset, high int) int {
 	v := p.values.Get(name)
 	if v == "" {
 		return preset
 	}
 	n, err := strconv.Atoi(v)
-	if err != nil || n < low || n > high {
-		p.flaw(name, "%q, expected a whole number from %d to %d", v, low, high)
+	if err != nil || n < 1 || n > high {
+		p.flaw(name, "%q, expected a whole number from 1 to %d", v, high)
 		return preset
 	}
 	return n
@@ -127,7 +127,7 @@ var levels = map[string][2]int{"info": {1, 3}, "warning": {4, 6}, "error": {7, 8
 func (p *parameters) events() store.EventFilter {
 	f := store.EventFilter{
 		Type: p.text("type"), Source: p.text("source"),
-		SeverityMin: p.integer("severity_min", 0, 1, 10), SeverityMax: p.integer("severity_max", 0, 1, 10),
+		SeverityMin: p.integer("severity_min", 0, 10), SeverityMax: p.integer("severity_max", 0, 10),
 		UserID: p.text("user_id"), SessionID: p.text("session_id"), TraceID: p.text("trace_id"),
 	}
 	if level := p.oneOf("level", "info", "warning", "error", "critical"); level != "" {

@@ -42,13 +42,6 @@ func problem(status int, code, format string, args ...any) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// badParameter blames one query parameter.
-func badParameter(name, format string, args ...any) *Problem {
-	p := problem(http.StatusBadRequest, "invalid_parameter", "the query parameter %s cannot be used", name)
-	p.Errors = []FieldFlaw{{Parameter: name, Message: fmt.Sprintf(format, args...)}}
-	return p
-}
-
 // problemOf translates every error that a handler may return.
 func problemOf(err error) *Problem {
 	var (

@@ -57,7 +57,7 @@ func (s *Server) listNotifications(c echo.Context) error {
 	f := store.NotificationFilter{RuleID: p.text("rule"), EventID: p.text("event_id"),
 		Status: notification.Status(p.oneOf("status", "pending", "delivered", "dead", "suppressed"))}
 	f.From, f.To = p.span()
-	limit := p.integer("limit", pageDefault, 1, s.cfg.PageLimit)
+	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
 	var after *store.NotificationPosition
 	if position := (store.NotificationPosition{}); p.cursor(&position) {
 		after = &position
@@ -104,7 +104,7 @@ func (s *Server) listDeadLetters(c echo.Context) error {
 	if waiting := p.boolean("waiting"); waiting != nil {
 		f.Waiting = *waiting
 	}
-	limit := p.integer("limit", pageDefault, 1, s.cfg.PageLimit)
+	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
 	var after *store.DeadLetterPosition
 	if position := (store.DeadLetterPosition{}); p.cursor(&position) {
 		after = &position

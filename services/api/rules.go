@@ -29,7 +29,7 @@ type Rules interface {
 	CreateRule(ctx context.Context, r rule.Rule) (rule.Rule, error)
 	ReplaceRule(ctx context.Context, r rule.Rule, expected int) (rule.Rule, error)
 	DeleteRule(ctx context.Context, id string, expected int, at time.Time, by string) error
-	ApplyRules(ctx context.Context, rules []rule.Rule, same func(old, new rule.Rule) bool) (created, changed int, err error)
+	ApplyRules(ctx context.Context, rules []rule.Rule, same func(stored, wanted rule.Rule) bool) (created, changed int, err error)
 	RuleVersions(ctx context.Context, id string, limit int) ([]rule.Rule, error)
 }
 
@@ -50,7 +50,7 @@ func showAll(rules []rule.Rule) ([]json.RawMessage, error) {
 // listRules: GET /rules, by id.
 func (s *Server) listRules(c echo.Context) error {
 	p := read(c, "limit", "cursor")
-	limit := p.integer("limit", pageDefault, 1, s.cfg.PageLimit)
+	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
 	after := ""
 	p.cursor(&after)
 	if err := p.err(); err != nil {

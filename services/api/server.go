@@ -193,6 +193,8 @@ func (s *Server) run(ctx context.Context, l net.Listener, drain time.Duration) e
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
-	<-failed
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

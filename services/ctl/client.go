@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,7 +33,7 @@ func (t *tool) env(name, preset string) string {
 func (t *tool) client() (*client, error) {
 	key := t.env("EA_API_KEY", "")
 	if key == "" {
-		return nil, &usageError{fmt.Errorf("set EA_API_KEY to an API key (`eactl users create` makes one)")}
+		return nil, &usageError{errors.New("set EA_API_KEY to an API key (`eactl users create` makes one)")}
 	}
 	return &client{base: strings.TrimRight(t.env("EA_API_URL", defaultAPI), "/") + "/api/v1", key: key}, nil
 }

@@ -56,7 +56,7 @@ func (t *tool) users() *cobra.Command {
 }
 
 func (t *tool) topology() *cobra.Command {
-	print := &cobra.Command{Use: "print", Short: "Print exchanges, queues and bindings", Args: exactly(0, "no arguments"),
+	printing := &cobra.Command{Use: "print", Short: "Print exchanges, queues and bindings", Args: exactly(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			c, err := t.config()
 			if err != nil {
@@ -98,7 +98,7 @@ func (t *tool) topology() *cobra.Command {
 			_, err = fmt.Fprintln(t.out, "the broker has what the table says")
 			return err
 		}}
-	return group("topology", "The broker's exchanges and queues", print, check)
+	return group("topology", "The broker's exchanges and queues", printing, check)
 }
 
 // depth is one queue's line of `status`.

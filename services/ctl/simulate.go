@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,7 +25,6 @@ type simulation struct {
 	bad, duplicates float64
 	idsFile         string
 
-	mu                    sync.Mutex
 	valid, again, refused int
 	ids                   *bufio.Writer
 }
@@ -106,7 +104,10 @@ func (s *simulation) run(ctx context.Context, exchange string, p *broker.Publish
 		elapsed := min(time.Since(started), s.duration)
 		var group []sent
 		for ; float64(n) < elapsed.Seconds()*s.rate; n++ {
-			m := s.next(&known)
+			m, err := s.next(&known)
+			if err != nil {
+				return err
+			}
 			m.message.Exchange = exchange
 			group = append(group, m)
 		}
@@ -149,24 +150,26 @@ func (s *simulation) publish(ctx context.Context, p *broker.Publisher, group []s
 const rememberedForDuplicates = 1000
 
 // next makes one message.
-func (s *simulation) next(known *[]json.RawMessage) sent {
+func (s *simulation) next(known *[]json.RawMessage) (sent, error) {
 	m := broker.Message{ContentType: "application/json", MessageID: uuid.NewString(), AppID: "eactl simulate", Timestamp: time.Now(), RoutingKey: "events.simulated"}
 	switch share := rand.Float64(); {
 	case share < s.bad:
 		m.Body = []byte(badBodies[rand.IntN(len(badBodies))])
-		return sent{m, "", &s.refused}
+		return sent{m, "", &s.refused}, nil
 	case share < s.bad+s.duplicates && len(*known) > 0:
 		m.Body = (*known)[rand.IntN(len(*known))]
-		return sent{m, "", &s.again}
+		return sent{m, "", &s.again}, nil
 	}
 	e := simulated()
-	id := e["event_id"].(string)
-	m.Body, _ = json.Marshal(e) // strings and numbers always encode
-	m.RoutingKey = routingKey(e["type"].(string))
-	if *known = append(*known, m.Body); len(*known) > rememberedForDuplicates {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return sent{}, err
+	}
+	m.Body, m.RoutingKey = body, routingKey(e.Type)
+	if *known = append(*known, body); len(*known) > rememberedForDuplicates {
 		*known = (*known)[1:]
 	}
-	return sent{m, id, &s.valid}
+	return sent{m, e.EventID, &s.valid}, nil
 }
 
 // badBodies each break a different rule.
@@ -189,7 +192,21 @@ var kinds = []kind{
 	{3, "SYSTEM_ERROR", "inventory-service", [2]int{7, 8}}, {1, "SYSTEM_ERROR", "payment-service", [2]int{9, 10}},
 }
 
-func simulated() map[string]any {
+// simulatedEvent is what a service would send.
+type simulatedEvent struct {
+	EventID   string         `json:"event_id"`
+	Type      string         `json:"type"`
+	Source    string         `json:"source"`
+	Severity  int            `json:"severity"`
+	Timestamp time.Time      `json:"timestamp"`
+	UserID    string         `json:"user_id"`
+	SessionID string         `json:"session_id"`
+	TraceID   string         `json:"trace_id"`
+	Payload   map[string]any `json:"payload"`
+	Metadata  map[string]any `json:"metadata"`
+}
+
+func simulated() simulatedEvent {
 	pick, k := rand.IntN(100), kinds[0]
 	for _, candidate := range kinds {
 		if pick -= candidate.weight; pick < 0 {
@@ -197,14 +214,12 @@ func simulated() map[string]any {
 			break
 		}
 	}
-	amount := float64(rand.IntN(500_000)) / 100
-	return map[string]any{
-		"event_id": uuid.NewString(), "type": k.name, "source": k.source,
-		"severity":  k.severity[0] + rand.IntN(k.severity[1]-k.severity[0]+1),
-		"timestamp": time.Now().UTC().Format(time.RFC3339Nano),
-		"user_id":   fmt.Sprintf("user-%d", rand.IntN(500)), "session_id": fmt.Sprintf("session-%d", rand.IntN(2000)),
-		"trace_id": uuid.NewString(),
-		"payload":  map[string]any{"amount": amount, "currency": "EUR", "response_time_ms": 5 + rand.IntN(400), "attempt": 1 + rand.IntN(3)},
-		"metadata": map[string]any{"region": []string{"eu-west-1", "us-east-1", "ap-south-1"}[rand.IntN(3)], "version": "1.4.2"},
+	return simulatedEvent{
+		EventID: uuid.NewString(), Type: k.name, Source: k.source,
+		Severity:  k.severity[0] + rand.IntN(k.severity[1]-k.severity[0]+1),
+		Timestamp: time.Now().UTC(),
+		UserID:    fmt.Sprintf("user-%d", rand.IntN(500)), SessionID: fmt.Sprintf("session-%d", rand.IntN(2000)), TraceID: uuid.NewString(),
+		Payload:  map[string]any{"amount": float64(rand.IntN(500_000)) / 100, "currency": "EUR", "response_time_ms": 5 + rand.IntN(400), "attempt": 1 + rand.IntN(3)},
+		Metadata: map[string]any{"region": []string{"eu-west-1", "us-east-1", "ap-south-1"}[rand.IntN(3)], "version": "1.4.2"},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -88,7 +89,7 @@ func newEndpoint(config bson.Raw) (*endpoint, error) {
 	}
 	u, err := url.Parse(cfg.URL)
 	if err != nil { // without the URL: its path may be a secret
-		return nil, fmt.Errorf("action config: /url is no URL")
+		return nil, errors.New("action config: /url is no URL")
 	}
 	return &endpoint{cfg: cfg, url: u, target: hostOf(u), hide: hider(cfg, u)}, nil
 }

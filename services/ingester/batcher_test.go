@@ -12,7 +12,7 @@ import (
 
 var _ = Describe("batching", func() {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	after := func(d time.Duration) time.Time { return start.Add(d) }
+	after := start.Add
 	mild := func(id string) ingester.TestItem {
 		return ingester.TestItem{ID: id, Severity: 3, Bytes: 100}
 	}
