@@ -83,7 +83,7 @@ lease: 5
 		Expect(got[0]).To(ContainSubstring(message))
 	},
 		Entry(nil, "ingester.prefetch (--set)", "batch could never fill", "ingester.prefetch=100"),
-		Entry(nil, "rule_worker.prefetch", "rule_worker.concurrency (9)", "rule_worker.concurrency=9"),
+		Entry(nil, "rule_worker.prefetch", "rule_worker.concurrency (9)", "rule_worker.concurrency=9", "rule_worker.prefetch=8"),
 		Entry(nil, "aggregator.counter_retention", "gone before their events", "ingester.retention=8760h"),
 		Entry(nil, "aggregator.prefetch", "could never fill", "aggregator.batch_count=100"),
 		Entry(nil, "dispatcher.claim_for", "two dispatchers could call at once", "dispatcher.timeout=58s"),

@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
@@ -145,7 +146,7 @@ var _ = Describe("a decision", func() {
 		now := time.Now().UTC().Truncate(time.Millisecond)
 		eventID := b.Events[4].Lookup("event_id").StringValue()
 		matches := []event.Match{{ID: b.Events[4].Lookup("_id").ObjectID(), Rules: []string{"r1", "r2"}}}
-		owes := []notification.Notification{pending(notification.ID(eventID, "r1", 1, 0), eventID)}
+		owes := owing(pending(notification.ID(eventID, "r1", 1, 0), eventID))
 
 		firsts := make(chan bool, 4)
 		var workers sync.WaitGroup
@@ -153,9 +154,9 @@ var _ = Describe("a decision", func() {
 			worker := open(ctx, name)
 			workers.Go(func() {
 				defer GinkgoRecover()
-				first, err := worker.Decide(ctx, b, matches, owes, now)
+				committed, err := worker.Decide(ctx, now, []decision.Batch{{Batch: b, Matches: matches, Owed: owes}})
 				Expect(err).NotTo(HaveOccurred())
-				firsts <- first
+				firsts <- len(committed) == 1
 			})
 		}
 		workers.Wait()
@@ -187,15 +188,43 @@ var _ = Describe("a decision", func() {
 		Expect(s.SaveBatch(ctx, one, "spec")).To(Succeed())
 		Expect(s.SaveBatch(ctx, two, "spec")).To(Succeed())
 		now := time.Now().UTC()
-		owed := []notification.Notification{pending("same", "e1")}
-		first, err := s.Decide(ctx, one, nil, owed, now)
+		same := pending("same", "e1")
+		committed, err := s.Decide(ctx, now, []decision.Batch{{Batch: one, Owed: owing(same)}})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(first).To(BeTrue())
-		first, err = s.Decide(ctx, two, nil, append(owed, pending("new", "e2")), now)
+		Expect(committed).To(HaveLen(1))
+		committed, err = s.Decide(ctx, now, []decision.Batch{{Batch: two, Owed: owing(same, pending("new", "e2"))}})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(first).To(BeTrue())
+		Expect(committed).To(ConsistOf(HaveField("Owed", ConsistOf(HaveField("ID", "new")))))
 		all, err := s.FindNotifications(ctx, store.NotificationFilter{}, nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all).To(HaveLen(2))
+	}, SpecTimeout(30*time.Second))
+
+	It("is committed for several batches at once, without those that were decided before", func(ctx SpecContext) {
+		s := fresh(ctx)
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		small, large, before := testBatch(3), testBatch(150), testBatch(2)
+		for _, b := range []event.Batch{small, large, before} {
+			Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
+		}
+		_, err := s.Decide(ctx, now, []decision.Batch{{Batch: before}})
+		Expect(err).NotTo(HaveOccurred())
+		match := func(b event.Batch, i int, rules ...string) event.Match {
+			return event.Match{ID: b.Events[i].Lookup("_id").ObjectID(), Rules: rules}
+		}
+		committed, err := s.Decide(ctx, now, []decision.Batch{
+			{Batch: small, Matches: []event.Match{match(small, 1, "a")}, Owed: owing(pending("n1", "e1"))},
+			{Batch: before, Matches: []event.Match{match(before, 0, "a")}, Owed: owing(pending("n2", "e2"))},
+			{Batch: large, Matches: []event.Match{match(large, 0, "a"), match(large, 149, "a", "b")}, Owed: owing(pending("n3", "e3"))},
+		})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(committed).To(HaveExactElements(HaveField("Batch.ID", small.ID), HaveField("Batch.ID", large.ID)))
+		unprocessed := false
+		Expect(s.CountEvents(ctx, store.EventFilter{Processed: &unprocessed}, 0)).To(BeZero())
+		Expect(s.CountEvents(ctx, store.EventFilter{Rule: "a"}, 0)).To(BeEquivalentTo(3))
+		Expect(s.CountEvents(ctx, store.EventFilter{Rule: "b"}, 0)).To(BeEquivalentTo(1))
+		owed, err := s.OwedNotifications(ctx, []string{"e1", "e2", "e3"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(owed).To(HaveExactElements(HaveField("ID", "n1"), HaveField("ID", "n3")))
 	}, SpecTimeout(30*time.Second))
 })

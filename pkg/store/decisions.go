@@ -2,118 +2,170 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
 
-// Decide commits a decision in one transaction: the batch's mark, processed
-// and matched_rules of its events (matches without rules change nothing), and
-// the notifications that are now owed. Of b, ID, FirstID and LastID are used.
-// first is false when the batch was decided before; then nothing changes.
-func (s *Store) Decide(ctx context.Context, b event.Batch, matches []event.Match, owed []notification.Notification, at time.Time) (first bool, err error) {
-	docs := make([]any, len(owed))
-	for i, n := range owed {
-		docs[i] = n
-	}
-	updates := matchUpdates(matches)
-	var decided bool
-	run := func(sc mongo.SessionContext) error {
-		decided = false
-		if _, err := s.marks.InsertOne(sc, newMark(b.ID, markRules, at)); err != nil {
-			decided = isDuplicateKey(err)
-			return err
+// Decide commits the decisions about several batches in one transaction: each
+// batch's mark, processed and matched_rules of its events, and the
+// notifications that are now owed. Of an event.Batch, ID, FirstID and LastID
+// are used. A batch that was decided before is left out; committed are the
+// others, with their notifications as they were stored.
+func (s *Store) Decide(ctx context.Context, at time.Time, batches []decision.Batch) (committed []decision.Batch, err error) {
+	patience := backoff.WithMaxRetries(backoff.NewConstantBackOff(undoneWait), undoneTries)
+	err = backoff.Retry(func() error {
+		if len(batches) == 0 {
+			return nil
 		}
-		_, err := s.events.UpdateMany(sc, eventsOf(b.ID, b.FirstID, b.LastID),
-			bson.D{field("$set", bson.D{field("processed", true)})})
-		if err != nil {
-			return err
+		err := s.transaction(ctx, func(sc mongo.SessionContext) error { return s.decide(sc, at, batches) })
+		if !isDuplicateKey(err) {
+			return permanently(classify(fmt.Sprintf("decide %d batches", len(batches)), err))
 		}
-		if len(updates) > 0 {
-			if _, err := s.events.BulkWrite(sc, updates); err != nil {
-				return err
-			}
+		// A batch is marked already (its message came again), or a notification
+		// exists though its batch is not marked (another batch held the same
+		// event). Either way less is left to do.
+		less, findErr := s.undone(ctx, batches)
+		if findErr != nil {
+			return backoff.Permanent(findErr)
 		}
-		if len(docs) > 0 {
-			if _, err := s.notifications.InsertMany(sc, docs); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	err = s.transaction(ctx, run)
-	if decided {
-		return false, nil
-	}
-	if isDuplicateKey(err) {
-		// A notification of this batch exists though the batch is not marked:
-		// its identity was owed before (another batch held the same event).
-		if docs, err = s.newNotifications(ctx, owed); err == nil {
-			err = s.transaction(ctx, run)
-			if decided {
-				return false, nil
-			}
-		}
-	}
-	return err == nil, classify("decide batch "+b.ID, err)
-}
-
-// matchUpdates sets matched_rules with one update for each different list.
-func matchUpdates(matches []event.Match) []mongo.WriteModel {
-	byRules := map[string]int{}
-	var groups []struct {
-		rules []string
-		ids   []primitive.ObjectID
-	}
-	for _, m := range matches {
-		if len(m.Rules) == 0 {
-			continue
-		}
-		key := strings.Join(m.Rules, "\x00")
-		at, ok := byRules[key]
-		if !ok {
-			at = len(groups)
-			byRules[key] = at
-			groups = append(groups, struct {
-				rules []string
-				ids   []primitive.ObjectID
-			}{rules: m.Rules})
-		}
-		groups[at].ids = append(groups[at].ids, m.ID)
-	}
-	models := make([]mongo.WriteModel, len(groups))
-	for i, g := range groups {
-		models[i] = mongo.NewUpdateManyModel().
-			SetFilter(bson.D{field("_id", bson.D{field("$in", g.ids)})}).
-			SetUpdate(bson.D{field("$set", bson.D{field("matched_rules", g.rules)})})
-	}
-	return models
-}
-
-// newNotifications leaves out those that exist.
-func (s *Store) newNotifications(ctx context.Context, all []notification.Notification) ([]any, error) {
-	ids := make([]string, len(all))
-	for i, n := range all {
-		ids[i] = n.ID
-	}
-	have, err := s.notificationsByID(ctx, ids)
+		batches = less
+		return err
+	}, backoff.WithContext(patience, ctx))
 	if err != nil {
 		return nil, err
 	}
-	docs := make([]any, 0, len(all))
-	for _, n := range all {
-		if _, exists := have[n.ID]; !exists {
-			docs = append(docs, n)
+	return batches, nil
+}
+
+// A majority read may be a moment behind the duplicate key that it explains.
+const (
+	undoneWait  = 20 * time.Millisecond
+	undoneTries = 50
+)
+
+// permanently ends backoff.Retry, with an error or without.
+func permanently(err error) error {
+	if err == nil {
+		return nil
+	}
+	return backoff.Permanent(err)
+}
+
+func (s *Store) decide(sc mongo.SessionContext, at time.Time, batches []decision.Batch) error {
+	marks := make([]any, len(batches))
+	var owed []any
+	for i, b := range batches {
+		marks[i] = newMark(b.ID, markRules, at)
+		for _, o := range b.Owed {
+			owed = append(owed, o.Notification)
 		}
 	}
-	return docs, nil
+	if _, err := s.marks.InsertMany(sc, marks); err != nil {
+		return err
+	}
+	if _, err := s.events.BulkWrite(sc, processedUpdates(batches)); err != nil {
+		return err
+	}
+	if len(owed) > 0 {
+		if _, err := s.notifications.InsertMany(sc, owed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// processedUpdates sets processed and matched_rules: one update for each
+// different list of rules, one for all small batches, one for each large one.
+// Events with rules come first; that they are processed then changes nothing
+// in them any more.
+func processedUpdates(batches []decision.Batch) []mongo.WriteModel {
+	byRules := map[string]int{}
+	var groups []event.Match
+	groupIDs := [][]primitive.ObjectID{}
+	var small []primitive.ObjectID
+	var large []mongo.WriteModel
+	for _, b := range batches {
+		for _, m := range b.Matches {
+			if len(m.Rules) == 0 {
+				continue
+			}
+			key := strings.Join(m.Rules, "\x00")
+			at, ok := byRules[key]
+			if !ok {
+				at = len(groups)
+				byRules[key] = at
+				groups, groupIDs = append(groups, m), append(groupIDs, nil)
+			}
+			groupIDs[at] = append(groupIDs[at], m.ID)
+		}
+		if ids := consecutive(b.FirstID, b.LastID); ids != nil {
+			small = append(small, ids...)
+		} else {
+			large = append(large, setProcessed(eventsOf(b.ID, b.FirstID, b.LastID)))
+		}
+	}
+	models := make([]mongo.WriteModel, 0, len(groups)+1+len(large))
+	for i, g := range groups {
+		models = append(models, setProcessed(listedEvents(groupIDs[i]), field("matched_rules", g.Rules)))
+	}
+	if len(small) > 0 {
+		models = append(models, setProcessed(listedEvents(small)))
+	}
+	return append(models, large...)
+}
+
+func listedEvents(ids []primitive.ObjectID) bson.D {
+	return bson.D{field("_id", bson.D{field("$in", ids)})}
+}
+
+func setProcessed(which bson.D, more ...bson.E) *mongo.UpdateManyModel {
+	set := append(bson.D{field("processed", true)}, more...)
+	return mongo.NewUpdateManyModel().SetFilter(which).SetUpdate(bson.D{field("$set", set)})
+}
+
+// undone leaves out the batches that are decided and the notifications that
+// exist.
+func (s *Store) undone(ctx context.Context, batches []decision.Batch) (left []decision.Batch, err error) {
+	var batchIDs, notificationIDs []string
+	for _, b := range batches {
+		batchIDs = append(batchIDs, b.ID)
+		for _, o := range b.Owed {
+			notificationIDs = append(notificationIDs, o.ID)
+		}
+	}
+	decided, err := s.Decided(ctx, batchIDs)
+	if err != nil {
+		return nil, err
+	}
+	exist, err := s.notificationsByID(ctx, notificationIDs)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range batches {
+		if decided[b.ID] {
+			continue
+		}
+		owed := make([]decision.Owed, 0, len(b.Owed))
+		for _, o := range b.Owed {
+			if _, is := exist[o.ID]; !is {
+				owed = append(owed, o)
+			}
+		}
+		b.Owed = owed
+		left = append(left, b)
+	}
+	return left, nil
 }
 
 // OwedNotifications lists the notifications of these events that were never

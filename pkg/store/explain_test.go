@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
 
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
@@ -136,7 +137,7 @@ var _ = Describe("every query of the store", func() {
 		row, err := s.Batch(ctx, b.ID)
 		every(err)
 		drop(s.LoadBatch(ctx, row))
-		drop(s.Decide(ctx, b, []event.Match{{ID: id, Rules: []string{"r"}}}, []notification.Notification{pending("n1", eventID)}, now))
+		drop(s.Decide(ctx, now, []decision.Batch{{Batch: b, Matches: []event.Match{{ID: id, Rules: []string{"r"}}}, Owed: owing(pending("n1", eventID))}}))
 		drop(s.Decided(ctx, []string{b.ID}))
 		drop(s.OwedNotifications(ctx, []string{eventID}))
 		drop(s.Lag(ctx, now))

@@ -6,9 +6,18 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
+
+func owing(all ...notification.Notification) []decision.Owed {
+	owed := make([]decision.Owed, len(all))
+	for i, n := range all {
+		owed[i].Notification = n
+	}
+	return owed
+}
 
 func pending(id, eventID string) notification.Notification {
 	now := time.Now().UTC().Truncate(time.Millisecond)
@@ -34,7 +43,7 @@ var _ = Describe("the record of attempts", func() {
 		now = time.Now().UTC().Truncate(time.Millisecond)
 		b := testBatch(1)
 		Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
-		_, err := s.Decide(ctx, b, nil, []notification.Notification{pending("n1", "e1"), pending("n2", "e2")}, now)
+		_, err := s.Decide(ctx, now, []decision.Batch{{Batch: b, Owed: owing(pending("n1", "e1"), pending("n2", "e2"))}})
 		Expect(err).NotTo(HaveOccurred())
 	}, NodeTimeout(30*time.Second))
 

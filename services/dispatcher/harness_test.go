@@ -13,6 +13,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
@@ -63,7 +64,7 @@ func owe(ctx context.Context, f *fleet.Fleet, kind string, configs ...bson.D) []
 	first, at := event.NewIDBlock(len(configs))
 	batch := event.Batch{ID: first.Hex(), FirstID: first, LastID: at(len(configs) - 1), MaxSeverity: 5, StoredAt: now}
 	messages := make([]notification.Message, len(configs))
-	owed := make([]notification.Notification, len(configs))
+	owed := make([]decision.Owed, len(configs))
 	for i, c := range configs {
 		eventID := fmt.Sprintf("e-%s-%d", batch.ID, i)
 		doc := raw(bson.D{
@@ -76,15 +77,15 @@ func owe(ctx context.Context, f *fleet.Fleet, kind string, configs ...bson.D) []
 			{Key: "created_at", Value: now}, {Key: "expires_at", Value: now.Add(time.Hour)},
 		})
 		batch.Events = append(batch.Events, doc)
-		owed[i] = notification.Notification{
+		owed[i].Notification = notification.Notification{
 			ID: notification.ID(eventID, "r1", 1, 0), EventID: eventID, RuleID: "r1", RuleVersion: 1, RuleName: "failed payments",
 			Action: notification.Action{Type: kind, Config: raw(c)}, Queue: queue, Status: notification.Pending,
 			Attempts: []notification.Attempt{}, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour),
 		}
-		messages[i] = notification.Message{Notification: owed[i], Event: doc, Attempt: 1}
+		messages[i] = notification.Message{Notification: owed[i].Notification, Event: doc, Attempt: 1}
 	}
 	Expect(f.Store.SaveBatch(ctx, batch, "spec")).To(Succeed())
-	_, err := f.Store.Decide(ctx, batch, nil, owed, now)
+	_, err := f.Store.Decide(ctx, now, []decision.Batch{{Batch: batch, Owed: owed}})
 	Expect(err).NotTo(HaveOccurred())
 	return messages
 }

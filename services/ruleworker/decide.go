@@ -7,6 +7,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
@@ -15,17 +16,10 @@ import (
 // reasonShadow is why a shadow rule's notifications are suppressed.
 const reasonShadow = "shadow"
 
-// decision is what the rules say about one batch, before it is committed.
-type decision struct {
-	matches []event.Match
-	owed    []notification.Notification
-	events  []bson.Raw // of owed, in step
-}
-
 // decide matches every event of the batch against the set. It is pure: the
 // same batch and rules give the same decision, with the same identities.
-func decide(set *rule.Set, batch event.Batch, retention time.Duration, now time.Time) decision {
-	var d decision
+func decide(set *rule.Set, batch event.Batch, retention time.Duration, now time.Time) decision.Batch {
+	d := decision.Batch{Batch: batch}
 	types := builtin.Table()
 	var matched []*rule.Compiled
 	for _, raw := range batch.Events {
@@ -54,25 +48,13 @@ func decide(set *rule.Set, batch event.Batch, retention time.Duration, now time.
 				if m.Rule.Mode == rule.Shadow {
 					n.Status, n.Reason = notification.Suppressed, reasonShadow
 				}
-				d.owed = append(d.owed, n)
-				d.events = append(d.events, raw)
+				d.Owed = append(d.Owed, decision.Owed{Notification: n, Event: raw})
 			}
 		}
 		slices.Sort(rules) // equal sets make equal lists, and one update
-		d.matches = append(d.matches, event.Match{ID: id, Rules: rules})
+		d.Matches = append(d.Matches, event.Match{ID: id, Rules: rules})
 	}
 	return d
-}
-
-// messages are the delivery orders of what is pending.
-func (d decision) messages() []notification.Message {
-	messages := make([]notification.Message, 0, len(d.owed))
-	for i, n := range d.owed {
-		if n.Status == notification.Pending {
-			messages = append(messages, notification.Message{Notification: n, Event: d.events[i], Attempt: 1})
-		}
-	}
-	return messages
 }
 
 func eventID(raw bson.Raw) string {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
@@ -18,6 +18,7 @@ type metrics struct {
 	republished prometheus.Counter
 	swept       prometheus.Counter
 	rules       prometheus.Gauge
+	together    prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -34,22 +35,30 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		owed: telemetry.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ea_rule_worker_notifications_total", Help: "Notifications decided, by queue and status (pending, suppressed).",
 		}, []string{"queue", "status"})),
+		together: telemetry.Register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ea_rule_worker_batches_together", Help: "Batches decided in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 7),
+		})),
 		rules: telemetry.Register(r, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ea_rule_worker_rules", Help: "Rules in the set that is matched now.",
 		})),
 	}
 }
 
-func (m *metrics) decided(b event.Batch, d decision) {
-	m.events.Add(float64(len(b.Events)))
-	for _, match := range d.matches {
-		for _, id := range match.Rules {
-			m.matched.Add(1, id)
+func (m *metrics) decided(batches []decision.Batch) {
+	for _, b := range batches {
+		m.events.Add(float64(len(b.Events)))
+		for _, match := range b.Matches {
+			for _, id := range match.Rules {
+				m.matched.Add(1, id)
+			}
 		}
-	}
-	for _, n := range d.owed {
-		m.owed.WithLabelValues(n.Queue, string(n.Status)).Inc()
+		for _, o := range b.Owed {
+			m.owed.WithLabelValues(o.Queue, string(o.Status)).Inc()
+		}
 	}
 }
 
-func (m *metrics) took(d time.Duration) { m.processed.Observe(telemetry.StageDecide, d) }
+func (m *metrics) took(batches int, d time.Duration) {
+	m.together.Observe(float64(batches))
+	m.processed.Observe(telemetry.StageDecide, d)
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
@@ -216,10 +217,10 @@ var _ = Describe("the rule-worker", func() {
 		b := batch(2, "PAYMENT_FAILED", 5)
 		Expect(f.Store.SaveBatch(ctx, b, "spec")).To(Succeed())
 		now := time.Now().UTC()
-		owed := []notification.Notification{{ID: "n1", EventID: b.Events[1].Lookup("event_id").StringValue(), RuleID: "r", RuleVersion: 1,
+		owed := []decision.Owed{{Notification: notification.Notification{ID: "n1", EventID: b.Events[1].Lookup("event_id").StringValue(), RuleID: "r", RuleVersion: 1,
 			Queue: topology.NotificationsDefault, Status: notification.Pending, Attempts: []notification.Attempt{},
-			Action: notification.Action{Type: "LOG", Config: document(bson.D{})}, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour)}}
-		_, err := f.Store.Decide(ctx, b, nil, owed, now)
+			Action: notification.Action{Type: "LOG", Config: document(bson.D{})}, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour)}}}
+		_, err := f.Store.Decide(ctx, now, []decision.Batch{{Batch: b, Owed: owed}})
 		Expect(err).NotTo(HaveOccurred())
 		undecided := batch(1, "PAYMENT_FAILED", 5)
 		Expect(f.Store.SaveBatch(ctx, undecided, "spec")).To(Succeed())

@@ -11,6 +11,10 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
+// messageBytes bounds the bodies of the batches that are decided together: at
+// least one, and few when each is full, so that a transaction stays short.
+const messageBytes = 2 << 20
+
 // Wire connects the rule-worker: rules first, then a consumer on each of its
 // two queues, so that critical batches never wait behind normal ones.
 func Wire(ctx context.Context, p *app.Process) error {
@@ -29,7 +33,9 @@ func Wire(ctx context.Context, p *app.Process) error {
 		func(broker.Message) { rules.Changed() }))
 	p.Go("rules", func(ctx context.Context) error { return rules.Follow(ctx, cfg.Poll) })
 	for _, queue := range []string{topology.RuleWorkerCritical, topology.RuleWorkerNormal} {
-		p.Consume(queue, cfg.Prefetch, broker.Each(cfg.Concurrency, w.Handle))
+		p.Consume(queue, cfg.Prefetch, broker.Batches(broker.BatchOptions{
+			MaxCount: cfg.BatchCount, MaxBytes: messageBytes, Concurrency: cfg.Concurrency,
+		}, w.Handle))
 	}
 	sweep := p.Config.Sweep
 	p.Lease("rule-worker-sweep", func(ctx context.Context, _ int64) error {

@@ -7,20 +7,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"go.mongodb.org/mongo-driver/bson"
+	"go.uber.org/zap"
+
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
-	"go.uber.org/zap"
 )
 
 // Ledger is where decisions are committed.
 type Ledger interface {
-	// Decide commits a decision once; first is false when the batch was decided before.
-	Decide(ctx context.Context, b event.Batch, matches []event.Match, owed []notification.Notification, at time.Time) (first bool, err error)
+	// Decide commits decisions, each batch's once whoever else decides it, and
+	// returns those that this call committed.
+	Decide(ctx context.Context, at time.Time, batches []decision.Batch) (committed []decision.Batch, err error)
 	// OwedNotifications lists those of the events that were never attempted.
 	OwedNotifications(ctx context.Context, eventIDs []string) ([]notification.Notification, error)
 	// MarkMatched notes that batches are decided and their actions published.
@@ -44,54 +49,76 @@ type Worker struct {
 	Now       func() time.Time
 }
 
-// Handle decides one batch of ea.stored and publishes what it owes. A batch
-// that was decided before (the message came again) publishes what is still
-// owed, marked as published again.
-func (w *Worker) Handle(ctx context.Context, d *broker.Delivery) error {
+// Handle decides several batches of ea.stored in one transaction and publishes
+// what they owe. One that was decided before (its message came again)
+// publishes what it still owes, marked as published again. One that is no
+// batch fails them all; they then come one by one, and it alone is
+// dead-lettered.
+func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) error {
 	started := w.Now()
-	batch, err := w.Topology.Stored().Decode(d.Message)
+	set := w.Rules.Current()
+	batches := make([]decision.Batch, 0, len(deliveries))
+	ids := make([]string, 0, len(deliveries))
+	events := 0
+	for _, d := range deliveries {
+		b, err := w.Topology.Stored().Decode(d.Message)
+		if err != nil {
+			return err
+		}
+		if b.ID == "" || len(b.Events) == 0 {
+			return broker.Permanent(fmt.Errorf("message %q names no batch or has no events", d.MessageID))
+		}
+		if !slices.Contains(ids, b.ID) { // the same message twice is one batch
+			batches, ids = append(batches, decide(set, b, w.Retention, started)), append(ids, b.ID)
+			events += len(b.Events)
+		}
+	}
+	committed, err := w.Ledger.Decide(ctx, started, batches)
 	if err != nil {
 		return err
 	}
-	if batch.ID == "" || len(batch.Events) == 0 {
-		return broker.Permanent(fmt.Errorf("message %q names no batch or has no events", d.MessageID))
-	}
-	decision := decide(w.Rules.Current(), batch, w.Retention, started)
-	first, err := w.Ledger.Decide(ctx, batch, decision.matches, decision.owed, started)
-	if err != nil {
+	w.Metrics.decided(committed)
+	fault.At(fault.RuleWorkerDecided)
+	if err := w.publish(ctx, decision.Messages(committed)); err != nil {
 		return err
 	}
-	if first {
-		w.Metrics.decided(batch, decision)
-		fault.At(fault.RuleWorkerDecided)
-		err = w.publish(ctx, decision.messages())
-	} else {
-		w.Metrics.repeated.Inc()
-		err = w.publishOwed(ctx, batch)
-	}
-	if err != nil {
-		return err
+	if len(committed) < len(batches) {
+		if err := w.publishOwed(ctx, repeated(batches, committed)...); err != nil {
+			return err
+		}
 	}
 	fault.At(fault.RuleWorkerPublished)
-	if err := w.Ledger.MarkMatched(ctx, w.Now(), batch.ID); err != nil {
+	if err := w.Ledger.MarkMatched(ctx, w.Now(), ids...); err != nil {
 		return err
 	}
 	fault.At(fault.RuleWorkerMarked)
-	w.Metrics.took(w.Now().Sub(started))
-	w.Log.Debug("batch decided", zap.String("batch_id", batch.ID), zap.Int("events", len(batch.Events)),
-		zap.Int("matches", len(decision.matches)), zap.Int("notifications", len(decision.owed)), zap.Bool("first", first))
+	w.Metrics.took(len(deliveries), w.Now().Sub(started))
+	w.Log.Debug("batches decided", zap.Strings("batch_ids", ids), zap.Int("events", events), zap.Int("new", len(committed)))
 	return nil
 }
 
-// publishOwed publishes the notifications of the batch that were never
+// repeated are the batches that were not committed now.
+func repeated(all, committed []decision.Batch) []event.Batch {
+	var rest []event.Batch
+	for _, b := range all {
+		if !slices.ContainsFunc(committed, func(c decision.Batch) bool { return c.ID == b.ID }) {
+			rest = append(rest, b.Batch)
+		}
+	}
+	return rest
+}
+
+// publishOwed publishes the notifications of the batches that were never
 // attempted: their first message may be lost or may still be under way, so the
 // dispatcher is told to claim before it calls.
-func (w *Worker) publishOwed(ctx context.Context, batch event.Batch) error {
-	byID := make(map[string]int, len(batch.Events))
-	ids := make([]string, len(batch.Events))
-	for i, raw := range batch.Events {
-		ids[i] = eventID(raw)
-		byID[ids[i]] = i
+func (w *Worker) publishOwed(ctx context.Context, batches ...event.Batch) error {
+	byID := map[string]bson.Raw{}
+	var ids []string
+	for _, b := range batches {
+		for _, raw := range b.Events {
+			ids = append(ids, eventID(raw))
+			byID[eventID(raw)] = raw
+		}
 	}
 	owed, err := w.Ledger.OwedNotifications(ctx, ids)
 	if err != nil {
@@ -99,8 +126,9 @@ func (w *Worker) publishOwed(ctx context.Context, batch event.Batch) error {
 	}
 	messages := make([]notification.Message, len(owed))
 	for i, n := range owed {
-		messages[i] = notification.Message{Notification: n, Event: batch.Events[byID[n.EventID]], Attempt: 1, Republished: true}
+		messages[i] = notification.Message{Notification: n, Event: byID[n.EventID], Attempt: 1, Republished: true}
 	}
+	w.Metrics.repeated.Add(float64(len(batches)))
 	w.Metrics.republished.Add(float64(len(messages)))
 	return w.publish(ctx, messages)
 }

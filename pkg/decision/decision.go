@@ -1,0 +1,40 @@
+// Package decision is what the rules say about stored batches: which events
+// matched, and which notifications are now owed. It is what a rule-worker
+// commits in one transaction.
+package decision
+
+import (
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+)
+
+// Batch is the decision about one batch. Batches are decided once each, and
+// may be committed several at a time.
+type Batch struct {
+	event.Batch
+
+	Matches []event.Match
+	Owed    []Owed
+}
+
+// Owed is one notification with the event that its delivery carries.
+type Owed struct {
+	notification.Notification
+
+	Event bson.Raw
+}
+
+// Messages are the delivery orders of what is pending.
+func Messages(batches []Batch) []notification.Message {
+	var messages []notification.Message
+	for _, b := range batches {
+		for _, o := range b.Owed {
+			if o.Status == notification.Pending {
+				messages = append(messages, notification.Message{Notification: o.Notification, Event: o.Event, Attempt: 1})
+			}
+		}
+	}
+	return messages
+}
