@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 )
 
 // ruleJSON is the API's shape of a rule.
@@ -20,10 +22,23 @@ type ruleJSON struct {
 	Priority    int             `json:"priority"`
 	Enabled     bool            `json:"enabled"`
 	Mode        Mode            `json:"mode"`
-	Version     int             `json:"version"`
-	CreatedAt   *time.Time      `json:"created_at,omitempty"`
-	UpdatedAt   *time.Time      `json:"updated_at,omitempty"`
-	CreatedBy   string          `json:"created_by,omitempty"`
+
+	Window            *windowJSON `json:"window,omitempty"`
+	Throttle          *Throttle   `json:"throttle,omitempty"`
+	Group             *Group      `json:"group,omitempty"`
+	Mute              []Mute      `json:"mute,omitempty"`
+	MaxMatchesPerHour int         `json:"max_matches_per_hour,omitempty"`
+
+	Version   int        `json:"version"`
+	CreatedAt *time.Time `json:"created_at,omitempty"`
+	UpdatedAt *time.Time `json:"updated_at,omitempty"`
+	CreatedBy string     `json:"created_by,omitempty"`
+}
+
+type windowJSON struct {
+	*window.Spec
+
+	Match json.RawMessage `json:"match,omitempty"`
 }
 
 type actionJSON struct {
@@ -42,7 +57,16 @@ func (r Rule) JSON() ([]byte, error) {
 	out := ruleJSON{
 		ID: r.ID, Name: r.Name, Description: r.Description, Conditions: conditions,
 		Actions: make([]actionJSON, 0, len(r.Actions)), Priority: r.Priority, Enabled: r.Enabled, Mode: r.Mode,
+		Throttle: r.Throttle, Group: r.Group, Mute: r.Mute, MaxMatchesPerHour: r.MaxMatchesPerHour,
 		Version: r.Version, CreatedAt: some(r.CreatedAt), UpdatedAt: some(r.UpdatedAt), CreatedBy: r.CreatedBy,
+	}
+	if r.Window != nil {
+		out.Window = &windowJSON{Spec: r.Window}
+		if r.Window.Match != nil {
+			if out.Window.Match, err = extJSON(r.Window.Match); err != nil {
+				return nil, fmt.Errorf("render rule %s: window: match: %w", r.ID, err)
+			}
+		}
 	}
 	for i, a := range r.Actions {
 		config, err := extJSON(a.Config)
@@ -108,6 +132,22 @@ func (r Rule) Restored(stored Rule, types Validator) Rule {
 				a.Config = t.Restore(a.Config, old.Config)
 			}
 		}
+	}
+	return r
+}
+
+// SameAs says whether both rules ask for the same: all that a user writes,
+// without id, version, times and author.
+func (r Rule) SameAs(other Rule) bool {
+	a, errA := bson.Marshal(r.content())
+	b, errB := bson.Marshal(other.content())
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+func (r Rule) content() Rule {
+	r.ID, r.Version, r.CreatedAt, r.UpdatedAt, r.CreatedBy = "", 0, time.Time{}, time.Time{}, ""
+	if len(r.Actions) == 0 {
+		r.Actions = nil // none, whether said or not
 	}
 	return r
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -83,13 +82,10 @@ func (n *notes) validationError() error {
 	return e
 }
 
-// notYetKeys are parts of a rule that are specified and do not exist so far. A
-// rule that asks for one must not act as if it had none.
-var notYetKeys = []string{"window", "throttle", "group", "max_matches_per_hour"}
-
 // ruleKeys are what a rule may have.
 var ruleKeys = []string{
 	"rule_id", "_id", "name", "description", "conditions", "actions", "priority", "enabled", "mode",
+	"window", "throttle", "group", "mute", "max_matches_per_hour",
 	"version", "created_at", "updated_at", "created_by",
 }
 
@@ -122,6 +118,16 @@ func (n *notes) rule(t *tree, at *place) Rule {
 			n.truth(v, here, &r.Enabled)
 		case "mode":
 			n.mode(v, here, &r.Mode)
+		case "window":
+			r.Window = n.window(v, here)
+		case "throttle":
+			r.Throttle = n.throttle(v, here)
+		case "group":
+			r.Group = n.group(v, here)
+		case "mute":
+			r.Mute = n.mute(v, here)
+		case "max_matches_per_hour":
+			n.whole(v, here, &r.MaxMatchesPerHour)
 		case "version":
 			n.whole(v, here, &r.Version)
 		case "created_at":
@@ -145,8 +151,6 @@ func (n *notes) rule(t *tree, at *place) Rule {
 
 func (n *notes) unknown(line int, at *place, key string, known []string) {
 	switch hint := closest(strings.ToLower(key), known); {
-	case slices.Contains(notYetKeys, key):
-		n.add(line, at, "%s is not available yet", key)
 	case hint != "":
 		n.add(line, at, "there is no %s, did you mean %s?", key, hint)
 	default:

@@ -90,7 +90,7 @@ var _ = Describe("A rule file", func() {
 	It("is refused with every mistake, each with line, rule and place", func() {
 		Expect(mistakes("rules.json", strings.Join([]string{
 			`{"name": "one", "conditions": {"a": {"$gtt": 1}, "b": {"$in": 5}}}`,
-			`{"name": "two", "conditions": {"a": 1, "a": 2}, "prioritty": 1, "window": {}, "enabled": "yes"}`,
+			`{"name": "two", "conditions": {"a": 1, "a": 2}, "prioritty": 1, "window": {"query_key": "a"}, "enabled": "yes"}`,
 			``,
 			`{"rule_id": "three", "conditions": [], "mode": "dead", "priority": 1.5, "actions": [{"tipe": "LOG"}, 5]}`,
 			`{"name": "one", "conditions": {}}`,
@@ -101,7 +101,7 @@ var _ = Describe("A rule file", func() {
 			`rules.json:1: rule 1 "one": /conditions/b/$in: $in takes a list of values`,
 			`rules.json:2: rule 2 "two": /conditions/a: is there twice`,
 			`rules.json:2: rule 2 "two": /prioritty: there is no prioritty, did you mean priority?`,
-			`rules.json:2: rule 2 "two": /window: window is not available yet`,
+			`rules.json:2: rule 2 "two": /window/query_key: ElastAlert's query_key is called group_by here`,
 			`rules.json:2: rule 2 "two": /enabled: must be true or false`,
 			`rules.json:4: rule 3 "three": /conditions: must be an object, a MongoDB query document`,
 			`rules.json:4: rule 3 "three": /mode: must be live or shadow`,
@@ -150,9 +150,10 @@ var _ = Describe("A rule file", func() {
 		Entry("a NUL in a name", "r.json", `[{"name": "a", "conditions": {"a\u0000b": 1}}]`, "NUL"),
 		Entry("an id twice", "r.json", `[{"rule_id": "x", "name": "a", "conditions": {}}, {"rule_id": "x", "name": "b", "conditions": {}}]`, `/rule_id: "x" is also that of the rule at line 1`),
 		Entry("an id in both spellings", "r.json", `[{"rule_id": "x", "_id": "y", "name": "a", "conditions": {}}]`, "the id is there twice"),
-		Entry("throttle", "r.json", `[{"name": "a", "conditions": {}, "throttle": {}}]`, "throttle is not available yet"),
-		Entry("group", "r.json", `[{"name": "a", "conditions": {}, "group": {}}]`, "group is not available yet"),
-		Entry("max_matches_per_hour", "r.json", `[{"name": "a", "conditions": {}, "max_matches_per_hour": 5}]`, "max_matches_per_hour is not available yet"),
+		Entry("a length of time as a number", "r.json", `[{"name": "a", "conditions": {}, "throttle": {"for": 5}}]`, "/throttle/for: must be a length of time as text: 30s, 5m, 2h, 7d"),
+		Entry("a length of time in words", "r.yaml", "- name: a\n  conditions: {}\n  group:\n    wait: half an hour\n", `r.yaml:4: rule 1 "a": /group/wait: "half an hour" is no length of time`),
+		Entry("a muted time that is none", "r.json", `[{"name": "a", "conditions": {}, "mute": [{"form": "22:00"}]}]`, "/mute/0/form: there is no form, did you mean from?"),
+		Entry("a fraction of a match", "r.json", `[{"name": "a", "conditions": {}, "max_matches_per_hour": 0.5}]`, "/max_matches_per_hour: must be a whole number"),
 	)
 })
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 )
 
 // Mode says what a match does.
@@ -29,10 +31,17 @@ type Rule struct {
 	Priority    int          `bson:"priority"` // 1 is first
 	Enabled     bool         `bson:"enabled"`
 	Mode        Mode         `bson:"mode"`
-	Version     int          `bson:"version"`
-	CreatedAt   time.Time    `bson:"created_at"`
-	UpdatedAt   time.Time    `bson:"updated_at"`
-	CreatedBy   string       `bson:"created_by,omitempty"`
+
+	Window            *window.Spec `bson:"window,omitempty"` // nil: each event that matches is a match
+	Throttle          *Throttle    `bson:"throttle,omitempty"`
+	Group             *Group       `bson:"group,omitempty"`
+	Mute              []Mute       `bson:"mute,omitempty"`
+	MaxMatchesPerHour int          `bson:"max_matches_per_hour,omitempty"` // 0: no bound
+
+	Version   int       `bson:"version"`
+	CreatedAt time.Time `bson:"created_at"`
+	UpdatedAt time.Time `bson:"updated_at"`
+	CreatedBy string    `bson:"created_by,omitempty"`
 }
 
 // ActionSpec is one action of a rule: a type of the action table and its

@@ -67,6 +67,20 @@ func (r *Rule) Validate(v Validator) error {
 			refuse("/conditions"+c.Path, "%s", c.Reason)
 		}
 	}
+	for _, missing := range []struct {
+		pointer string
+		asked   bool
+	}{
+		{"/window", r.Window != nil},
+		{"/throttle", r.Throttle != nil},
+		{"/group", r.Group != nil},
+		{"/mute", r.Mute != nil},
+		{"/max_matches_per_hour", r.MaxMatchesPerHour != 0},
+	} {
+		if missing.asked {
+			refuse(missing.pointer, "is not available yet")
+		}
+	}
 	if len(r.Actions) > maxActions {
 		refuse("/actions", "must be at most %d", maxActions)
 	}

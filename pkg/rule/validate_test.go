@@ -129,11 +129,11 @@ var _ = Describe("A rule in JSON", func() {
 		Expect(r).To(Equal(valid()))
 	})
 	It("is refused with all its mistakes", func() {
-		_, err := rule.ParseJSON([]byte(`{"nam": "x", "conditions": {"a": {"$oid": 1}}, "priority": -1, "throttle": {}}`))
+		_, err := rule.ParseJSON([]byte(`{"nam": "x", "conditions": {"a": {"$oid": 1}}, "priority": -1, "throttle": 5}`))
 		var e *rule.ValidationError
 		Expect(errors.As(err, &e)).To(BeTrue())
 		Expect(err).To(MatchError(`/nam: there is no nam, did you mean name?; /conditions/a: $oid takes 24 hexadecimal digits; ` +
-			`/priority: must be a whole number, 0 or more; /throttle: throttle is not available yet; /name: is missing`))
+			`/priority: must be a whole number, 0 or more; /throttle: must be an object; /name: is missing`))
 	})
 	DescribeTable("is refused when it is none", func(text, want string) {
 		_, err := rule.ParseJSON([]byte(text))

@@ -242,7 +242,7 @@ func (s *Server) importRules(c echo.Context) error {
 		p.Errors = wrong
 		return p
 	}
-	created, changed, err := s.rules.ApplyRules(c.Request().Context(), rules, sameRule)
+	created, changed, err := s.rules.ApplyRules(c.Request().Context(), rules, rule.Rule.SameAs)
 	if err != nil {
 		return err
 	}
@@ -250,20 +250,6 @@ func (s *Server) importRules(c echo.Context) error {
 		s.rulesChanged(c, "")
 	}
 	return c.JSON(http.StatusOK, map[string]int{"created": created, "changed": changed, "unchanged": len(rules) - created - changed})
-}
-
-// sameRule says whether saving b over a would change anything that matters.
-func sameRule(a, b rule.Rule) bool {
-	if a.Name != b.Name || a.Description != b.Description || a.Priority != b.Priority || a.Enabled != b.Enabled ||
-		a.Mode != b.Mode || !bytes.Equal(a.Conditions, b.Conditions) || len(a.Actions) != len(b.Actions) {
-		return false
-	}
-	for i := range a.Actions {
-		if a.Actions[i].Type != b.Actions[i].Type || !bytes.Equal(a.Actions[i].Config, b.Actions[i].Config) {
-			return false
-		}
-	}
-	return true
 }
 
 func (s *Server) readRule(c echo.Context) (rule.Rule, error) {
