@@ -63,7 +63,7 @@ fuzz: ## Every fuzz target for FUZZTIME (30s) each
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Benchmarks beside their upper bounds, on secantusd-rs when it is there
+bench: ## The product beside its upper bounds, on secantusd-rs; BENCH_ROUNDS=1 BENCH_EVENTS=20000 is a quick try
 	@scripts/bench
 
 .PHONY: generate

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// row is a line of the table.
+type row struct {
+	part, name string
+	value      func(figures) float64
+	bound      func(figures) float64 // nil: the goal is of the value itself
+	goal       float64
+	most       bool // the goal is what must not be exceeded
+	format     string
+}
+
+// rows of the build with this name.
+func rows(build string) []row {
+	value := func(name string) func(figures) float64 { return func(f figures) float64 { return f[build+name] } }
+	table := []row{
+		{part: "ingest", name: "ingest drain, events/s", value: value(ingest), bound: chain(boundConsume, boundInsert), goal: .75},
+		{part: "ingest", name: "ingester, µs of processor time an event", value: value(ingest + usedBy + "ingester"), goal: 40, most: true, format: "%.1f"},
+		{part: "ingest", name: "ingester alone, peak MiB", value: value(ingestMemory), goal: 100, most: true},
+		{part: "pipeline", name: "whole pipeline, events/s", value: value(pipeline),
+			bound: chain(boundConsume, boundInsert, boundProcessed, boundCounters), goal: .6},
+	}
+	for _, name := range five {
+		table = append(table, row{part: "pipeline", name: name + " in the pipeline, peak MiB", value: value(pipelineMemory + name), goal: 100, most: true})
+	}
+	return table
+}
+
+// chain is the bound of several parts that share a machine: their times for one
+// event add up.
+func chain(bounds ...string) func(figures) float64 {
+	return func(f figures) float64 {
+		seconds := 0.0
+		for _, b := range bounds {
+			seconds += 1 / f[b]
+		}
+		return 1 / seconds
+	}
+}
+
+// report prints medians over the rounds. A ratio is the median of the rounds'
+// ratios, not a ratio of medians: both sides of it are of the same minute.
+func report(out io.Writer, s settings, rounds []figures) {
+	table := rows("")
+	table = append(table, row{part: parts[0], name: "publish with confirms, events/s",
+		value: func(f figures) float64 { return f[publish] }, bound: chain(boundPublish), goal: .6})
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\n%s\tmedian\tmin … max\tbound\tratio\tgoal\t\n", "")
+	for _, r := range table {
+		if s.wants(r.part) {
+			r.print(w, rounds)
+		}
+	}
+	for _, name := range []string{boundConsume, boundInsert, boundProcessed, boundCounters} {
+		row{name: "bound " + name + ", events/s", value: func(f figures) float64 { return f[name] }}.print(w, rounds)
+	}
+	costs(w, s, rounds)
+	if s.base != "" {
+		compare(w, s, rounds)
+	}
+	_ = w.Flush() // to a terminal, or to a reader that has left
+}
+
+func (r row) print(w io.Writer, rounds []figures) {
+	values := each(rounds, r.value)
+	if values[len(values)-1] == 0 {
+		return // not measured
+	}
+	format := r.format
+	if format == "" {
+		format = "%.0f"
+	}
+	shown := func(v float64) string { return fmt.Sprintf(format, v) }
+	columns := []string{r.name, shown(median(values)), shown(values[0]) + " … " + shown(values[len(values)-1]), "", "", "", ""}
+	judged := median(values)
+	if r.bound != nil {
+		judged = median(each(rounds, func(f figures) float64 { return r.value(f) / r.bound(f) }))
+		columns[3], columns[4] = shown(median(each(rounds, r.bound))), fmt.Sprintf("%.2f", judged)
+	}
+	switch {
+	case r.goal == 0:
+	case r.most:
+		columns[5], columns[6] = fmt.Sprintf("≤ %g", r.goal), verdict(judged <= r.goal)
+	default:
+		columns[5], columns[6] = fmt.Sprintf("≥ %g", r.goal), verdict(judged >= r.goal)
+	}
+	fmt.Fprintln(w, strings.Join(columns, "\t"))
+}
+
+func verdict(met bool) string {
+	if met {
+		return "met"
+	}
+	return "missed"
+}
+
+// costs prints who uses how much processor time for an event; of the servers
+// only where they run on this machine and are known.
+func costs(w io.Writer, s settings, rounds []figures) {
+	who := append([]string{rabbitmq, mongodb, anchors}, five...)
+	fmt.Fprintf(w, "\nµs of processor time an event\t%s\tall\t\n", strings.Join(who, "\t"))
+	lines := []string{boundConsume, boundInsert, boundProcessed, boundCounters, ingest, pipeline}
+	if s.base != "" {
+		lines = append(lines, "base."+ingest, "base."+pipeline)
+	}
+	for _, line := range lines {
+		columns, all := []string{line}, 0.0
+		for _, name := range who {
+			v := median(each(rounds, func(f figures) float64 { return f[line+usedBy+name] }))
+			all += v
+			columns = append(columns, fmt.Sprintf("%.1f", v))
+		}
+		if all > 0 {
+			fmt.Fprintln(w, strings.Join(append(columns, fmt.Sprintf("%.1f", all)), "\t"))
+		}
+	}
+}
+
+// compare prints what the other build reached: the ratio is this one's to it.
+func compare(w io.Writer, s settings, rounds []figures) {
+	fmt.Fprintf(w, "\nbeside %s\tmedian\tmin … max\tother\tratio\t\n", s.base)
+	other := rows("base.")
+	for i, r := range rows("") {
+		if s.wants(r.part) {
+			row{name: r.name, value: r.value, bound: other[i].value, format: r.format}.print(w, rounds)
+		}
+	}
+}
+
+// each is one value of every round, ascending.
+func each(rounds []figures, value func(figures) float64) []float64 {
+	values := make([]float64, len(rounds))
+	for i, f := range rounds {
+		values[i] = value(f)
+	}
+	slices.Sort(values)
+	return values
+}
+
+// median of ascending values.
+func median(values []float64) float64 {
+	middle := len(values) / 2
+	if len(values)%2 == 0 {
+		return (values[middle-1] + values[middle]) / 2
+	}
+	return values[middle]
+}
