@@ -8,6 +8,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
 
 // Batch is the decision about one batch. Batches are decided once each, and
@@ -19,21 +20,31 @@ type Batch struct {
 	Owed    []Owed
 }
 
-// Owed is one notification with the event that its delivery carries.
+// Owed is one notification with the event that its delivery carries, and the
+// rule that may still hold it back.
 type Owed struct {
 	notification.Notification
 
 	Event bson.Raw
+	Rule  *rule.Rule
 }
 
 // Messages are the delivery orders of what is pending.
 func Messages(batches []Batch) []notification.Message {
 	var messages []notification.Message
 	for _, b := range batches {
-		for _, o := range b.Owed {
-			if o.Status == notification.Pending {
-				messages = append(messages, notification.Message{Notification: o.Notification, Event: o.Event, Attempt: 1})
-			}
+		messages = appendMessages(messages, b.Owed)
+	}
+	return messages
+}
+
+// MessagesOf are the delivery orders of what is pending.
+func MessagesOf(owed []Owed) []notification.Message { return appendMessages(nil, owed) }
+
+func appendMessages(messages []notification.Message, owed []Owed) []notification.Message {
+	for _, o := range owed {
+		if o.Status == notification.Pending {
+			messages = append(messages, notification.Message{Notification: o.Notification, Event: o.Event, Attempt: 1})
 		}
 	}
 	return messages

@@ -70,9 +70,28 @@ type Notification struct {
 	AttemptCount  int        `bson:"attempt_count" json:"attempt_count"`
 	NextAttemptAt *time.Time `bson:"next_attempt_at,omitempty" json:"next_attempt_at,omitempty"`
 	Claim         *Claim     `bson:"claim,omitempty" json:"-"`
-	CreatedAt     time.Time  `bson:"created_at" json:"created_at"`
-	UpdatedAt     time.Time  `bson:"updated_at" json:"updated_at"`
-	ExpiresAt     time.Time  `bson:"expires_at" json:"expires_at"`
+	Alert         *Alert     `bson:"alert,omitempty" json:"alert,omitempty"`
+	// Unpublished is set while the first message of a notification that belongs
+	// to no batch (a timer decided it) is not confirmed.
+	Unpublished bool      `bson:"unpublished,omitempty" json:"-"`
+	CreatedAt   time.Time `bson:"created_at" json:"created_at"`
+	UpdatedAt   time.Time `bson:"updated_at" json:"updated_at"`
+	ExpiresAt   time.Time `bson:"expires_at" json:"expires_at"`
+}
+
+// Alert is what a window rule found: the notification stands for many events.
+type Alert struct {
+	Kind string   `bson:"kind" json:"kind"`
+	Key  bson.Raw `bson:"key,omitempty" json:"-"` // the values of the rule's group_by, by path
+	// Slot tells the windows of one key apart: two alerts of the same slot are
+	// the same alert.
+	Slot  int64     `bson:"slot" json:"slot"`
+	From  time.Time `bson:"from" json:"from"` // of the window; exclusive
+	To    time.Time `bson:"to" json:"to"`     // inclusive
+	Value float64   `bson:"value" json:"value"`
+	// Reference is what Value was compared with: the window before, or a bound.
+	Reference float64 `bson:"reference,omitempty" json:"reference,omitempty"`
+	Text      string  `bson:"text" json:"text"` // the same for a reader
 }
 
 // Claim holds a notification for one dispatcher for a bounded time while its
@@ -86,6 +105,15 @@ type Claim struct {
 func ID(eventID, ruleID string, ruleVersion, actionIndex int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d", eventID, ruleID, ruleVersion, actionIndex))
 	return "ntf_" + hex.EncodeToString(sum[:16])
+}
+
+// AlertID is the identity of a window rule's alert: whoever finds it again, in
+// whichever window of the slot, finds the same row.
+func AlertID(ruleID string, ruleVersion, actionIndex int, key bson.Raw, slot int64) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\x00%d\x00%d\x00%d\x00", ruleID, ruleVersion, actionIndex, slot)
+	h.Write(key)
+	return "ntf_" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // outcomeNamespace makes outcome events' ids distinct from all other UUIDv5s.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,10 +26,13 @@ import (
 func (s *Store) Decide(ctx context.Context, at time.Time, batches []decision.Batch) (committed []decision.Batch, err error) {
 	patience := backoff.WithMaxRetries(backoff.NewConstantBackOff(undoneWait), undoneTries)
 	err = backoff.Retry(func() error {
-		if len(batches) == 0 {
+		if committed = nil; len(batches) == 0 {
 			return nil
 		}
-		err := s.transaction(ctx, func(sc mongo.SessionContext) error { return s.decide(sc, at, batches) })
+		err := s.transaction(ctx, func(sc mongo.SessionContext) (err error) {
+			committed, err = s.decide(sc, at, batches)
+			return err
+		})
 		if !isDuplicateKey(err) {
 			return permanently(classify(fmt.Sprintf("decide %d batches", len(batches)), err))
 		}
@@ -45,7 +49,7 @@ func (s *Store) Decide(ctx context.Context, at time.Time, batches []decision.Bat
 	if err != nil {
 		return nil, err
 	}
-	return batches, nil
+	return committed, nil
 }
 
 // A majority read may be a moment behind the duplicate key that it explains.
@@ -62,27 +66,46 @@ func permanently(err error) error {
 	return backoff.Permanent(err)
 }
 
-func (s *Store) decide(sc mongo.SessionContext, at time.Time, batches []decision.Batch) error {
+// decide leaves batches as they are, since it may run again.
+func (s *Store) decide(sc mongo.SessionContext, at time.Time, batches []decision.Batch) ([]decision.Batch, error) {
 	marks := make([]any, len(batches))
-	var owed []any
+	var owed []decision.Owed
 	for i, b := range batches {
 		marks[i] = newMark(b.ID, markRules, at)
-		for _, o := range b.Owed {
-			owed = append(owed, o.Notification)
-		}
+		owed = append(owed, b.Owed...)
 	}
 	if _, err := s.marks.InsertMany(sc, marks); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := s.events.BulkWrite(sc, processedUpdates(batches)); err != nil {
-		return err
+		return nil, err
 	}
-	if len(owed) > 0 {
-		if _, err := s.notifications.InsertMany(sc, owed); err != nil {
-			return err
-		}
+	stored, err := s.owe(sc, at, owed)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	committed := slices.Clone(batches)
+	for i := range committed {
+		n := len(committed[i].Owed)
+		committed[i].Owed, stored = stored[:n:n], stored[n:]
+	}
+	return committed, nil
+}
+
+// owe inserts notifications and returns them as they are stored, in step. It
+// is the one place where what a rule owes enters the database, so whatever may
+// hold it back is asked here, in the deciding transaction. owed itself is left
+// as it is, since a transaction may run again.
+func (s *Store) owe(sc mongo.SessionContext, _ time.Time, owed []decision.Owed) ([]decision.Owed, error) {
+	if len(owed) == 0 {
+		return nil, nil
+	}
+	docs := make([]any, len(owed))
+	for i, o := range owed {
+		docs[i] = o.Notification
+	}
+	_, err := s.notifications.InsertMany(sc, docs)
+	return owed, err
 }
 
 // processedUpdates sets processed and matched_rules: one update for each

@@ -140,6 +140,8 @@ var _ = Describe("every query of the store", func() {
 		drop(s.Decide(ctx, now, []decision.Batch{{Batch: b, Matches: []event.Match{{ID: id, Rules: []string{"r"}}}, Owed: owing(pending("n1", eventID))}}))
 		drop(s.Decided(ctx, []string{b.ID}))
 		drop(s.OwedNotifications(ctx, []string{eventID}))
+		drop(s.UnpublishedNotifications(ctx, now, 10))
+		every(s.MarkPublished(ctx, "n1"))
 		drop(s.Lag(ctx, now))
 		_, _, err = s.Claim(ctx, claim("n1", 1, "t", now))
 		every(err)

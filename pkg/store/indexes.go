@@ -95,6 +95,8 @@ var Indexes = []Index{
 		Serves: "a rule's notifications, newest first"},
 	{Collection: "notifications", Name: "time", Keys: keys("created_at", -1, "_id", -1),
 		Serves: "the newest notifications, and every list's cursor"},
+	{Collection: "notifications", Name: "unpublished", Keys: keys("unpublished", 1, "created_at", 1), Partial: exists("unpublished"),
+		Serves: "the sweep of what a timer decided and did not publish"},
 	{Collection: "notifications", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention"},
 

@@ -48,7 +48,7 @@ func decide(set *rule.Set, batch event.Batch, retention time.Duration, now time.
 				if m.Rule.Mode == rule.Shadow {
 					n.Status, n.Reason = notification.Suppressed, reasonShadow
 				}
-				d.Owed = append(d.Owed, decision.Owed{Notification: n, Event: raw})
+				d.Owed = append(d.Owed, decision.Owed{Notification: n, Event: raw, Rule: &m.Rule})
 			}
 		}
 		slices.Sort(rules) // equal sets make equal lists, and one update
