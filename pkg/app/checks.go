@@ -82,7 +82,7 @@ func (c *checks) failing(ctx context.Context) map[string]string {
 		wg.Go(func() {
 			if err := guarded(ctx, check); err != nil {
 				mu.Lock()
-				failed[name] = shortReason(err)
+				failed[name] = Reason(err)
 				mu.Unlock()
 			}
 		})

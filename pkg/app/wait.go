@@ -39,7 +39,7 @@ func prepare(ctx context.Context, log *zap.Logger, server, address string, try f
 		case !broker.IsOutage(err):
 			return backoff.Permanent(fmt.Errorf("prepare %s at %s: %w", server, address, err))
 		}
-		if reason := shortReason(err); reason != said || time.Since(saidAt) > sayAgain {
+		if reason := Reason(err); reason != said || time.Since(saidAt) > sayAgain {
 			log.Warn("waiting for a server", zap.String("server", server), zap.String("at", address), zap.String("reason", reason), zap.Error(err))
 			said, saidAt = reason, time.Now()
 		}
@@ -72,7 +72,8 @@ var reasons = []struct{ mark, reason string }{
 	{"deadline exceeded", "no answer in time"},
 }
 
-func shortReason(err error) string {
+// Reason says what is wrong with a server in a few words.
+func Reason(err error) string {
 	text := err.Error()
 	for _, r := range reasons {
 		if strings.Contains(text, r.mark) {

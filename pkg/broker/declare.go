@@ -92,6 +92,17 @@ func Check(ctx context.Context, url string, t Topology) ([]Difference, error) {
 	return found, nil
 }
 
+// Probe opens a session and closes it. It says at once what is wrong, where a
+// Connection would go on trying.
+func Probe(ctx context.Context, url string) error {
+	s, err := openSession(ctx, url, "probe", headerPrefix+"unreadable-probe")
+	if err != nil {
+		return &outageError{op: "reach RabbitMQ", cause: err}
+	}
+	s.close()
+	return nil
+}
+
 // onSession runs fn on the current session, on the next one when that is lost,
 // and again when the broker answers with an error that may pass.
 func (c *Connection) onSession(ctx context.Context, op string, fn func(*declarer) error) error {

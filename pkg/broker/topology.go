@@ -4,22 +4,29 @@ import "strings"
 
 // Topology is what must exist on the broker, all of it durable.
 type Topology struct {
-	Exchanges []Exchange
-	Queues    []Queue
-	Bindings  []Binding
+	Exchanges []Exchange `json:"exchanges"`
+	Queues    []Queue    `json:"queues"`
+	Bindings  []Binding  `json:"bindings"`
 }
 
 // Exchange is one durable exchange.
-type Exchange struct{ Name, Kind string }
+type Exchange struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+}
 
 // Queue is one durable queue with its arguments.
 type Queue struct {
-	Name string
-	Args map[string]any
+	Name string         `json:"name"`
+	Args map[string]any `json:"arguments"`
 }
 
 // Binding leads a routing key of an exchange to a queue.
-type Binding struct{ Exchange, Key, Queue string }
+type Binding struct {
+	Exchange string `json:"exchange"`
+	Key      string `json:"key"`
+	Queue    string `json:"queue"`
+}
 
 // Difference is one way in which a broker is not as the topology says.
 type Difference struct {

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,32 +24,42 @@ const (
 	apiTimeout = time.Minute
 )
 
+// env is a variable's value, or the preset when it is empty. Of two, the later
+// one counts, as for the services.
 func (t *tool) env(name, preset string) string {
-	for _, e := range t.environ {
-		if k, v, ok := strings.Cut(e, "="); ok && k == name && v != "" {
-			return v
+	for _, e := range slices.Backward(t.environ) {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			return cmp.Or(v, preset)
 		}
 	}
 	return preset
 }
 
 func (t *tool) client() (*client, error) {
-	key := t.env("EA_API_KEY", "")
-	if key == "" {
-		return nil, &usageError{errors.New("set EA_API_KEY to an API key (`eactl users create` makes one)")}
+	base, key := t.env("EA_API_URL", defaultAPI), t.env("EA_API_KEY", "")
+	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, &usageError{errors.New("EA_API_URL is no URL; set it to the api's address, such as " + defaultAPI)}
 	}
-	return &client{base: strings.TrimRight(t.env("EA_API_URL", defaultAPI), "/") + "/api/v1", key: key}, nil
+	if key == "" {
+		return nil, &usageError{errors.New("EA_API_KEY is not set; `eactl users create --email you@example.com` makes a key")}
+	}
+	return &client{base: strings.TrimRight(base, "/") + "/api/v1", key: key}, nil
 }
 
 // problem is the API's error.
 type problem struct {
-	Title  string `json:"title"`
-	Detail string `json:"detail"`
-	Errors []struct {
-		Pointer   string `json:"pointer"`
-		Parameter string `json:"parameter"`
-		Message   string `json:"message"`
-	} `json:"errors"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	RequestID string `json:"request_id"`
+	Errors    []flaw `json:"errors"`
+}
+
+// flaw is one mistake in a request.
+type flaw struct {
+	Pointer   string `json:"pointer"`
+	Parameter string `json:"parameter"`
+	Message   string `json:"message"`
 }
 
 func (p problem) Error() string {
@@ -57,7 +70,40 @@ func (p problem) Error() string {
 	for _, e := range p.Errors {
 		text += fmt.Sprintf("\n  %s%s: %s", e.Pointer, e.Parameter, e.Message)
 	}
+	if advice := p.advice(); advice != "" {
+		text += "\n" + advice
+	}
 	return text
+}
+
+// advice is what to do about an answer that does not say so itself.
+func (p problem) advice() string {
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		return "Set EA_API_KEY to a key that is in use; `eactl users create` makes one."
+	case p.Status == http.StatusForbidden:
+		return "Use an admin's key; `eactl users create --role admin` makes one."
+	case p.Status >= http.StatusInternalServerError:
+		return "`eactl doctor` tries the servers; the api's log has this under request id " + p.RequestID + "."
+	}
+	return ""
+}
+
+// verdict is the error for the exit code: a request that cannot be right is bad
+// usage, an id of nothing is nothing matched.
+func (p problem) verdict() error {
+	switch p.Status {
+	case http.StatusNotFound:
+		return fmt.Errorf("%w: %w", errNothing, p)
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return &usageError{p}
+	}
+	return p
+}
+
+// passing says whether the same request may be answered better later.
+func (p problem) passing() bool {
+	return p.Status >= http.StatusInternalServerError || p.Status == http.StatusTooManyRequests
 }
 
 // send makes a request; the caller closes the body of a good answer.
@@ -79,7 +125,11 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("the API (EA_API_URL) does not answer: %w", err)
+		var u *url.Error // names the whole address, filter and all
+		if errors.As(err, &u) {
+			err = u.Err
+		}
+		return nil, fmt.Errorf("the API at %s does not answer: %w\nStart it (`bin/api`), or set EA_API_URL to where it runs", c.base, err)
 	}
 	if answer.StatusCode < 300 {
 		return answer, nil
@@ -88,9 +138,10 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 	var p problem
 	if json.Unmarshal(text, &p) != nil || p.Title == "" {
-		p = problem{Title: answer.Status, Detail: answer.Status + ": " + string(text)}
+		p = problem{Detail: answer.Status + " from " + c.base + ", which is not this API's way of answering; is EA_API_URL right?"}
 	}
-	return nil, p
+	p.Status = answer.StatusCode
+	return nil, p.verdict()
 }
 
 // do makes a request and decodes the answer into result (nil: ignored).
@@ -111,20 +162,26 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 	return nil
 }
 
-// list is a page of any list.
-type list struct {
+// page is a page of any list.
+type page struct {
 	Items      []json.RawMessage `json:"items"`
 	NextCursor string            `json:"next_cursor"`
 }
 
+// smallPage is what the API answers with when nothing is said.
+const smallPage = 50
+
 // all follows the cursors until limit items (0: all) were given to f.
 func (c *client) all(ctx context.Context, path string, query url.Values, limit int, f func(json.RawMessage) error) error {
+	if limit > 0 && limit < smallPage {
+		query.Set("limit", strconv.Itoa(limit))
+	}
 	for n := 0; ; {
-		var page list
-		if err := c.do(ctx, http.MethodGet, path, query, nil, &page); err != nil {
+		var p page
+		if err := c.do(ctx, http.MethodGet, path, query, nil, &p); err != nil {
 			return err
 		}
-		for _, item := range page.Items {
+		for _, item := range p.Items {
 			if err := f(item); err != nil {
 				return err
 			}
@@ -132,12 +189,12 @@ func (c *client) all(ctx context.Context, path string, query url.Values, limit i
 				return nil
 			}
 		}
-		if page.NextCursor == "" {
+		if p.NextCursor == "" {
 			if n == 0 {
 				return errNothing
 			}
 			return nil
 		}
-		query.Set("cursor", page.NextCursor)
+		query.Set("cursor", p.NextCursor)
 	}
 }

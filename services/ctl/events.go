@@ -1,33 +1,40 @@
 package ctl
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// eventFilter binds the flags that lists and streams share; query has those
-// that were given.
+// eventFilters are the flags that lists and streams of events share: each is
+// the API's parameter of that name.
+var eventFilters = []struct{ name, usage string }{
+	{"type", "only events of this `TYPE`"},
+	{"source", "only events from this `SERVICE`"},
+	{"level", "only events of this `LEVEL`: info, warning, error or critical"},
+	{"severity-min", "only events at least so severe (`1-10`)"},
+	{"severity-max", "only events at most so severe (`1-10`)"},
+	{"user-id", "only events of this `USER`"},
+	{"session-id", "only events of this `SESSION`"},
+	{"trace-id", "only events of this `TRACE`"},
+	{"filter", "only events that match this `CONDITION`, e.g. '{\"payload.amount\":{\"$gte\":100}}'"},
+}
+
+// eventFilter binds the shared flags; query has those that were given.
 func eventFilter(f *pflag.FlagSet) (query func() url.Values) {
-	names := []string{"type", "source", "level", "severity-min", "severity-max", "user-id", "session-id", "trace-id", "filter"}
-	for _, name := range names {
-		f.String(name, "", "only events with this "+strings.ReplaceAll(name, "-", " "))
+	for _, e := range eventFilters {
+		f.String(e.name, "", e.usage)
 	}
-	f.Lookup("filter").Usage = `only events that match this condition, e.g. '{"payload.amount":{"$gte":100}}'`
 	return func() url.Values {
 		q := url.Values{}
-		for _, name := range names {
-			if v := f.Lookup(name).Value.String(); v != "" {
-				q.Set(strings.ReplaceAll(name, "-", "_"), v)
+		for _, e := range eventFilters {
+			if v := f.Lookup(e.name).Value.String(); v != "" {
+				q.Set(strings.ReplaceAll(e.name, "-", "_"), v)
 			}
 		}
 		return q
@@ -35,16 +42,23 @@ func eventFilter(f *pflag.FlagSet) (query func() url.Values) {
 }
 
 func (t *tool) events() *cobra.Command {
+	return group("events", "Read stored events", t.eventsList(), t.eventsGet())
+}
+
+func (t *tool) eventsList() *cobra.Command {
 	limit, from, to := 0, "", ""
-	listing := &cobra.Command{Use: "list", Short: "List stored events, newest first", Args: exactly(0, "no arguments"),
+	c := &cobra.Command{Use: "list", Short: "List stored events, newest first", Args: exactly(0, "no arguments"),
 		Example: `  eactl events list --type PAYMENT_FAILED --limit 20
   eactl events list --filter '{"payload.amount":{"$gte":1000}}' -o json`}
-	query := eventFilter(listing.Flags())
-	listing.Flags().IntVar(&limit, "limit", 50, "at most so many; 0: all")
-	listing.Flags().StringVar(&from, "from", "", "RFC 3339, inclusive")
-	listing.Flags().StringVar(&to, "to", "", "RFC 3339, exclusive")
-	listing.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := t.client()
+	query := eventFilter(c.Flags())
+	c.Flags().IntVar(&limit, "limit", 50, "at most so many; 0: all")
+	c.Flags().StringVar(&from, "from", "", "not before this `TIME` (RFC 3339)")
+	c.Flags().StringVar(&to, "to", "", "before this `TIME` (RFC 3339)")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if limit < 0 {
+			return &usageError{errors.New("--limit is 0 or more")}
+		}
+		api, err := t.client()
 		if err != nil {
 			return err
 		}
@@ -54,126 +68,30 @@ func (t *tool) events() *cobra.Command {
 				q.Set(name, v)
 			}
 		}
-		w := t.rows("time", "level", "type", "source", "event_id")
-		err = c.all(cmd.Context(), "/events", q, limit, func(item json.RawMessage) error {
-			if t.output == "json" {
-				_, err := fmt.Fprintf(t.out, "%s\n", item)
-				return err
-			}
-			var m map[string]any
-			if err := json.Unmarshal(item, &m); err != nil {
-				return err
-			}
-			w.AppendRow([]any{text(m, "timestamp"), text(m, "severity"), text(m, "type"), text(m, "source"), text(m, "event_id")})
-			return nil
-		})
-		if err == nil && t.output == "table" {
-			w.Render()
-		}
-		return err
-	}
-	get := &cobra.Command{Use: "get EVENT_ID", Short: "Show one stored event", Args: exactly(1, "an event id"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client()
-			if err != nil {
-				return err
-			}
-			var e json.RawMessage
-			if err := c.do(cmd.Context(), http.MethodGet, "/events/"+url.PathEscape(args[0]), nil, nil, &e); err != nil {
-				return err
-			}
-			return t.printJSON(e)
-		}}
-	return group("events", "Read stored events", listing, get)
-}
-
-// tail follows the live stream and resumes where it was after a lost connection.
-func (t *tool) tail() *cobra.Command {
-	c := &cobra.Command{Use: "tail", Short: "Follow events as they are stored", Args: exactly(0, "no arguments"),
-		Example: `  eactl tail --severity-min 8
-  eactl tail --type PAYMENT_FAILED -o json`}
-	query := eventFilter(c.Flags())
-	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		api, err := t.client()
-		if err != nil {
-			return err
-		}
-		ctx, last := cmd.Context(), ""
-		for ctx.Err() == nil {
-			err := t.follow(ctx, api, query(), &last)
-			var refused problem
-			if errors.As(err, &refused) {
-				return err
-			}
-			if ctx.Err() == nil {
-				fmt.Fprintln(t.errOut, "connection lost, trying again")
-				select {
-				case <-ctx.Done():
-				case <-time.After(time.Second):
-				}
-			}
-		}
-		return nil
+		l := t.list("timestamp", "severity", "type", "source", "event_id")
+		defer l.end() // also what came before a failure
+		return api.all(cmd.Context(), "/events", q, limit, l.add)
 	}
 	return c
 }
 
-// follow reads one connection's blocks until it ends.
-func (t *tool) follow(ctx context.Context, api *client, query url.Values, last *string) error {
-	header := http.Header{}
-	if *last != "" {
-		header.Set("Last-Event-ID", *last)
-	}
-	answer, err := api.send(ctx, http.MethodGet, "/stream/events", query, nil, header)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	lines := bufio.NewScanner(answer.Body)
-	lines.Buffer(nil, 4<<20)
-	kind, data, id := "", "", ""
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch name {
-		case "event":
-			kind = value
-		case "data":
-			data = value
-		case "id":
-			id = value
-		case "": // the block's end, or a comment
-			if err := t.block(kind, data); err != nil {
-				return err
-			}
-			if id != "" {
-				*last = id // only now: the event before it was shown
-			}
-			kind, data, id = "", "", ""
-		}
-	}
-	return lines.Err()
+func (t *tool) eventsGet() *cobra.Command {
+	return &cobra.Command{Use: "get EVENT_ID", Short: "Show one stored event", Args: exactly(1, "an event id"),
+		Example: `  eactl events get 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968 -o yaml`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.showOne(cmd, "/events/"+url.PathEscape(args[0]))
+		}}
 }
 
-func (t *tool) block(kind, data string) error {
-	switch {
-	case kind == "gap":
-		fmt.Fprintf(t.errOut, "gap: history was lost; some events were not shown: %s\n", data)
-		return nil
-	case kind != "event":
-		return nil
-	case t.output == "json":
-		_, err := fmt.Fprintln(t.out, data)
-		return err
-	}
-	var m map[string]any
-	if err := json.Unmarshal([]byte(data), &m); err != nil {
-		return err
-	}
-	payload, err := json.Marshal(m["payload"])
+// showOne shows one thing of the API.
+func (t *tool) showOne(cmd *cobra.Command, path string) error {
+	api, err := t.client()
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(t.out, "%-24s %2s  %-24s %-20s %s\n", text(m, "timestamp"), text(m, "severity"), text(m, "type"), text(m, "source"), payload)
-	return err
+	var one json.RawMessage
+	if err := api.do(cmd.Context(), http.MethodGet, path, nil, nil, &one); err != nil {
+		return err
+	}
+	return t.print(one, func() error { return t.printJSON(one) })
 }

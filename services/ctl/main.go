@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -29,6 +31,8 @@ var errNothing = errors.New("nothing matched")
 // usageError is a mistake in how the command was called.
 type usageError struct{ error }
 
+func (e *usageError) Unwrap() error { return e.error }
+
 // Main runs eactl and returns its exit code.
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -40,20 +44,20 @@ func Main(args []string) int {
 func Run(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
 	t := &tool{environ: environ, out: out, errOut: errOut}
 	root := t.root()
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	root.SetArgs(append([]string{}, args...)) // of nil, cobra would take the process's own
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(errOut, "eactl: %s\n", err)
 	var usage *usageError
 	switch {
-	case err == nil:
-		return exitDone
 	case errors.Is(err, errNothing):
-		fmt.Fprintln(errOut, "nothing matched")
 		return exitNothing
 	case errors.As(err, &usage):
-		fmt.Fprintf(errOut, "eactl: %s\nSee `eactl --help`.\n", err)
+		fmt.Fprintf(errOut, "See `%s --help`.\n", command.CommandPath())
 		return exitUsage
 	default:
-		fmt.Fprintf(errOut, "eactl: %s\n", err)
 		return exitFailed
 	}
 }
@@ -81,14 +85,16 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 nothing matched.`,
 		Version:       telemetry.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          noSuchCommand,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetOut(t.out)
 	root.SetErr(t.errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.PersistentFlags().StringVarP(&t.output, "output", "o", "table", "table or json")
+	root.PersistentFlags().StringVarP(&t.output, "output", "o", outputTable, "table, json or yaml")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		if t.output != "table" && t.output != "json" {
-			return &usageError{fmt.Errorf("-o %s: expected table or json", t.output)}
+		if !slices.Contains(outputs, t.output) {
+			return &usageError{fmt.Errorf("-o %s: expected %s", t.output, strings.Join(outputs, ", "))}
 		}
 		return nil
 	}
@@ -98,11 +104,28 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 nothing matched.`,
 
 // group is a command that only has subcommands.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		return &usageError{fmt.Errorf("%s needs a subcommand", c.CommandPath())}
+	names := make([]string, len(commands))
+	for i, c := range commands {
+		names[i] = c.Name()
+	}
+	c := &cobra.Command{Use: use, Short: short, Args: noSuchCommand, RunE: func(c *cobra.Command, _ []string) error {
+		return &usageError{fmt.Errorf("%s needs one of %s", c.CommandPath(), strings.Join(names, ", "))}
 	}}
 	c.AddCommand(commands...)
 	return c
+}
+
+// noSuchCommand refuses arguments of a command that only has subcommands.
+func noSuchCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	c.SuggestionsMinimumDistance = 2
+	message := fmt.Sprintf("%s has no command %q", c.CommandPath(), args[0])
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		message += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return &usageError{errors.New(message)}
 }
 
 // exactly checks the number of arguments as a usage error.

@@ -1,23 +1,116 @@
 package ctl
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
 )
 
-// json prints one value as indented JSON.
+// outputs are what -o takes.
+var outputs = []string{outputTable, outputJSON, outputYAML}
+
+const (
+	outputTable = "table"
+	outputJSON  = "json"
+	outputYAML  = "yaml"
+)
+
+// print prints one result: as a person reads it, or as data.
+func (t *tool) print(v any, person func() error) error {
+	switch t.output {
+	case outputJSON:
+		return t.printLine(v)
+	case outputYAML:
+		return t.printYAML(v)
+	}
+	return person()
+}
+
+// printJSON prints one value as indented JSON.
 func (t *tool) printJSON(v any) error {
 	encoder := json.NewEncoder(t.out)
+	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
 }
 
-// line prints one value as a line of JSON.
-func (t *tool) printLine(v any) error { return json.NewEncoder(t.out).Encode(v) }
+// printLine prints one value as a line of JSON.
+func (t *tool) printLine(v any) error {
+	encoder := json.NewEncoder(t.out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+// printYAML prints one value as a YAML document with its names in their order.
+func (t *tool) printYAML(v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return writeYAML(t.out, line)
+}
+
+// listing prints the items of a list as they come: a line of JSON or a YAML
+// document each, or rows that end up in one table.
+type listing struct {
+	t       *tool
+	table   table.Writer
+	columns []string
+}
+
+// list begins a list; the columns are fields of the items.
+func (t *tool) list(columns ...string) *listing {
+	header := make([]any, len(columns))
+	for i, c := range columns {
+		header[i] = strings.ReplaceAll(c, "_", " ")
+	}
+	return &listing{t: t, table: t.rows(header...), columns: columns}
+}
+
+func (l *listing) add(item json.RawMessage) error {
+	switch l.t.output {
+	case outputJSON:
+		return l.t.printLine(item)
+	case outputYAML:
+		return writeYAML(l.t.out, item)
+	}
+	m, err := decoded(item)
+	if err != nil {
+		return err
+	}
+	row := make([]any, len(l.columns))
+	for i, c := range l.columns {
+		row[i] = cell(m, c)
+	}
+	l.table.AppendRow(row)
+	return nil
+}
+
+func (l *listing) end() {
+	if l.t.output == outputTable && l.table.Length() > 0 {
+		l.table.Render()
+	}
+}
+
+// decoded is an object with its numbers as they are written.
+func decoded(item json.RawMessage) (map[string]any, error) {
+	var m map[string]any
+	d := json.NewDecoder(bytes.NewReader(item))
+	d.UseNumber()
+	if err := d.Decode(&m); err != nil {
+		return nil, fmt.Errorf("the API's answer is no JSON object: %w", err)
+	}
+	return m, nil
+}
 
 // rows collects a table.
 func (t *tool) rows(header ...any) table.Writer {
@@ -29,8 +122,8 @@ func (t *tool) rows(header ...any) table.Writer {
 	return w
 }
 
-// text is a field of a decoded object as a table shows it.
-func text(m map[string]any, key string) string {
+// cell is a field of a decoded object as a table shows it.
+func cell(m map[string]any, key string) string {
 	if v, ok := m[key]; ok && v != nil {
 		return fmt.Sprint(v)
 	}
@@ -38,3 +131,17 @@ func text(m map[string]any, key string) string {
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// isTerminal says whether somebody looks at w.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// paint colours s where somebody looks at it and did not ask for none (NO_COLOR).
+func (t *tool) paint(c text.Color, s string) string {
+	if !isTerminal(t.out) || t.env("NO_COLOR", "") != "" {
+		return s
+	}
+	return c.EscapeSeq() + s + text.Reset.EscapeSeq()
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
@@ -34,10 +35,23 @@ func topologyOf(c config.Config) topology.Table {
 	return topology.New(c.Broker.Prefix, names...)
 }
 
+// brokerFailed and storeFailed say which server at which address it is, why,
+// and what to do.
+func brokerFailed(c config.Config, err error) error {
+	return fmt.Errorf("RabbitMQ at %s: %s\nSet EA_AMQP_URL to where it is, or start one: `scripts/infra up`", config.MaskURI(c.AMQP.URL), app.Reason(err))
+}
+
+func storeFailed(c config.Config, err error) error {
+	return fmt.Errorf("MongoDB at %s: %s\nSet EA_MONGO_URI to where it is, or start one: `scripts/infra up`", config.MaskURI(c.Mongo.URI), app.Reason(err))
+}
+
 // withBroker runs f with a connection to the broker.
 func (t *tool) withBroker(ctx context.Context, f func(config.Config, *broker.Connection) error) error {
 	c, err := t.config()
 	if err != nil {
+		return err
+	}
+	if err := probeBroker(ctx, c); err != nil { // at once, where the connection would go on trying
 		return err
 	}
 	conn := broker.NewConnection("eactl", c.AMQP.URL, zap.NewNop(), prometheus.NewRegistry())
@@ -46,9 +60,18 @@ func (t *tool) withBroker(ctx context.Context, f func(config.Config, *broker.Con
 	go func() { defer close(ended); _ = conn.Run(run) }()
 	defer func() { stop(); <-ended }()
 	if err := waitFor(ctx, conn.Check); err != nil {
-		return fmt.Errorf("RabbitMQ (EA_AMQP_URL): %w", err)
+		return brokerFailed(c, err)
 	}
 	return f(c, conn)
+}
+
+func probeBroker(ctx context.Context, c config.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := broker.Probe(ctx, c.AMQP.URL); err != nil {
+		return brokerFailed(c, err)
+	}
+	return nil
 }
 
 // withStore runs f with the database.
@@ -63,7 +86,7 @@ func (t *tool) withStore(ctx context.Context, f func(*store.Store) error) error 
 	}
 	defer func() { _ = s.Close(context.WithoutCancel(ctx)) }()
 	if err := s.Check(ctx); err != nil {
-		return fmt.Errorf("MongoDB (EA_MONGO_URI): %w", err)
+		return storeFailed(c, err)
 	}
 	return f(s)
 }

@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
@@ -26,16 +26,21 @@ type simulation struct {
 	idsFile         string
 
 	valid, again, refused int
+	unknown               int // neither confirmed nor refused
 	ids                   *bufio.Writer
+	confirmed             func(n int) // for the progress bar
 }
 
 // simulate publishes realistic traffic and says exactly what it published, so
 // that the product's ledger can be held against it.
 func (t *tool) simulate() *cobra.Command {
-	var s simulation
+	s := simulation{confirmed: func(int) {}}
 	c := &cobra.Command{
 		Use:   "simulate",
 		Short: "Publish realistic traffic, with a share of bad and duplicate messages",
+		Long: `Publish realistic traffic: logins, orders, payments, errors, of all severities. A share of the messages
+can break a rule of the format, or repeat an earlier event_id. At the end, or at Ctrl-C, it says what
+was published and confirmed: valid events must be stored, bad ones must be dead letters.`,
 		Example: `  eactl simulate --rate 50 --duration 30s --bad 0.02 --duplicates 0.02
   eactl simulate --rate 500 --duration 1m --ids ids.txt -o json`,
 		Args: exactly(0, "no arguments"),
@@ -52,6 +57,7 @@ func (t *tool) simulate() *cobra.Command {
 				s.ids = bufio.NewWriter(f)
 			}
 			err := t.withBroker(cmd.Context(), func(c config.Config, conn *broker.Connection) error {
+				defer s.bar(t)()
 				return s.run(cmd.Context(), topologyOf(c).Exchange(topology.ExchangeEvents), broker.NewPublisher(conn, broker.PublisherOptions{}))
 			})
 			if s.ids != nil {
@@ -62,23 +68,44 @@ func (t *tool) simulate() *cobra.Command {
 	}
 	f := c.Flags()
 	f.Float64Var(&s.rate, "rate", 50, "messages per second")
-	f.DurationVar(&s.duration, "duration", 10*time.Second, "how long")
-	f.Float64Var(&s.bad, "bad", 0, "share of messages that break a rule")
-	f.Float64Var(&s.duplicates, "duplicates", 0, "share of messages that repeat an event_id")
-	f.StringVar(&s.idsFile, "ids", "", "file for the event_ids that must be stored, one a line")
+	f.DurationVar(&s.duration, "duration", 10*time.Second, "how long, such as 30s or 5m")
+	f.Float64Var(&s.bad, "bad", 0, "share of messages that break a rule, 0 to 1")
+	f.Float64Var(&s.duplicates, "duplicates", 0, "share of messages that repeat an event_id, 0 to 1")
+	f.StringVar(&s.idsFile, "ids", "", "`FILE` for the event_ids that must be stored, one a line")
 	return c
 }
 
+// bar shows the progress where somebody looks; the returned function ends it.
+func (s *simulation) bar(t *tool) (end func()) {
+	if !isTerminal(t.errOut) {
+		return func() {}
+	}
+	bars := mpb.New(mpb.WithOutput(t.errOut))
+	bar := bars.AddBar(int64(s.duration.Seconds()*s.rate), mpb.PrependDecorators(decor.Name("publish "), decor.CountersNoUnit("%d / %d")),
+		mpb.AppendDecorators(decor.AverageSpeed(0, "%.0f/s "), decor.AverageETA(decor.ET_STYLE_GO)))
+	s.confirmed = func(n int) { bar.IncrBy(n) }
+	return func() {
+		bar.Abort(false)
+		bars.Wait()
+	}
+}
+
+// simulationReport is the last line, and the whole of -o json.
+type simulationReport struct {
+	Published  int    `json:"published"` // confirmed: valid + duplicates + bad
+	Valid      int    `json:"valid"`
+	Duplicates int    `json:"duplicates"`
+	Bad        int    `json:"bad"`
+	Unknown    int    `json:"unknown,omitempty"` // sent and not confirmed
+	IDsFile    string `json:"ids_file,omitempty"`
+}
+
 func (s *simulation) report(t *tool) error {
-	summary := map[string]any{"published": s.valid + s.again + s.refused, "valid": s.valid, "duplicates": s.again, "bad": s.refused}
-	if s.idsFile != "" {
-		summary["ids_file"] = s.idsFile
-	}
-	if t.output == "json" {
-		return t.printLine(summary)
-	}
-	_, err := fmt.Fprintf(t.out, "published %d: %d valid, %d duplicates, %d bad\n", summary["published"], s.valid, s.again, s.refused)
-	return err
+	r := simulationReport{Published: s.valid + s.again + s.refused, Valid: s.valid, Duplicates: s.again, Bad: s.refused, Unknown: s.unknown, IDsFile: s.idsFile}
+	return t.print(r, func() error {
+		_, err := fmt.Fprintf(t.out, "published %d: %d valid, %d duplicates, %d bad\n", r.Published, r.Valid, r.Duplicates, r.Bad)
+		return err
+	})
 }
 
 // sent is one message with what it counts as once it is confirmed.
@@ -88,14 +115,23 @@ type sent struct {
 	count   *int
 }
 
-// tick is how often a group of messages is published together.
-const tick = 20 * time.Millisecond
+const (
+	// tick is how often a group of messages is published together.
+	tick = 20 * time.Millisecond
+	// finishFor is how long the last group may take after Ctrl-C or the end.
+	finishFor = 30 * time.Second
+)
 
 // run publishes at the rate until the time is over or ctx ends. What was begun
 // is finished and counted in either case.
 func (s *simulation) run(ctx context.Context, exchange string, p *broker.Publisher) error {
-	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.duration+time.Minute)
-	defer cancel()
+	running, end := context.WithTimeout(ctx, s.duration)
+	defer end()
+	finish, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	defer context.AfterFunc(running, func() {
+		time.AfterFunc(finishFor, func() { cut(fmt.Errorf("the broker did not confirm within %s", finishFor)) })
+	})()
 	started := time.Now()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -134,7 +170,8 @@ func (s *simulation) publish(ctx context.Context, p *broker.Publisher, group []s
 		messages[i] = g.message
 	}
 	if err := p.Publish(ctx, messages...); err != nil {
-		return err
+		s.unknown += len(group)
+		return fmt.Errorf("%w\n%d messages were sent and not confirmed; each may have been taken or not", err, len(group))
 	}
 	for _, g := range group {
 		*g.count++
@@ -144,82 +181,6 @@ func (s *simulation) publish(ctx context.Context, p *broker.Publisher, group []s
 			}
 		}
 	}
+	s.confirmed(len(group))
 	return nil
-}
-
-const rememberedForDuplicates = 1000
-
-// next makes one message.
-func (s *simulation) next(known *[]json.RawMessage) (sent, error) {
-	m := broker.Message{ContentType: "application/json", MessageID: uuid.NewString(), AppID: "eactl simulate", Timestamp: time.Now(), RoutingKey: "events.simulated"}
-	switch share := rand.Float64(); {
-	case share < s.bad:
-		m.Body = []byte(badBodies[rand.IntN(len(badBodies))])
-		return sent{m, "", &s.refused}, nil
-	case share < s.bad+s.duplicates && len(*known) > 0:
-		m.Body = (*known)[rand.IntN(len(*known))]
-		return sent{m, "", &s.again}, nil
-	}
-	e := simulated()
-	body, err := json.Marshal(e)
-	if err != nil {
-		return sent{}, err
-	}
-	m.Body, m.RoutingKey = body, routingKey(e.Type)
-	if *known = append(*known, body); len(*known) > rememberedForDuplicates {
-		*known = (*known)[1:]
-	}
-	return sent{m, e.EventID, &s.valid}, nil
-}
-
-// badBodies each break a different rule.
-var badBodies = []string{
-	`{"type":"USER_LOGIN"`, `{"source":"auth"}`, `{"type":"USER_LOGIN","source":"auth","severity":99}`,
-	`{"type":"not upper snake","source":"auth","timestamp":"2026-01-01T00:00:00Z"}`, `[]`, `{"type":"USER_LOGIN","source":"auth","event_id":"no uuid"}`,
-}
-
-// kind is one sort of simulated event; the weights add up to 100.
-type kind struct {
-	weight       int
-	name, source string
-	severity     [2]int
-}
-
-var kinds = []kind{
-	{30, "USER_LOGIN", "auth-service", [2]int{1, 3}}, {8, "USER_LOGIN_FAILED", "auth-service", [2]int{4, 6}},
-	{22, "ORDER_CREATED", "order-service", [2]int{1, 2}}, {18, "PAYMENT_COMPLETED", "payment-service", [2]int{1, 3}},
-	{10, "PAYMENT_FAILED", "payment-service", [2]int{5, 8}}, {8, "CACHE_MISS", "catalog-service", [2]int{1, 4}},
-	{3, "SYSTEM_ERROR", "inventory-service", [2]int{7, 8}}, {1, "SYSTEM_ERROR", "payment-service", [2]int{9, 10}},
-}
-
-// simulatedEvent is what a service would send.
-type simulatedEvent struct {
-	EventID   string         `json:"event_id"`
-	Type      string         `json:"type"`
-	Source    string         `json:"source"`
-	Severity  int            `json:"severity"`
-	Timestamp time.Time      `json:"timestamp"`
-	UserID    string         `json:"user_id"`
-	SessionID string         `json:"session_id"`
-	TraceID   string         `json:"trace_id"`
-	Payload   map[string]any `json:"payload"`
-	Metadata  map[string]any `json:"metadata"`
-}
-
-func simulated() simulatedEvent {
-	pick, k := rand.IntN(100), kinds[0]
-	for _, candidate := range kinds {
-		if pick -= candidate.weight; pick < 0 {
-			k = candidate
-			break
-		}
-	}
-	return simulatedEvent{
-		EventID: uuid.NewString(), Type: k.name, Source: k.source,
-		Severity:  k.severity[0] + rand.IntN(k.severity[1]-k.severity[0]+1),
-		Timestamp: time.Now().UTC(),
-		UserID:    fmt.Sprintf("user-%d", rand.IntN(500)), SessionID: fmt.Sprintf("session-%d", rand.IntN(2000)), TraceID: uuid.NewString(),
-		Payload:  map[string]any{"amount": float64(rand.IntN(500_000)) / 100, "currency": "EUR", "response_time_ms": 5 + rand.IntN(400), "attempt": 1 + rand.IntN(3)},
-		Metadata: map[string]any{"region": []string{"eu-west-1", "us-east-1", "ap-south-1"}[rand.IntN(3)], "version": "1.4.2"},
-	}
 }
