@@ -71,7 +71,6 @@ func (r *Rule) Validate(v Validator) error {
 		pointer string
 		asked   bool
 	}{
-		{"/window", r.Window != nil},
 		{"/throttle", r.Throttle != nil},
 		{"/group", r.Group != nil},
 		{"/mute", r.Mute != nil},
@@ -79,6 +78,18 @@ func (r *Rule) Validate(v Validator) error {
 	} {
 		if missing.asked {
 			refuse(missing.pointer, "is not available yet")
+		}
+	}
+	if r.Window != nil {
+		for _, p := range r.Window.Check() {
+			refuse("/window"+p.Pointer, "%s", p.Message)
+		}
+		if len(r.Window.Match) > 0 {
+			if _, err := Compile(r.Window.Match); errors.As(err, &refused) {
+				for _, c := range refused.All() {
+					refuse("/window/match"+c.Path, "%s", c.Reason)
+				}
+			}
 		}
 	}
 	if len(r.Actions) > maxActions {

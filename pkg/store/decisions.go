@@ -22,7 +22,8 @@ import (
 // batch's mark, processed and matched_rules of its events, and the
 // notifications that are now owed. Of an event.Batch, ID, FirstID and LastID
 // are used. A batch that was decided before is left out; committed are the
-// others, with their notifications as they were stored.
+// others, with their notifications as they were stored. A batch without an ID
+// holds what belongs to none: the alerts of windows, without those that exist.
 func (s *Store) Decide(ctx context.Context, at time.Time, batches []decision.Batch) (committed []decision.Batch, err error) {
 	patience := backoff.WithMaxRetries(backoff.NewConstantBackOff(undoneWait), undoneTries)
 	err = backoff.Retry(func() error {
@@ -68,17 +69,21 @@ func permanently(err error) error {
 
 // decide leaves batches as they are, since it may run again.
 func (s *Store) decide(sc mongo.SessionContext, at time.Time, batches []decision.Batch) ([]decision.Batch, error) {
-	marks := make([]any, len(batches))
+	marks := make([]any, 0, len(batches))
 	var owed []decision.Owed
-	for i, b := range batches {
-		marks[i] = newMark(b.ID, markRules, at)
+	for _, b := range batches {
+		if b.ID != "" {
+			marks = append(marks, newMark(b.ID, markRules, at))
+		}
 		owed = append(owed, b.Owed...)
 	}
-	if _, err := s.marks.InsertMany(sc, marks); err != nil {
-		return nil, err
-	}
-	if _, err := s.events.BulkWrite(sc, processedUpdates(batches)); err != nil {
-		return nil, err
+	if len(marks) > 0 {
+		if _, err := s.marks.InsertMany(sc, marks); err != nil {
+			return nil, err
+		}
+		if _, err := s.events.BulkWrite(sc, processedUpdates(batches)); err != nil {
+			return nil, err
+		}
 	}
 	stored, err := s.owe(sc, at, owed)
 	if err != nil {
@@ -119,6 +124,9 @@ func processedUpdates(batches []decision.Batch) []mongo.WriteModel {
 	var small []primitive.ObjectID
 	var large []mongo.WriteModel
 	for _, b := range batches {
+		if b.ID == "" {
+			continue
+		}
 		for _, m := range b.Matches {
 			if len(m.Rules) == 0 {
 				continue

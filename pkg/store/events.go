@@ -179,3 +179,43 @@ func (s *Store) EventCounts(ctx context.Context) (stored, unprocessed int64, err
 	}
 	return stored, unprocessed, classify("count undecided events", err)
 }
+
+// EventsByID reads stored events by their _id; those that are gone are missing.
+func (s *Store) EventsByID(ctx context.Context, ids []primitive.ObjectID) (map[primitive.ObjectID]bson.Raw, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	byID := make(map[primitive.ObjectID]bson.Raw, len(ids))
+	if len(ids) == 0 {
+		return byID, nil
+	}
+	cur, err := s.events.Find(ctx, listedEvents(ids))
+	var docs []bson.Raw
+	if err == nil {
+		err = cur.All(ctx, &docs)
+	}
+	for _, d := range docs {
+		id, _ := d.Lookup("_id").ObjectIDOK()
+		byID[id] = d
+	}
+	return byID, classify("read events", err)
+}
+
+// Events reads stored events by their event_id; those that are gone are missing.
+func (s *Store) Events(ctx context.Context, eventIDs []string) (map[string]bson.Raw, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	byID := make(map[string]bson.Raw, len(eventIDs))
+	if len(eventIDs) == 0 {
+		return byID, nil
+	}
+	cur, err := s.events.Find(ctx, bson.D{field("event_id", bson.D{field("$in", eventIDs)})})
+	var docs []bson.Raw
+	if err == nil {
+		err = cur.All(ctx, &docs)
+	}
+	for _, d := range docs {
+		id, _ := d.Lookup("event_id").StringValueOK()
+		byID[id] = d
+	}
+	return byID, classify("read events", err)
+}

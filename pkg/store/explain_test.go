@@ -10,10 +10,14 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
 
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
@@ -143,6 +147,26 @@ var _ = Describe("every query of the store", func() {
 		drop(s.UnpublishedNotifications(ctx, now, 10))
 		every(s.MarkPublished(ctx, "n1"))
 		drop(s.Lag(ctx, now))
+		drop(s.EventsByID(ctx, []primitive.ObjectID{id}))
+		drop(s.Events(ctx, []string{eventID}))
+		drop(s.ExistingNotifications(ctx, []string{"n1"}))
+		windowed := testRule("windowed")
+		windowed.Window = &window.Spec{Kind: "frequency", NumEvents: 3, Timeframe: interval.Duration(time.Minute), GroupBy: []string{"user_id"}}
+		key := rule.WindowKey(b.Events[0], windowed.Window.GroupBy)
+		for _, q := range []window.Query{{}, {Keys: []string{key}}, {Keys: []string{key}, Order: window.NewestFirst, Wanted: 1}, {Order: window.OldestFirst}} {
+			q.From, q.To = now.Add(-time.Hour).UnixMilli(), now.UnixMilli()
+			every(s.RuleEvents(&windowed).Observe(ctx, q, func(window.Observation) bool { return true }))
+		}
+		dues := []window.Due{window.NewDue(windowed.ID, 1, windowed.Window.Parts()[0], 1, key)}
+		every(s.AddDues(ctx, dues))
+		token, dues, err := s.ClaimDues(ctx, now, 10)
+		every(err)
+		Expect(dues).To(HaveLen(1))
+		every(s.AddDues(ctx, dues))
+		every(s.PostponeDues(ctx, token, dues, now, "slow"))
+		_, _, err = s.DecideDues(ctx, now, token, dues, owing(pending("n3", eventID)))
+		every(err)
+		every(s.DropDues(ctx, token, dues))
 		_, _, err = s.Claim(ctx, claim("n1", 1, "t", now))
 		every(err)
 		drop(s.RecordAttempts(ctx, now, []store.AttemptRecord{{ID: "n1", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered},

@@ -100,6 +100,9 @@ var Indexes = []Index{
 	{Collection: "notifications", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention"},
 
+	{Collection: "window_dues", Name: "due", Keys: keys("due_at", 1),
+		Serves: "the windows whose time to be decided has come"},
+
 	{Collection: "counters", Name: "minute", Keys: keys("minute", 1),
 		Serves: "the materialiser's windows, verify, the summary of what is not closed yet"},
 	{Collection: "counters", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,

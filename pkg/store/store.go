@@ -54,6 +54,7 @@ type Store struct {
 	events, batches, marks, rules, ruleVersions, notifications *mongo.Collection
 	counters, metricWindows, dimensions, metrics               *mongo.Collection
 	users, leases, deadLetters, stamps                         *mongo.Collection
+	windowDues                                                 *mongo.Collection
 }
 
 // Open prepares the client; it does not wait for the server (see Check). A
@@ -94,6 +95,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"rules": &s.rules, "rule_versions": &s.ruleVersions, "notifications": &s.notifications,
 		"counters": &s.counters, "metric_windows": &s.metricWindows, "dimensions": &s.dimensions, "metrics": &s.metrics,
 		"users": &s.users, "leases": &s.leases, "dead_letters": &s.deadLetters, "stamps": &s.stamps,
+		"window_dues": &s.windowDues,
 	} {
 		*c = s.db.Collection(name)
 	}

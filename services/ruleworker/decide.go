@@ -16,11 +16,11 @@ import (
 // reasonShadow is why a shadow rule's notifications are suppressed.
 const reasonShadow = "shadow"
 
-// decide matches every event of the batch against the set. It is pure: the
-// same batch and rules give the same decision, with the same identities.
-func decide(set *rule.Set, batch event.Batch, retention time.Duration, now time.Time) decision.Batch {
+// decide matches every event of the batch against the set, and notes those of
+// rules with windows. The same batch and rules give the same decision, with the
+// same identities.
+func decide(set *rule.Set, batch event.Batch, retention time.Duration, now time.Time, t *touched) decision.Batch {
 	d := decision.Batch{Batch: batch}
-	types := builtin.Table()
 	var matched []*rule.Compiled
 	for _, raw := range batch.Events {
 		matched = set.Match(raw, matched[:0])
@@ -29,32 +29,52 @@ func decide(set *rule.Set, batch event.Batch, retention time.Duration, now time.
 		}
 		id, _ := raw.Lookup("_id").ObjectIDOK()
 		rules := make([]string, len(matched))
-		severity := severityOf(raw)
 		for i, m := range matched {
 			rules[i] = m.Rule.ID
-			for index, spec := range m.Rule.Actions {
-				kind, known := types.Lookup(spec.Type)
-				if !known { // saved by a newer version: nothing here can carry it out
-					continue
-				}
-				n := notification.Notification{
-					ID:      notification.ID(eventID(raw), m.Rule.ID, m.Rule.Version, index),
-					EventID: eventID(raw), RuleID: m.Rule.ID, RuleVersion: m.Rule.Version, RuleName: m.Rule.Name,
-					Action:   notification.Action{Type: spec.Type, Config: spec.Config},
-					Queue:    kind.Queue(spec.Config, severity, m.Rule.Priority),
-					Status:   notification.Pending,
-					Attempts: []notification.Attempt{}, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(retention),
-				}
-				if m.Rule.Mode == rule.Shadow {
-					n.Status, n.Reason = notification.Suppressed, reasonShadow
-				}
-				d.Owed = append(d.Owed, decision.Owed{Notification: n, Event: raw, Rule: &m.Rule})
+			if m.Rule.Window != nil {
+				t.add(&m.Rule, raw)
+				continue
 			}
+			d.Owed = append(d.Owed, owe(&m.Rule, raw, notification.Notification{
+				EventID: eventID(raw), RuleID: m.Rule.ID, RuleVersion: m.Rule.Version, RuleName: m.Rule.Name,
+			}, retention, now)...)
 		}
 		slices.Sort(rules) // equal sets make equal lists, and one update
 		d.Matches = append(d.Matches, event.Match{ID: id, Rules: rules})
 	}
 	return d
+}
+
+// owe is what a match owes, one notification for each action of the rule; of
+// says what it is about. An alert belongs to no batch, so until its message is
+// confirmed it is unpublished.
+func owe(r *rule.Rule, raw bson.Raw, of notification.Notification, retention time.Duration, now time.Time) []decision.Owed {
+	types := builtin.Table()
+	severity := severityOf(raw)
+	owed := make([]decision.Owed, 0, len(r.Actions))
+	for index, spec := range r.Actions {
+		kind, known := types.Lookup(spec.Type)
+		if !known { // saved by a newer version: nothing here can carry it out
+			continue
+		}
+		n := of
+		if n.Alert == nil {
+			n.ID = notification.ID(n.EventID, r.ID, r.Version, index)
+		} else {
+			n.ID = notification.AlertID(r.ID, r.Version, index, n.Alert.Key, n.Alert.Slot)
+			n.Unpublished = true
+		}
+		n.Action = notification.Action{Type: spec.Type, Config: spec.Config}
+		n.Queue = kind.Queue(spec.Config, severity, r.Priority)
+		n.Status = notification.Pending
+		n.Attempts = []notification.Attempt{}
+		n.CreatedAt, n.UpdatedAt, n.ExpiresAt = now, now, now.Add(retention)
+		if r.Mode == rule.Shadow {
+			n.Status, n.Reason = notification.Suppressed, reasonShadow
+		}
+		owed = append(owed, decision.Owed{Notification: n, Event: raw, Rule: r})
+	}
+	return owed
 }
 
 func eventID(raw bson.Raw) string {

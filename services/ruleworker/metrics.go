@@ -19,6 +19,8 @@ type metrics struct {
 	swept       prometheus.Counter
 	rules       prometheus.Gauge
 	together    prometheus.Histogram
+	windows     *prometheus.HistogramVec
+	alerts      *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -38,13 +40,21 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		together: telemetry.Register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ea_rule_worker_batches_together", Help: "Batches decided in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 7),
 		})),
+		windows: telemetry.Register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "ea_rule_worker_window_seconds", Help: "Evaluations of window rules, by kind and outcome (ok, error).",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
+		}, []string{"kind", "outcome"})),
+		alerts: telemetry.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ea_rule_worker_alerts_total", Help: "Notifications of window rules' alerts decided, by kind.",
+		}, []string{"kind"})),
 		rules: telemetry.Register(r, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ea_rule_worker_rules", Help: "Rules in the set that is matched now.",
 		})),
 	}
 }
 
-func (m *metrics) decided(batches []decision.Batch) {
+func (m *metrics) decided(batches []decision.Batch, alerts []decision.Owed) {
+	m.owes(alerts)
 	for _, b := range batches {
 		m.events.Add(float64(len(b.Events)))
 		for _, match := range b.Matches {
@@ -52,10 +62,26 @@ func (m *metrics) decided(batches []decision.Batch) {
 				m.matched.Add(1, id)
 			}
 		}
-		for _, o := range b.Owed {
-			m.owed.WithLabelValues(o.Queue, string(o.Status)).Inc()
+		m.owes(b.Owed)
+	}
+}
+
+func (m *metrics) owes(owed []decision.Owed) {
+	for _, o := range owed {
+		m.owed.WithLabelValues(o.Queue, string(o.Status)).Inc()
+		if o.Alert != nil {
+			m.alerts.WithLabelValues(o.Alert.Kind).Inc()
 		}
 	}
+}
+
+// evaluated is one evaluation of a rule's windows.
+func (m *metrics) evaluated(kind string, err error, took time.Duration) {
+	outcome := "ok"
+	if err != nil {
+		outcome = "error"
+	}
+	m.windows.WithLabelValues(kind, outcome).Observe(took.Seconds())
 }
 
 func (m *metrics) took(batches int, d time.Duration) {

@@ -2,11 +2,14 @@ package ruleworker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
@@ -26,6 +29,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 	}
 	ledger := ledger{p.Store}
 	w := &Worker{Rules: rules, Ledger: ledger, Publisher: p.Publisher, Topology: p.Topology,
+		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger,
 		Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: func() time.Time { return time.Now().UTC() }}
 
 	control := p.Topology.Control()
@@ -40,6 +44,9 @@ func Wire(ctx context.Context, p *app.Process) error {
 	sweep := p.Config.Sweep
 	p.Lease("rule-worker-sweep", func(ctx context.Context, _ int64) error {
 		return w.Sweep(ctx, ledger, sweep.Every, sweep.ActionsAfter, sweep.Limit)
+	})
+	p.Lease("rule-worker-outbox", func(ctx context.Context, _ int64) error {
+		return w.SweepOutbox(ctx, sweep.Every, sweep.ActionsAfter, sweep.Limit)
 	})
 	return nil
 }
@@ -85,4 +92,35 @@ func (l ledger) DecidedUnpublished(ctx context.Context, before time.Time, limit 
 		after = rows[len(rows)-1]
 	}
 	return nil
+}
+
+// RuleEvents are the events that a rule's windows count.
+func (l ledger) RuleEvents(r *rule.Rule) window.Source { return l.Store.RuleEvents(r) }
+
+// versionsRead bounds how far back a rule's versions are looked for.
+const versionsRead = 100
+
+// RuleVersion reads a version of a rule that is still there and enabled.
+func (l ledger) RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, gone, replaced bool, err error) {
+	r, err = l.Rule(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return r, true, false, nil
+	case err != nil:
+		return r, false, false, err
+	case !r.Enabled || r.Version < version:
+		return r, true, false, nil
+	case r.Version == version:
+		return r, false, false, nil
+	}
+	versions, err := l.RuleVersions(ctx, id, versionsRead)
+	if err != nil {
+		return r, false, true, err
+	}
+	for _, v := range versions {
+		if v.Version == version {
+			return v, !v.Enabled, true, nil
+		}
+	}
+	return r, true, true, nil
 }

@@ -41,6 +41,8 @@ type Publisher interface {
 type Worker struct {
 	Rules     *Rules
 	Ledger    Ledger
+	Windows   *windows
+	Outbox    Outbox
 	Publisher Publisher
 	Topology  topology.Table
 	Retention time.Duration // of notifications
@@ -60,6 +62,7 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 	batches := make([]decision.Batch, 0, len(deliveries))
 	ids := make([]string, 0, len(deliveries))
 	events := 0
+	var t touched
 	for _, d := range deliveries {
 		b, err := w.Topology.Stored().Decode(d.Message)
 		if err != nil {
@@ -69,17 +72,21 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 			return broker.Permanent(fmt.Errorf("message %q names no batch or has no events", d.MessageID))
 		}
 		if !slices.Contains(ids, b.ID) { // the same message twice is one batch
-			batches, ids = append(batches, decide(set, b, w.Retention, started)), append(ids, b.ID)
+			batches, ids = append(batches, decide(set, b, w.Retention, started, &t)), append(ids, b.ID)
 			events += len(b.Events)
 		}
 	}
-	committed, err := w.Ledger.Decide(ctx, started, batches)
+	alerts, err := w.Windows.find(ctx, set, &t, started)
 	if err != nil {
 		return err
 	}
-	w.Metrics.decided(committed)
+	committed, alerts, err := w.commit(ctx, started, batches, alerts)
+	if err != nil {
+		return err
+	}
+	w.Metrics.decided(committed, alerts)
 	fault.At(fault.RuleWorkerDecided)
-	if err := w.publish(ctx, decision.Messages(committed)); err != nil {
+	if err := w.publish(ctx, append(decision.Messages(committed), decision.MessagesOf(alerts)...)); err != nil {
 		return err
 	}
 	if len(committed) < len(batches) {
@@ -88,6 +95,9 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 		}
 	}
 	fault.At(fault.RuleWorkerPublished)
+	if err := w.Outbox.MarkPublished(ctx, notificationIDs(alerts)...); err != nil {
+		return err
+	}
 	if err := w.Ledger.MarkMatched(ctx, w.Now(), ids...); err != nil {
 		return err
 	}
@@ -95,6 +105,32 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 	w.Metrics.took(len(deliveries), w.Now().Sub(started))
 	w.Log.Debug("batches decided", zap.Strings("batch_ids", ids), zap.Int("events", events), zap.Int("new", len(committed)))
 	return nil
+}
+
+// commit decides the batches and the alerts that their events completed. The
+// alerts are no batch's own: one that is found while its batch turns out to be
+// decided already is due to other events, and must not be lost with it.
+func (w *Worker) commit(ctx context.Context, at time.Time, batches []decision.Batch, alerts []decision.Owed) (committed []decision.Batch, stored []decision.Owed, err error) {
+	if len(alerts) > 0 {
+		batches = append(slices.Clone(batches), decision.Batch{Owed: alerts})
+	}
+	committed, err = w.Ledger.Decide(ctx, at, batches)
+	if err != nil {
+		return nil, nil, err
+	}
+	if last := len(committed) - 1; last >= 0 && committed[last].ID == "" {
+		committed, stored = committed[:last], committed[last].Owed
+	}
+	w.Windows.remember(stored)
+	return committed, stored, nil
+}
+
+func notificationIDs(owed []decision.Owed) []string {
+	ids := make([]string, len(owed))
+	for i, o := range owed {
+		ids[i] = o.ID
+	}
+	return ids
 }
 
 // repeated are the batches that were not committed now.

@@ -1,0 +1,85 @@
+package rule
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
+)
+
+// Windows are the rules of the set that have a window, in its order.
+func (s *Set) Windows() []*Compiled {
+	var found []*Compiled
+	for i := range s.rules {
+		if s.rules[i].Rule.Window != nil {
+			found = append(found, &s.rules[i])
+		}
+	}
+	return found
+}
+
+// NamesDelivery says whether a condition can only hold for events of
+// DeliveryType, or of a list of types that has it: only then do such events
+// match.
+func NamesDelivery(conditions bson.Raw) bool {
+	c, err := Compile(conditions)
+	return err == nil && namesDelivery(c.root)
+}
+
+// What is kept of a window's key that is long: keys stand in alerts, in queries
+// and in memory.
+const (
+	longestKey   = 1 << 10
+	longestValue = 64
+	// cutMark stands before the hash of a value that was cut.
+	cutMark = "…#"
+)
+
+// WindowKey is the Key of an event, short: values of a long key are cut, with
+// their hash, so that different ones stay different. It is empty when there are
+// no paths.
+func WindowKey(doc bson.Raw, paths []string) string {
+	if len(paths) == 0 {
+		return ""
+	}
+	key := Key(doc, paths)
+	if len(key) <= longestKey {
+		return string(key)
+	}
+	at, b := bsoncore.AppendDocumentStart(nil)
+	for it := elementsOf(key); ; {
+		name, v, ok := it.next()
+		if !ok {
+			break
+		}
+		if len(v.b) <= longestValue {
+			b = append(bsoncore.AppendHeader(b, v.t, string(name)), v.b...)
+			continue
+		}
+		sum := sha256.Sum256(append([]byte{byte(v.t)}, v.b...))
+		shown := ""
+		if v.class() == classString {
+			shown = strings.ToValidUTF8(string(v.text()[:longestValue]), "")
+		}
+		b = bsoncore.AppendStringElement(b, string(name), shown+cutMark+hex.EncodeToString(sum[:]))
+	}
+	b, _ = bsoncore.AppendDocumentEnd(b, at) // its only error is a length beyond 2 GiB
+	return string(b)
+}
+
+// Searchable says whether the database's equality finds every event that has
+// this value in its key. It does not for arrays, which may be gathered from
+// many places, for documents, whose numbers may be of other types, for regular
+// expressions, which would search, and for values that were cut.
+func Searchable(v bson.RawValue) bool {
+	switch v.Type {
+	case bson.TypeString:
+		return !strings.Contains(v.StringValue(), cutMark)
+	case bson.TypeNull, bson.TypeInt64, bson.TypeDouble, bson.TypeDecimal128, bson.TypeBoolean, bson.TypeDateTime, bson.TypeObjectID:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,224 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+)
+
+// Slots that have to be decided later are made due before the batch that asks
+// for it is decided, outside its transaction: a due slot that nobody needs does
+// no harm, and so workers that need the same one never conflict.
+//
+// The timer claims a due slot before it reads the events, and takes it away only
+// if it is still claimed by the same token. A worker whose events are stored
+// finds the slot due and not claimed: then whoever claims it will read them. Or
+// it does not: then it makes the slot due, again if need be, which ends a claim.
+// Clocks are not asked.
+
+// AddDues makes slots due that are not, or that somebody is deciding already.
+func (s *Store) AddDues(ctx context.Context, dues []window.Due) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	for len(dues) > 0 {
+		missing, err := s.missingDues(ctx, dues)
+		if err != nil || len(missing) == 0 {
+			return err
+		}
+		models := make([]mongo.WriteModel, len(missing))
+		for i, d := range missing {
+			set, err := bson.Marshal(d)
+			if err != nil {
+				return fmt.Errorf("encode due slot %s: %w", d.ID, err)
+			}
+			models[i] = mongo.NewUpdateOneModel().SetFilter(bson.D{field("_id", d.ID)}).SetUpsert(true).SetUpdate(
+				bson.D{field("$setOnInsert", fieldsBut("_id", set)), field("$unset", bson.D{field("claim", "")})})
+		}
+		_, err = s.windowDues.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+		if !isDuplicateKey(err) {
+			return classify("make slots due", err)
+		}
+		dues = missing // two inserted the same one: it is there now, and looked at again
+	}
+	return nil
+}
+
+// fieldsBut are a document's fields without one.
+func fieldsBut(name string, doc bson.Raw) bson.D {
+	var d bson.D
+	elements, _ := doc.Elements()
+	for _, e := range elements {
+		if e.Key() != name {
+			d = append(d, field(e.Key(), e.Value()))
+		}
+	}
+	return d
+}
+
+// missingDues are those that are not due, or claimed.
+func (s *Store) missingDues(ctx context.Context, dues []window.Due) ([]window.Due, error) {
+	ids := make([]string, len(dues))
+	for i, d := range dues {
+		ids[i] = d.ID
+	}
+	cur, err := s.windowDues.Find(ctx, bson.D{field("_id", bson.D{field("$in", ids)})},
+		options.Find().SetProjection(bson.D{field("claim", 1)}))
+	if err != nil {
+		return nil, classify("look for due slots", err)
+	}
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	waiting := map[string]bool{}
+	for cur.Next(ctx) {
+		if cur.Current.Lookup("claim").Value == nil {
+			id, _ := cur.Current.Lookup("_id").StringValueOK()
+			waiting[id] = true
+		}
+	}
+	var missing []window.Due
+	for _, d := range dues {
+		if !waiting[d.ID] {
+			missing = append(missing, d)
+		}
+	}
+	return missing, classify("look for due slots", cur.Err())
+}
+
+// ClaimDues takes slots whose time has come, the oldest first, at most limit.
+// Whoever claimed one before loses it.
+func (s *Store) ClaimDues(ctx context.Context, now time.Time, limit int) (token primitive.ObjectID, dues []window.Due, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	token = primitive.NewObjectID()
+	cur, err := s.windowDues.Find(ctx, bson.D{field("due_at", bson.D{field("$lte", now)})},
+		options.Find().SetSort(keys("due_at", 1)).SetLimit(int64(limit)))
+	if err == nil {
+		err = cur.All(ctx, &dues)
+	}
+	if err != nil || len(dues) == 0 {
+		return token, nil, classify("list due slots", err)
+	}
+	_, err = s.windowDues.UpdateMany(ctx, listedDues(dues), bson.D{field("$set", bson.D{field("claim", token)})})
+	return token, dues, classify("claim due slots", err)
+}
+
+func listedDues(dues []window.Due, more ...bson.E) bson.D {
+	ids := make([]string, len(dues))
+	for i, d := range dues {
+		ids[i] = d.ID
+	}
+	return append(bson.D{field("_id", bson.D{field("$in", ids)})}, more...)
+}
+
+// DropDues takes decided slots away, but for those that lost the claim: they
+// must be decided again.
+func (s *Store) DropDues(ctx context.Context, token primitive.ObjectID, dues []window.Due) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if len(dues) == 0 {
+		return nil
+	}
+	_, err := s.windowDues.DeleteMany(ctx, listedDues(dues, field("claim", token)))
+	return classify("take due slots away", err)
+}
+
+// PostponeDues lets slots that could not be decided wait, and says why.
+func (s *Store) PostponeDues(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if len(dues) == 0 {
+		return nil
+	}
+	_, err := s.windowDues.UpdateMany(ctx, listedDues(dues, field("claim", token)), bson.D{
+		field("$set", bson.D{field("due_at", until), field("error", why)}),
+		field("$inc", bson.D{field("tries", 1)}), field("$unset", bson.D{field("claim", "")})})
+	return classify("postpone due slots", err)
+}
+
+// errUnclaimed: another event came into one of the slots while they were
+// decided, or another owner took them over.
+var errUnclaimed = errors.New("the claim on a due slot is lost")
+
+// DecideDues commits what due slots owe, in one transaction that also takes the
+// slots away. committed are the notifications that did not exist before, as
+// they are stored. When a slot lost its claim nothing is done, and claimed is
+// false: all of them must be decided again.
+func (s *Store) DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) (committed []decision.Owed, claimed bool, err error) {
+	patience := backoff.WithMaxRetries(backoff.NewConstantBackOff(undoneWait), undoneTries)
+	err = backoff.Retry(func() error {
+		var err error
+		if owed, err = s.notOwed(ctx, owed); err != nil {
+			return backoff.Permanent(err)
+		}
+		err = s.transaction(ctx, func(sc mongo.SessionContext) error {
+			result, err := s.windowDues.DeleteMany(sc, listedDues(dues, field("claim", token)))
+			if err != nil {
+				return err
+			}
+			if int(result.DeletedCount) != len(dues) {
+				return errUnclaimed
+			}
+			committed, err = s.owe(sc, at, owed)
+			return err
+		})
+		if isDuplicateKey(err) {
+			return err // a notification exists after all: less is owed
+		}
+		if errors.Is(err, errUnclaimed) {
+			return backoff.Permanent(err)
+		}
+		return permanently(classify(fmt.Sprintf("decide %d due slots", len(dues)), err))
+	}, backoff.WithContext(patience, ctx))
+	switch {
+	case errors.Is(err, errUnclaimed):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, err
+	default:
+		return committed, true, nil
+	}
+}
+
+// notOwed leaves out the notifications that exist.
+func (s *Store) notOwed(ctx context.Context, owed []decision.Owed) ([]decision.Owed, error) {
+	ids := make([]string, len(owed))
+	for i, o := range owed {
+		ids[i] = o.ID
+	}
+	exist, err := s.ExistingNotifications(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	left := make([]decision.Owed, 0, len(owed))
+	for _, o := range owed {
+		if !exist[o.ID] {
+			left = append(left, o)
+		}
+	}
+	return left, nil
+}
+
+// ExistingNotifications says which of the notifications there are.
+func (s *Store) ExistingNotifications(ctx context.Context, ids []string) (map[string]bool, error) {
+	exist := map[string]bool{}
+	if len(ids) == 0 {
+		return exist, nil
+	}
+	found, err := s.notificationsByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for id := range found {
+		exist[id] = true
+	}
+	return exist, nil
+}

@@ -1,0 +1,242 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+)
+
+// RuleEvents are the stored events that a rule's windows count: those that the
+// database finds by the rule's condition, without those that no rule would be
+// asked about. It is a window.Source.
+type RuleEvents struct {
+	store      *Store
+	conditions bson.A
+	match      bson.Raw
+	groupBy    []string
+	field      string
+}
+
+// RuleEvents looks at events as a rule with a window does.
+func (s *Store) RuleEvents(r *rule.Rule) *RuleEvents {
+	e := &RuleEvents{store: s, match: r.Window.Match, groupBy: r.Window.GroupBy, field: r.Window.Field,
+		// As the matcher, which an array of hops does not impress.
+		conditions: bson.A{r.Conditions, bson.D{field("$nor", bson.A{bson.D{field("metadata.hops",
+			bson.D{field("$gte", rule.MaxHops), field("$not", bson.D{field("$type", "array")})})}})}}}
+	if !rule.NamesDelivery(r.Conditions) {
+		e.conditions = append(e.conditions, bson.D{field("type", bson.D{field("$ne", rule.DeliveryType)})})
+	}
+	return e
+}
+
+// TooSlow: a query took longer than its time, which says nothing about others.
+type TooSlow struct{ Err error }
+
+func (e *TooSlow) Error() string { return "took too long: " + e.Err.Error() }
+func (e *TooSlow) Unwrap() error { return e.Err }
+
+// Observe reads what a query asks for. The time that it may take is the
+// context's; a query that the server refuses, or that is TooSlow, is no outage.
+func (e *RuleEvents) Observe(ctx context.Context, q window.Query, f func(window.Observation) bool) error {
+	matched, err := e.matching(ctx, q)
+	if err != nil {
+		return err
+	}
+	wanted := map[string]bool{}
+	for _, k := range q.Keys {
+		wanted[k] = true
+	}
+	seen := map[primitive.ObjectID]bool{}
+	each := func(doc bson.Raw) bool {
+		o := e.observation(doc, q.Values || q.Value != "" || q.Present)
+		switch {
+		case q.Keys != nil && !wanted[o.Key], q.Value != "" && o.Value != q.Value, q.Present && o.Value == "":
+			return true // the database's equality finds more than is equal
+		}
+		if q.Wanted > 0 {
+			if seen[o.ID] {
+				return true
+			}
+			seen[o.ID] = true
+		}
+		o.Matched = matched[o.ID]
+		return f(o)
+	}
+	filter, fields := e.filter(q), e.projection(q)
+	if q.Wanted == 0 {
+		_, _, err := e.find(ctx, filter, fields, q.Order, 0, each)
+		return err
+	}
+	// A few more than wanted, since not each that is found counts; all the others
+	// in the rare case that these were not enough.
+	n, stopped, err := e.find(ctx, filter, fields, q.Order, q.Wanted+fewMore, each)
+	if err == nil && !stopped && n == q.Wanted+fewMore {
+		_, _, err = e.find(ctx, filter, fields, q.Order, 0, each)
+	}
+	return err
+}
+
+const fewMore = 16
+
+// find is one query of the database; n is how many it found.
+func (e *RuleEvents) find(ctx context.Context, filter, fields bson.D, order window.Order, limit int, f func(bson.Raw) bool) (n int, stopped bool, err error) {
+	o := options.Find().SetProjection(fields).SetLimit(int64(limit))
+	switch order {
+	case window.OldestFirst:
+		o.SetSort(keys("timestamp", 1))
+	case window.NewestFirst:
+		o.SetSort(keys("timestamp", -1))
+	case window.AnyOrder:
+	}
+	if until, ok := ctx.Deadline(); ok {
+		o.SetMaxTime(max(time.Until(until), time.Millisecond)) // the server need not work on for nobody
+	}
+	cur, err := e.store.events.Find(ctx, filter, o)
+	if err != nil {
+		return 0, false, searched("look for a rule's events", err)
+	}
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	for cur.Next(ctx) {
+		n++
+		if !f(cur.Current) {
+			return n, true, nil
+		}
+	}
+	return n, false, searched("look for a rule's events", cur.Err())
+}
+
+func (e *RuleEvents) filter(q window.Query) bson.D {
+	all := append(slices.Clone(e.conditions), bson.D{field("timestamp",
+		bson.D{field("$gte", primitive.DateTime(q.From)), field("$lt", primitive.DateTime(q.To))})})
+	if q.Keys != nil && len(e.groupBy) > 0 {
+		all = append(all, equalities(q.Keys)...)
+	}
+	if q.Value != "" {
+		all = append(all, equalities([]string{q.Value})...)
+	}
+	return bson.D{field("$and", all)}
+}
+
+// equalities find, path by path, the events of all the keys, and perhaps some
+// of others.
+func equalities(keys []string) bson.A {
+	var all bson.A
+	first, err := bson.Raw(keys[0]).Elements()
+	if err != nil {
+		return nil
+	}
+paths:
+	for i, e := range first {
+		values := make(bson.A, 0, len(keys))
+		known := map[string]bool{}
+		for _, k := range keys {
+			v := bson.Raw(k).Index(uint(i)).Value()
+			if !rule.Searchable(v) {
+				continue paths
+			}
+			if id := string(v.Type) + string(v.Value); !known[id] {
+				known[id] = true
+				values = append(values, v)
+			}
+		}
+		if len(values) == 1 {
+			all = append(all, bson.D{field(e.Key(), values[0])})
+		} else {
+			all = append(all, bson.D{field(e.Key(), bson.D{field("$in", values)})})
+		}
+	}
+	return all
+}
+
+// projection names what observations are made of.
+func (e *RuleEvents) projection(q window.Query) bson.D {
+	paths := []string{"timestamp"}
+	for _, p := range e.groupBy {
+		paths = append(paths, projectable(p))
+	}
+	if q.Values || q.Value != "" || q.Present {
+		paths = append(paths, projectable(e.field))
+	}
+	slices.Sort(paths)
+	d := bson.D{}
+	last := ""
+	for _, p := range paths { // a path and one below it exclude each other
+		if last == "" || p != last && !strings.HasPrefix(p, last+".") {
+			d = append(d, field(p, 1))
+			last = p
+		}
+	}
+	return d
+}
+
+// projectable is the part of a path that a projection understands: to it,
+// numbers are no positions.
+func projectable(path string) string {
+	parts := strings.Split(path, ".")
+	for i, p := range parts {
+		if i > 0 && strings.Trim(p, "0123456789") == "" {
+			return strings.Join(parts[:i], ".")
+		}
+	}
+	return path
+}
+
+func (e *RuleEvents) observation(doc bson.Raw, value bool) window.Observation {
+	at, _ := doc.Lookup("timestamp").DateTimeOK()
+	id, _ := doc.Lookup("_id").ObjectIDOK()
+	o := window.Observation{At: at, ID: id, Key: rule.WindowKey(doc, e.groupBy)}
+	if value {
+		o.Value = window.ValueOf(rule.WindowKey(doc, []string{e.field}))
+	}
+	return o
+}
+
+// matching are the events that fulfil match as well.
+func (e *RuleEvents) matching(ctx context.Context, q window.Query) (map[primitive.ObjectID]bool, error) {
+	if !q.Matches {
+		return nil, nil //nolint:nilnil // nothing is asked for
+	}
+	filter := e.filter(q)
+	filter = bson.D{field("$and", bson.A{filter, e.match})}
+	ids := map[primitive.ObjectID]bool{}
+	_, _, err := e.find(ctx, filter, bson.D{field("_id", 1)}, window.AnyOrder, 0, func(doc bson.Raw) bool {
+		id, _ := doc.Lookup("_id").ObjectIDOK()
+		ids[id] = true
+		return len(ids) <= window.MaxObservations
+	})
+	return ids, err
+}
+
+// away are the server's codes that say nothing about the query.
+var away = []int{
+	6, 7, 89, // host unreachable, not found, network timeout
+	13, 18, // unauthorized, authentication failed
+	91, 189, 9001, 10107, 11600, 11602, 13435, 13436, // shutting down, electing, not primary
+}
+
+// searched is classify for queries that others wrote: what the server refuses,
+// and what takes too long, is about the query.
+func searched(doing string, err error) error {
+	var command mongo.CommandError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded), hasCode(err, 50): // MaxTimeMSExpired
+		return fmt.Errorf("%s: %w", doing, &TooSlow{err})
+	case errors.As(err, &command) && !isAway(err) && !isTransient(err) && !slices.Contains(away, int(command.Code)):
+		return fmt.Errorf("%s: the server refuses the query: %w", doing, err)
+	default:
+		return classify(doing, err)
+	}
+}

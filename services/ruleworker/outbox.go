@@ -1,0 +1,79 @@
+package ruleworker
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+)
+
+// Outbox is where notifications that belong to no batch wait for their first
+// message to be confirmed.
+type Outbox interface {
+	// UnpublishedNotifications lists those created before the given time, oldest
+	// first.
+	UnpublishedNotifications(ctx context.Context, before time.Time, limit int) ([]notification.Notification, error)
+	MarkPublished(ctx context.Context, ids ...string) error
+	Events(ctx context.Context, eventIDs []string) (map[string]bson.Raw, error)
+}
+
+// SweepOutbox publishes again what whoever decided it died over. It is run by
+// one process at a time; running it twice is harmless, since the dispatcher
+// claims what is published again before it calls.
+func (w *Worker) SweepOutbox(ctx context.Context, every, age time.Duration, limit int) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		n, err := w.sweepOutbox(ctx, w.Now().Add(-age), limit)
+		if err != nil && ctx.Err() == nil {
+			w.Log.Warn("sweep of unpublished notifications stopped early", zap.Error(err))
+		}
+		if n > 0 {
+			w.Metrics.republished.Add(float64(n))
+			w.Log.Info("notifications without a batch published again", zap.Int("notifications", n))
+		}
+	}
+}
+
+// sweepOutbox returns how many it published.
+func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (int, error) {
+	waiting, err := w.Outbox.UnpublishedNotifications(ctx, before, limit)
+	if err != nil || len(waiting) == 0 {
+		return 0, err
+	}
+	ids := make([]string, len(waiting))
+	var eventIDs []string
+	for i, n := range waiting {
+		ids[i] = n.ID
+		eventIDs = append(eventIDs, n.EventID)
+	}
+	events, err := w.Outbox.Events(ctx, eventIDs)
+	if err != nil {
+		return 0, err
+	}
+	var messages []notification.Message
+	for _, n := range waiting {
+		// One that was attempted or is held back needs no first message.
+		if n.Status != notification.Pending || n.AttemptCount > 0 {
+			continue
+		}
+		event := events[n.EventID]
+		if event == nil && n.Alert != nil {
+			event = window.AlertEvent(n)
+		}
+		messages = append(messages, notification.Message{Notification: n, Event: event, Attempt: 1, Republished: true})
+	}
+	if err := w.publish(ctx, messages); err != nil {
+		return 0, err
+	}
+	return len(messages), w.Outbox.MarkPublished(ctx, ids...)
+}

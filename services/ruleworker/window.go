@@ -1,0 +1,125 @@
+package ruleworker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+)
+
+// WindowStore is what rules with windows need of the database. Its errors are
+// outages, or say that the database refuses something.
+type WindowStore interface {
+	// RuleEvents are the stored events that a rule's windows count.
+	RuleEvents(r *rule.Rule) window.Source
+	EventsByID(ctx context.Context, ids []primitive.ObjectID) (map[primitive.ObjectID]bson.Raw, error)
+	ExistingNotifications(ctx context.Context, ids []string) (map[string]bool, error)
+	// AddDues makes slots due that are not, or that somebody is deciding already.
+	AddDues(ctx context.Context, dues []window.Due) error
+	ClaimDues(ctx context.Context, now time.Time, limit int) (token primitive.ObjectID, dues []window.Due, err error)
+	DropDues(ctx context.Context, token primitive.ObjectID, dues []window.Due) error
+	PostponeDues(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string) error
+	// DecideDues commits what due slots owe and takes them away; claimed false:
+	// nothing was done, since one of them has changed.
+	DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) (committed []decision.Owed, claimed bool, err error)
+	// RuleVersion is a rule as it was; gone says that there is no such rule any
+	// more, or that it is disabled; replaced that there is a newer version.
+	RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, gone, replaced bool, err error)
+}
+
+// windows evaluates the rules that look at more than one event.
+type windows struct {
+	store     WindowStore
+	log       *zap.Logger
+	metrics   *metrics
+	retention time.Duration // of notifications
+
+	mu   sync.Mutex
+	of   *rule.Set // that byID was made of
+	byID map[string]*windowRule
+
+	known known
+	slow  slowRules
+}
+
+func newWindows(store WindowStore, retention time.Duration, log *zap.Logger, m *metrics) *windows {
+	return &windows{store: store, retention: retention, log: log, metrics: m}
+}
+
+// windowRule is a rule with its parts.
+type windowRule struct {
+	rule   *rule.Rule
+	parts  []window.Part
+	source window.Source
+}
+
+func (w *windows) compile(r *rule.Rule) *windowRule {
+	return &windowRule{rule: r, parts: r.Window.Parts(), source: w.store.RuleEvents(r)}
+}
+
+// in are the set's rules with windows, by id.
+func (w *windows) in(set *rule.Set) map[string]*windowRule {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.of == set {
+		return w.byID
+	}
+	before := w.byID
+	w.of, w.byID = set, map[string]*windowRule{}
+	for _, c := range set.Windows() {
+		if old := before[c.Rule.ID]; old != nil && old.rule.Version == c.Rule.Version {
+			w.byID[c.Rule.ID] = old
+			continue
+		}
+		w.byID[c.Rule.ID] = w.compile(&c.Rule)
+	}
+	return w.byID
+}
+
+// touched are the events of some batches that fulfil the conditions of rules
+// with windows.
+type touched struct{ rules map[string]*touchedRule }
+
+type touchedRule struct {
+	rule   *rule.Rule
+	events []touchedEvent
+}
+
+type touchedEvent struct {
+	at  time.Time
+	key string
+	raw bson.Raw
+}
+
+func (t *touched) add(r *rule.Rule, raw bson.Raw) {
+	if t.rules == nil {
+		t.rules = map[string]*touchedRule{}
+	}
+	of := t.rules[r.ID]
+	if of == nil {
+		of = &touchedRule{rule: r}
+		t.rules[r.ID] = of
+	}
+	at, _ := raw.Lookup("timestamp").TimeOK()
+	of.events = append(of.events, touchedEvent{at: at, key: rule.WindowKey(raw, r.Window.GroupBy), raw: raw})
+}
+
+// events are all, by _id.
+func (t *touched) events() map[primitive.ObjectID]bson.Raw {
+	byID := map[primitive.ObjectID]bson.Raw{}
+	for _, r := range t.rules {
+		for _, e := range r.events {
+			if id, ok := e.raw.Lookup("_id").ObjectIDOK(); ok {
+				byID[id] = e.raw
+			}
+		}
+	}
+	return byID
+}

@@ -1,0 +1,138 @@
+package ruleworker_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
+	"github.com/events-aggregator/events-aggregator/services/ruleworker"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+)
+
+// windowRule writes a log line for every alert.
+func windowRule(name, eventType string, spec window.Spec) rule.Rule {
+	GinkgoHelper()
+	r := logRule(name, eventType)
+	r.Window = &spec
+	Expect(r.Validate(builtin.Table())).To(Succeed())
+	return r
+}
+
+func every(d time.Duration) interval.Duration { return interval.Duration(d) }
+
+// one is a batch of events of a type, one for each pair of user and time.
+type one struct {
+	at   time.Time
+	user string
+	more bson.D
+}
+
+func batchOf(eventType string, events ...one) event.Batch {
+	b := batch(len(events), eventType, 5)
+	for i, e := range events {
+		raw := bson.D{}
+		elements, err := b.Events[i].Elements()
+		Expect(err).NotTo(HaveOccurred())
+		for _, el := range elements {
+			if el.Key() == "timestamp" {
+				raw = append(raw, bson.E{Key: "timestamp", Value: e.at})
+				continue
+			}
+			raw = append(raw, bson.E{Key: el.Key(), Value: el.Value()})
+		}
+		if e.user != "" {
+			raw = append(raw, bson.E{Key: "user_id", Value: e.user})
+		}
+		b.Events[i] = document(append(raw, e.more...))
+	}
+	return b
+}
+
+// alertsOf are the alerts of a rule that are in the database, each as key@slot.
+func alertsOf(ctx context.Context, f *fleet.Fleet, ruleID string) []string {
+	GinkgoHelper()
+	var all []string
+	var after *store.NotificationPosition
+	for {
+		page, err := f.Store.FindNotifications(ctx, store.NotificationFilter{RuleID: ruleID}, after, 200)
+		Expect(err).NotTo(HaveOccurred())
+		for _, n := range page {
+			all = append(all, fmt.Sprintf("%s@%d", n.Alert.Key, n.Alert.Slot))
+			after = &store.NotificationPosition{CreatedAt: n.CreatedAt, ID: n.ID}
+		}
+		if len(page) < 200 {
+			slices.Sort(all)
+			return all
+		}
+	}
+}
+
+// recounted are the alerts that the stored events give, found by the same rules
+// over all of them at once.
+func recounted(ctx context.Context, f *fleet.Fleet, r rule.Rule, from, to time.Time) []string {
+	GinkgoHelper()
+	alerts, err := r.Window.Evaluate(ctx, f.Store.RuleEvents(&r), from, to)
+	Expect(err).NotTo(HaveOccurred())
+	var all []string
+	for _, a := range alerts {
+		all = append(all, fmt.Sprintf("%s@%d", a.Key, a.Slot))
+	}
+	slices.Sort(all)
+	return all
+}
+
+var _ = Describe("a frequency rule", func() {
+	It("fires once for each key and slot, whichever events come last", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		r, err := f.Store.CreateRule(ctx, windowRule("often", "LOGIN_FAILED", window.Spec{Kind: "frequency", Timeframe: every(time.Minute), NumEvents: 3, GroupBy: []string{"user_id"}}))
+		Expect(err).NotTo(HaveOccurred())
+		orders := collect(ctx, f, topology.NotificationsDefault)
+		f.Start(ctx, "rule-worker", ruleworker.Wire)
+
+		start := time.Now().UTC().Truncate(time.Minute).Add(-10 * time.Minute)
+		at := func(d time.Duration) time.Time { return start.Add(d) }
+		first := batchOf("LOGIN_FAILED", one{at: at(0), user: "a"}, one{at: at(2 * time.Second), user: "a"}, one{at: at(time.Second), user: "b"})
+		offer(ctx, f, first)
+		offer(ctx, f, batchOf("LOGIN_FAILED", one{at: at(90 * time.Second), user: "c"}, one{at: at(91 * time.Second), user: "c"}))
+		Eventually(ctx, func() int64 { return unprocessed(ctx, f) }).Should(BeZero())
+		Consistently(ctx, orders, time.Second).Should(BeEmpty())
+
+		// a's window is full by one that lies between the others, c's by one that
+		// comes late: the window that it fills ends at an event of another batch.
+		late := batchOf("LOGIN_FAILED", one{at: at(time.Second), user: "a"}, one{at: at(50 * time.Second), user: "c"})
+		offer(ctx, f, late)
+		Eventually(ctx, orders).Should(HaveLen(2))
+		for _, m := range orders() {
+			Expect(m.Notification.Alert.Kind).To(Equal("frequency"))
+			user := m.Notification.Alert.Key.Lookup("user_id").StringValue()
+			Expect(m.Event.Lookup("user_id").StringValue()).To(Equal(user))
+			Expect(m.Event.Lookup("event_id").StringValue()).To(Equal(m.Notification.EventID))
+			end := map[string]time.Duration{"a": 2 * time.Second, "c": 90*time.Second + time.Second}[user]
+			Expect(m.Event.Lookup("timestamp").Time()).To(BeTemporally("==", at(end)), "the event that the full window ends with")
+		}
+		matched, err := f.Store.CountEvents(ctx, store.EventFilter{Rule: "often"}, 0)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(matched).To(BeEquivalentTo(7), "what counts is marked as matched, alert or not")
+
+		republish(ctx, f, first)
+		offer(ctx, f, batchOf("LOGIN_FAILED", one{at: at(3 * time.Second), user: "a"}))
+		Eventually(ctx, func() int64 { return unprocessed(ctx, f) }).Should(BeZero())
+		Consistently(ctx, func() map[string]int { return ids(orders()) }, time.Second).Should(HaveLen(2))
+		Expect(alertsOf(ctx, f, "often")).To(Equal(recounted(ctx, f, r, start.Add(-time.Hour), start.Add(time.Hour))))
+		waiting, err := f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(waiting).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+})
