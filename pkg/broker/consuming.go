@@ -117,7 +117,7 @@ func (c *Consumer) pump(ctx context.Context, sub *subscription, deliveries <-cha
 			return endStopped
 		}
 		unsettled.Inc()
-		if d.unreadable != "" {
+		if d.unreadable != "" && d.dead == nil { // the copy of a dead letter is dead already
 			d.Done(Permanent(&unreadableError{reason: d.unreadable}))
 			continue
 		}

@@ -30,13 +30,19 @@ type Delivery struct {
 	received time.Time
 	done     atomic.Bool
 
-	cc         any    // the producer's CC header
-	raw        []byte // headers that could not be read
-	unreadable string // why
+	cc         any         // the producer's CC header
+	raw        []byte      // headers that could not be read
+	unreadable string      // why
+	dead       *DeadLetter // that it is a copy of, or nil
 }
 
 // Suspect says whether the message must be handled alone.
 func (d *Delivery) Suspect() bool { return d.DeliveryCount >= SuspectDeliveries }
+
+// DeadLetter is the dead letter that the delivery is a copy of, nil when it is
+// none: a queue that is bound to the dead-letter exchange gets one of each. Its
+// id is the one that a Reader of the dead letters gives it.
+func (d *Delivery) DeadLetter() *DeadLetter { return d.dead }
 
 // Stale says that the delivery's session was lost: the broker gives the message
 // out again, and working on it is in vain.
@@ -65,6 +71,10 @@ func (c *Consumer) delivery(sub *subscription, in *amqp.Delivery) *Delivery {
 	d := &Delivery{
 		Message: fromDelivery(in), Queue: c.q.Name, Redelivered: in.Redelivered, Attempt: 1,
 		consumer: c, sub: sub, tag: in.DeliveryTag, received: time.Now(),
+	}
+	if in.Exchange == c.q.DeadExchange {
+		// Its key is the owner's name, as it is that of the owner's dead letters.
+		d.dead = deadLetter(WorkQueue{Name: in.RoutingKey, RetryExchange: c.q.RetryExchange}, c.conn.marker, in)
 	}
 	if len(in.Headers) == 0 {
 		return d

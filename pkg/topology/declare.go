@@ -26,8 +26,10 @@ func (t Table) Broker() broker.Topology {
 		b.Queues = append(b.Queues,
 			broker.Queue{Name: q.Name, Args: quorum(workDeliveryLimit, q.DeadExchange, q.Name)},
 			broker.Queue{Name: q.Dead(), Args: quorum(deadDeliveryLimit, "", "")})
+		for _, key := range t.keys(w) {
+			b.Bindings = append(b.Bindings, broker.Binding{Exchange: t.prefix + w.Exchange, Key: key, Queue: q.Name})
+		}
 		b.Bindings = append(b.Bindings,
-			broker.Binding{Exchange: t.prefix + w.Exchange, Key: w.Key, Queue: q.Name},
 			broker.Binding{Exchange: q.RetryExchange, Key: q.Name, Queue: q.Name},
 			broker.Binding{Exchange: q.DeadExchange, Key: q.Name, Queue: q.Dead()})
 		for _, delay := range q.Tiers {

@@ -26,6 +26,7 @@ const (
 	RuleWorkerCritical    = "rule-worker.critical"
 	RuleWorkerNormal      = "rule-worker.normal"
 	Aggregate             = "aggregator.stored"
+	DeadLetters           = "aggregator.dead-letters" // a copy of every dead letter, to be recorded
 	NotificationsCritical = "notifications.critical"
 	NotificationsDefault  = "notifications.default"
 	WebhooksCritical      = "webhooks.critical"
@@ -44,7 +45,7 @@ const (
 type Work struct {
 	Name     string // without prefix
 	Exchange string
-	Key      string
+	Key      string // "" in ExchangeDead: the dead letters of every other queue
 	Tiers    []time.Duration
 	Dispatch bool // a queue of the action-dispatcher
 }
@@ -69,6 +70,9 @@ func New(prefix string, dispatchQueues ...string) Table {
 		{Name: RuleWorkerCritical, Exchange: ExchangeStored, Key: KeyStoredCritical, Tiers: pipelineTiers},
 		{Name: RuleWorkerNormal, Exchange: ExchangeStored, Key: KeyStoredNormal, Tiers: pipelineTiers},
 		{Name: Aggregate, Exchange: ExchangeStored, Key: "stored.#", Tiers: pipelineTiers},
+		// No tiers: a copy must keep the headers of its dead letter, and what
+		// cannot be recorded at once waits in the queue itself.
+		{Name: DeadLetters, Exchange: ExchangeDead},
 	}}
 	standard := []string{NotificationsCritical, NotificationsDefault, WebhooksCritical, WebhooksDefault}
 	for _, name := range append(standard, dispatchQueues...) {
@@ -97,6 +101,22 @@ func (t Table) DispatchQueues() []string {
 		}
 	}
 	return names
+}
+
+// keys are the routing keys that lead to a work queue. The copies of dead
+// letters are bound for each owner and not by "#": what the recorder itself
+// cannot handle lies in its own dead-letter queue and must not come back to it.
+func (t Table) keys(w Work) []string {
+	if w.Exchange != ExchangeDead {
+		return []string{w.Key}
+	}
+	var owners []string
+	for _, other := range t.work {
+		if other.Name != w.Name {
+			owners = append(owners, t.prefix+other.Name)
+		}
+	}
+	return owners
 }
 
 // Work is what a consumer or reader of the queue must know; name is without
