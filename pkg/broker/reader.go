@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -82,18 +83,47 @@ func (r *Reader) Ack(d *DeadLetter) error {
 }
 
 // Release puts what was not acked back to its place and ends the reader; it may
-// be called more than once.
+// be called more than once. It returns when the broker has it all, so that who
+// reads next meets it.
 func (r *Reader) Release(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sub == nil || r.sub.gone() {
 		return nil
 	}
+	returning := int(r.got) - r.sub.settled()
+	before := 0
+	if returning > 0 {
+		before, _, _ = r.c.Depth(ctx, r.q.Dead())
+	}
 	err := await(ctx, func() error { return errors.Join(r.sub.requeueAll(r.got), r.close()) })
 	if err != nil {
 		return &outageError{op: "release " + r.q.Dead(), cause: err}
 	}
+	if returning > 0 {
+		r.awaitDepth(ctx, before+returning)
+	}
 	return nil
+}
+
+const (
+	// returnTimeout bounds the wait for what was given back. Somebody else may
+	// have taken some of it, so that not to see it all is no error.
+	returnTimeout = 2 * time.Second
+	returnPoll    = 5 * time.Millisecond
+)
+
+// awaitDepth waits until n messages are ready: closing a channel is answered
+// before the queue has what the channel gave back.
+func (r *Reader) awaitDepth(ctx context.Context, n int) {
+	bound, cancel := context.WithTimeout(ctx, returnTimeout)
+	defer cancel()
+	for bound.Err() == nil {
+		if ready, _, err := r.c.Depth(bound, r.q.Dead()); err != nil || ready >= n {
+			return
+		}
+		pause(bound, returnPoll)
+	}
 }
 
 func (r *Reader) open(ctx context.Context) error {

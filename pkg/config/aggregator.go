@@ -13,6 +13,8 @@ type Aggregator struct {
 	MaterialiseEvery time.Duration
 	CounterRetention time.Duration
 	DimensionValues  int
+
+	DeadLetterRetention time.Duration
 }
 
 func (a *Aggregator) keys(r *registry) {
@@ -23,6 +25,8 @@ func (a *Aggregator) keys(r *registry) {
 	r.duration("counter_retention", &a.CounterRetention, 1440*time.Hour, 48*time.Hour, 10*365*24*time.Hour,
 		"How long one-minute counters are kept; an event that is older is stored and not counted.")
 	r.integer("dimension_values", &a.DimensionValues, 1000, 1, 100_000, "Distinct types, sources and regions that are counted by name; further ones count as `other`.")
+	r.duration("dead_letter_retention", &a.DeadLetterRetention, 2160*time.Hour, time.Hour, 10*365*24*time.Hour,
+		"How long the record of a dead letter is kept; the dead letter itself stays in its queue until it is replayed or purged.")
 }
 
 func (a *Aggregator) check(events time.Duration, report func(key, message string)) {

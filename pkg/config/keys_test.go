@@ -27,7 +27,7 @@ var elsewhere = map[string]string{
 	"dispatcher.queues": "mail=3", "dispatcher.target_concurrency": "2", "dispatcher.timeout": "2s", "dispatcher.schedule": "1s,1m",
 	"dispatcher.claim_for": "2m", "dispatcher.allow_networks": "127.0.0.0/8,::1/128", "dispatcher.response_excerpt": "0",
 	"aggregator.prefetch": "65", "aggregator.batch_count": "5", "aggregator.batch_wait": "0s", "aggregator.materialise_every": "3s",
-	"aggregator.counter_retention": "2000h", "aggregator.dimension_values": "6",
+	"aggregator.counter_retention": "2000h", "aggregator.dimension_values": "6", "aggregator.dead_letter_retention": "100h",
 	"sweep.every": "1s", "sweep.stored_after": "2s", "sweep.actions_after": "3s", "sweep.limit": "4",
 	"lease.beat": "1s", "lease.takeover": "6s", "health.lag_budget": "1m", "health.cache": "0s",
 	"shutdown.drain_timeout": "1s", "secret_key": "0123456789abcdef",

@@ -21,7 +21,10 @@ const (
 	DispatcherRecorded Point = "dispatcher.recorded" // the attempt is recorded, its consequence is not published
 	DispatcherSettled  Point = "dispatcher.settled"  // the consequence is confirmed, the message is not acked
 
-	AggregatorCounted Point = "aggregator.counted" // the counts are committed, the batches are not acked
+	AggregatorCounted  Point = "aggregator.counted"  // the counts are committed, the batches are not acked
+	AggregatorRecorded Point = "aggregator.recorded" // dead letters are recorded, their copies are not acked
+
+	DeadLetterPublished Point = "dead-letter.published" // a replay is confirmed, the dead letters are not acked
 )
 
 // Points lists them all; test/process has a spec for each.
@@ -29,5 +32,6 @@ var Points = []Point{
 	IngesterInserted, IngesterPublished, IngesterMarked,
 	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked,
 	DispatcherCalled, DispatcherRecorded, DispatcherSettled,
-	AggregatorCounted,
+	AggregatorCounted, AggregatorRecorded,
+	DeadLetterPublished,
 }

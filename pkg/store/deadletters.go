@@ -14,21 +14,27 @@ import (
 // in the broker; the record is for search, grouping and history.
 type DeadLetterRecord struct {
 	ID             string         `bson:"_id" json:"dead_id"`
-	Queue          string         `bson:"queue" json:"queue"`
+	Queue          string         `bson:"queue" json:"queue"` // the owner, without prefix
 	Reason         string         `bson:"reason" json:"reason"`
 	ErrorClass     string         `bson:"error_class" json:"error_class"`
 	Error          string         `bson:"error" json:"error"`
+	Cause          string         `bson:"cause" json:"cause"`             // id of error class and fingerprint
 	Fingerprint    string         `bson:"fingerprint" json:"fingerprint"` // the normalised error text
 	EventID        string         `bson:"event_id,omitempty" json:"event_id,omitempty"`
+	EventTypes     []string       `bson:"event_types,omitempty" json:"event_types,omitempty"`
 	NotificationID string         `bson:"notification_id,omitempty" json:"notification_id,omitempty"`
 	RuleID         string         `bson:"rule_id,omitempty" json:"rule_id,omitempty"`
+	Target         string         `bson:"target,omitempty" json:"target,omitempty"` // host that could not be called
 	Exchange       string         `bson:"exchange" json:"exchange"`
 	RoutingKey     string         `bson:"routing_key" json:"routing_key"`
+	MessageID      string         `bson:"message_id,omitempty" json:"message_id,omitempty"`
+	ContentType    string         `bson:"content_type,omitempty" json:"content_type,omitempty"`
 	FirstFailedAt  *time.Time     `bson:"first_failed_at,omitempty" json:"first_failed_at,omitempty"`
 	DeadAt         time.Time      `bson:"dead_at" json:"dead_at"`
 	Attempts       int            `bson:"attempts" json:"attempts"`
+	ByBroker       bool           `bson:"by_broker" json:"by_broker"` // dead-lettered by RabbitMQ itself
 	Headers        map[string]any `bson:"headers,omitempty" json:"headers,omitempty"`
-	Body           []byte         `bson:"body" json:"-"` // at most 64 KiB
+	Body           []byte         `bson:"body,omitempty" json:"-"` // at most 64 KiB, without secrets
 	BodySize       int            `bson:"body_size" json:"body_size"`
 	ReplayedAt     *time.Time     `bson:"replayed_at,omitempty" json:"replayed_at,omitempty"`
 	ReplayID       string         `bson:"replay_id,omitempty" json:"replay_id,omitempty"`
@@ -36,64 +42,67 @@ type DeadLetterRecord struct {
 	ExpiresAt      time.Time      `bson:"expires_at" json:"-"`
 }
 
-// SaveDeadLetters records dead letters; one that is recorded stays as it is.
+// ends are the fields that tell a dead letter's end. They are set whether or
+// not the record is there: the word of a replay may come before the record.
+var ends = map[string]bool{"replayed_at": true, "replay_id": true, "purged_at": true}
+
+// SaveDeadLetters records dead letters. One that is recorded stays as it is,
+// but for its end (replayed, purged), which is noted whenever it is known.
 func (s *Store) SaveDeadLetters(ctx context.Context, records ...DeadLetterRecord) error {
+	if len(records) == 0 {
+		return nil
+	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	models := make([]mongo.WriteModel, len(records))
 	for i, r := range records {
-		models[i] = mongo.NewUpdateOneModel().SetUpsert(true).
-			SetFilter(bson.D{field("_id", r.ID)}).
-			SetUpdate(bson.D{field("$setOnInsert", withoutID(r))})
-	}
-	if len(models) == 0 {
-		return nil
+		update, err := recordUpdate(r)
+		if err != nil {
+			return fmt.Errorf("encode dead letter %s: %w", r.ID, err)
+		}
+		models[i] = mongo.NewUpdateOneModel().SetUpsert(true).SetFilter(bson.D{field("_id", r.ID)}).SetUpdate(update)
 	}
 	_, err := s.deadLetters.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	if isDuplicateKey(err) {
+		// Somebody inserted the same record at the same moment. Now it is there.
+		_, err = s.deadLetters.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	}
 	return classify("record dead letters", err)
 }
 
-// withoutID encodes a record for $setOnInsert, which takes _id from the filter.
-func withoutID(r DeadLetterRecord) any {
+// recordUpdate inserts a record, or notes its end in the one that is there.
+func recordUpdate(r DeadLetterRecord) (bson.D, error) {
 	raw, err := bson.Marshal(r)
 	if err != nil {
-		return r // the driver reports the same error with its place
+		return nil, err
 	}
 	elements, err := bson.Raw(raw).Elements()
 	if err != nil {
-		return r
+		return nil, err
 	}
-	doc := make(bson.D, 0, len(elements))
+	var insert, set bson.D
 	for _, e := range elements {
-		if e.Key() != "_id" {
-			doc = append(doc, field(e.Key(), e.Value()))
+		switch {
+		case e.Key() == "_id": // the filter has it
+		case ends[e.Key()]:
+			set = append(set, field(e.Key(), e.Value()))
+		default:
+			insert = append(insert, field(e.Key(), e.Value()))
 		}
 	}
-	return doc
-}
-
-// MarkReplayed notes that dead letters were given back to their owner.
-func (s *Store) MarkReplayed(ctx context.Context, replayID string, at time.Time, deadIDs ...string) error {
-	return s.markDead(ctx, bson.D{field("replayed_at", at), field("replay_id", replayID)}, deadIDs)
-}
-
-// MarkPurged notes that dead letters were thrown away.
-func (s *Store) MarkPurged(ctx context.Context, at time.Time, deadIDs ...string) error {
-	return s.markDead(ctx, bson.D{field("purged_at", at)}, deadIDs)
-}
-
-func (s *Store) markDead(ctx context.Context, set bson.D, deadIDs []string) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	_, err := s.deadLetters.UpdateMany(ctx, bson.D{field("_id", bson.D{field("$in", deadIDs)})}, bson.D{field("$set", set)})
-	return classify("mark dead letters", err)
+	update := bson.D{field("$setOnInsert", insert)}
+	if len(set) > 0 {
+		update = append(update, field("$set", set))
+	}
+	return update, nil
 }
 
 // DeadLetterFilter selects records; zero values do not restrict.
 type DeadLetterFilter struct {
-	Queue, Reason, ErrorClass, Fingerprint string
-	From, To                               time.Time // dead_at, To exclusive
-	Waiting                                bool      // neither replayed nor purged
+	Queue, Reason, ErrorClass, Cause   string
+	RuleID, EventID, EventType, Target string
+	From, To                           time.Time // dead_at, To exclusive
+	Waiting                            bool      // neither replayed nor purged
 }
 
 // DeadLetterPosition is a record's place in the order newest first.
@@ -105,7 +114,8 @@ type DeadLetterPosition struct {
 func (f DeadLetterFilter) query() bson.D {
 	q := bson.D{}
 	for _, e := range []struct{ path, value string }{
-		{"queue", f.Queue}, {"reason", f.Reason}, {"error_class", f.ErrorClass}, {"fingerprint", f.Fingerprint},
+		{"queue", f.Queue}, {"reason", f.Reason}, {"error_class", f.ErrorClass}, {"cause", f.Cause},
+		{"rule_id", f.RuleID}, {"event_id", f.EventID}, {"event_types", f.EventType}, {"target", f.Target},
 	} {
 		if e.value != "" {
 			q = append(q, field(e.path, e.value))
@@ -146,10 +156,41 @@ func (s *Store) DeadLetter(ctx context.Context, id string) (DeadLetterRecord, er
 	return r, classify(fmt.Sprintf("read dead letter %s", id), err)
 }
 
-// CountDeadLetters counts the records that match.
-func (s *Store) CountDeadLetters(ctx context.Context, f DeadLetterFilter) (int64, error) {
+// DeadLetterGroup is what died of one cause in one queue.
+type DeadLetterGroup struct {
+	Queue       string    `bson:"queue" json:"queue"`
+	Reason      string    `bson:"reason" json:"reason"`
+	Cause       string    `bson:"cause" json:"cause"`
+	ErrorClass  string    `bson:"error_class" json:"error_class"`
+	Fingerprint string    `bson:"fingerprint" json:"fingerprint"`
+	Messages    int       `bson:"messages" json:"messages"`
+	Since       time.Time `bson:"since" json:"since"` // the first one's dead_at
+	Last        time.Time `bson:"last" json:"last"`
+	Example     string    `bson:"example" json:"example"` // the newest one's dead_id
+	Error       string    `bson:"error" json:"error"`     // and its whole error
+}
+
+// DeadLetterGroups groups the records that match by queue, reason and cause,
+// the largest group first.
+func (s *Store) DeadLetterGroups(ctx context.Context, f DeadLetterFilter) ([]DeadLetterGroup, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	n, err := s.deadLetters.CountDocuments(ctx, f.query())
-	return n, classify("count dead letters", err)
+	first := func(path string) bson.D { return bson.D{field("$first", "$"+path)} }
+	cur, err := s.deadLetters.Aggregate(ctx, mongo.Pipeline{
+		{field("$match", f.query())},
+		{field("$sort", keys("dead_at", -1, "_id", -1))},
+		{field("$group", bson.D{
+			field("_id", bson.D{field("queue", "$queue"), field("reason", "$reason"), field("cause", "$cause")}),
+			field("queue", first("queue")), field("reason", first("reason")), field("cause", first("cause")),
+			field("error_class", first("error_class")), field("fingerprint", first("fingerprint")),
+			field("error", first("error")), field("example", first("_id")), field("messages", bson.D{field("$sum", 1)}),
+			field("since", bson.D{field("$min", "$dead_at")}), field("last", bson.D{field("$max", "$dead_at")}),
+		})},
+		{field("$sort", keys("messages", -1, "_id", 1))},
+	}, options.Aggregate().SetMaxTime(operationTimeout/2).SetAllowDiskUse(true))
+	var found []DeadLetterGroup
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	return found, classify("group dead letters", err)
 }

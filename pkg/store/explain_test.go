@@ -187,14 +187,12 @@ var _ = Describe("every query of the store", func() {
 			drop(s.CountNotifications(ctx, f))
 		}
 		every(s.SaveDeadLetters(ctx, store.DeadLetterRecord{ID: "d1", Queue: "q", DeadAt: now, ExpiresAt: now.Add(time.Hour)}))
-		every(s.MarkReplayed(ctx, "replay", now, "d1"))
-		every(s.MarkPurged(ctx, now, "d1"))
 		drop(s.DeadLetter(ctx, "d1"))
-		for _, f := range []store.DeadLetterFilter{{}, {Queue: "q"}, {Queue: "q", Reason: "permanent", ErrorClass: "c"}, {From: now.Add(-time.Hour)}} {
+		for _, f := range []store.DeadLetterFilter{{}, {Queue: "q"}, {Queue: "q", Reason: "permanent", ErrorClass: "c"}, {Cause: "c"}, {Waiting: true}, {From: now.Add(-time.Hour)}} {
 			drop(s.FindDeadLetters(ctx, f, nil, 10))
 			drop(s.FindDeadLetters(ctx, f, &store.DeadLetterPosition{DeadAt: now, ID: "d1"}, 10))
-			if f.Queue != "" {
-				drop(s.CountDeadLetters(ctx, f))
+			if f != (store.DeadLetterFilter{}) {
+				drop(s.DeadLetterGroups(ctx, f))
 			}
 		}
 		u := testUser("one@example.com")

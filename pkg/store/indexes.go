@@ -121,8 +121,10 @@ var Indexes = []Index{
 
 	{Collection: "dead_letters", Name: "queue_time", Keys: keys("queue", 1, "dead_at", -1, "_id", -1),
 		Serves: "a queue's dead letters, newest first"},
-	{Collection: "dead_letters", Name: "cause", Keys: keys("queue", 1, "reason", 1, "error_class", 1, "fingerprint", 1, "dead_at", -1),
-		Serves: "dead letters grouped by cause"},
+	{Collection: "dead_letters", Name: "cause_time", Keys: keys("cause", 1, "dead_at", -1, "_id", -1),
+		Serves: "the dead letters of one cause, newest first"},
+	{Collection: "dead_letters", Name: "waiting_time", Keys: keys("replayed_at", 1, "purged_at", 1, "dead_at", -1, "_id", -1),
+		Serves: "the dead letters that wait, newest first and grouped by cause"},
 	{Collection: "dead_letters", Name: "time", Keys: keys("dead_at", -1, "_id", -1),
 		Serves: "the newest dead letters"},
 	{Collection: "dead_letters", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,

@@ -20,6 +20,8 @@ type metrics struct {
 	windows     *prometheus.CounterVec
 	materialise *prometheus.HistogramVec
 	failures    prometheus.Counter
+	recorded    prometheus.Counter
+	unrecorded  prometheus.Counter
 }
 
 // reasonTooOld is why an event is stored and not counted.
@@ -48,7 +50,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "ea_aggregator_materialise_seconds", Help: "Time of one pass over a period's changed windows.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 4, 8),
 		}, []string{"period"})),
-		failures: counter("ea_aggregator_materialise_failures_total", "Passes that ended with an error."),
+		failures:   counter("ea_aggregator_materialise_failures_total", "Passes that ended with an error."),
+		recorded:   counter("ea_aggregator_dead_letters_recorded_total", "Dead letters, and ends of dead letters, that were recorded."),
+		unrecorded: counter("ea_aggregator_dead_letters_unrecorded_total", "Dead letters whose record the database refuses; they lie in their queues."),
 	}
 	m.uncounted.WithLabelValues(reasonTooOld)
 	for _, d := range metric.Dimensions {

@@ -16,9 +16,18 @@ import (
 // prefetch is what bounds memory.
 const messageBytes = 64 << 20
 
+const (
+	// recordTogether and recordBytes bound the dead letters that are recorded
+	// together, and by that the memory: one that held a batch has a megabyte.
+	recordTogether = 50
+	recordBytes    = 8 << 20
+	recordWait     = 50 * time.Millisecond
+)
+
 // Wire connects the aggregator: one loop that counts, one transaction at a
-// time, since several would only wait for each other's counters; and the
-// materialiser, which one process at a time runs.
+// time, since several would only wait for each other's counters; the
+// materialiser, which one process at a time runs; and the recorder of dead
+// letters.
 func Wire(_ context.Context, p *app.Process) error {
 	cfg := p.Config.Aggregator
 	m := newMetrics(p.Metrics)
@@ -28,6 +37,10 @@ func Wire(_ context.Context, p *app.Process) error {
 	p.Consume(topology.Aggregate, cfg.Prefetch, broker.Batches(broker.BatchOptions{
 		MaxCount: cfg.BatchCount, MaxBytes: messageBytes, MaxWait: max(cfg.BatchWait, time.Nanosecond), Concurrency: 1,
 	}, c.Handle))
+	recorder := &Recorder{Saver: p.Store, Prefix: p.Topology.Prefix(), Retention: cfg.DeadLetterRetention, Log: p.Log, Metrics: m, Now: now}
+	p.Consume(topology.DeadLetters, recordTogether, broker.Batches(broker.BatchOptions{
+		MaxCount: recordTogether, MaxBytes: recordBytes, MaxWait: recordWait, Concurrency: 1,
+	}, recorder.Handle))
 	p.Lease("materialiser", func(ctx context.Context, _ int64) error {
 		return (&Materialiser{Windows: p.Store, Every: cfg.MaterialiseEvery, Log: p.Log, Metrics: m, Now: time.Now}).Run(ctx)
 	})

@@ -99,7 +99,7 @@ func (s *Server) getNotification(c echo.Context) error {
 // listDeadLetters: GET /dead-letters, newest first.
 func (s *Server) listDeadLetters(c echo.Context) error {
 	p := read(c, "queue", "reason", "error_class", "cause", "from", "to", "waiting", "limit", "cursor")
-	f := store.DeadLetterFilter{Queue: p.text("queue"), Reason: p.text("reason"), ErrorClass: p.text("error_class"), Fingerprint: p.text("cause")}
+	f := store.DeadLetterFilter{Queue: p.text("queue"), Reason: p.text("reason"), ErrorClass: p.text("error_class"), Cause: p.text("cause")}
 	f.From, f.To = p.span()
 	if waiting := p.boolean("waiting"); waiting != nil {
 		f.Waiting = *waiting

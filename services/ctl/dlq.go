@@ -1,247 +1,256 @@
 package ctl
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
-	"golang.org/x/time/rate"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/pkg/deadletter"
 )
 
-// selection is which dead letters of a queue are meant.
-type selection struct {
-	reason, class, id, contains string
-	limit                       int
+func (t *tool) dlq() *cobra.Command {
+	return group("dlq", "Look after dead letters; it needs RabbitMQ alone",
+		t.dlqList(), t.dlqShow(), t.dlqGroups(), t.dlqReplay(), t.dlqPurge())
 }
 
-func (s *selection) flags(c *cobra.Command) {
-	f := c.Flags()
-	f.StringVar(&s.reason, "reason", "", "only this reason (permanent, exhausted, expired, delivery-limit)")
-	f.StringVar(&s.class, "class", "", "only this error class")
-	f.StringVar(&s.id, "id", "", "only this dead letter")
-	f.StringVar(&s.contains, "error", "", "only errors that contain this text")
-	f.IntVar(&s.limit, "limit", 0, "at most so many; 0: all")
-}
-
-func (s *selection) meant(d *broker.DeadLetter) bool {
-	return (s.reason == "" || d.Reason == s.reason) && (s.class == "" || d.ErrorClass == s.class) &&
-		(s.id == "" || d.ID == s.id) && strings.Contains(d.Error, s.contains)
-}
-
-// each hands the meant dead letters to f, in their order. f says whether the
-// dead letter is done with; all others stay where they are. The broker alone is
-// needed, so it works with MongoDB away.
-func (s *selection) each(ctx context.Context, conn *broker.Connection, q broker.WorkQueue, f func(*broker.DeadLetter) (done bool, err error)) (err error) {
-	r := broker.NewReader(conn, q)
-	defer func() { err = errors.Join(err, r.Release(context.WithoutCancel(ctx))) }()
-	for n := 0; s.limit == 0 || n < s.limit; {
-		d, more, err := r.Next(ctx)
-		if err != nil {
-			return err
+// withDead runs f with the dead letters of the queue that is named, or of all
+// when none is.
+func (t *tool) withDead(cmd *cobra.Command, names []string, f func(ctx context.Context, queues []*deadletter.Queue) error) error {
+	return t.withBroker(cmd.Context(), func(c config.Config, conn *broker.Connection) error {
+		table := topologyOf(c)
+		if len(names) == 0 {
+			names = deadletter.Queues(table)
 		}
-		if !more {
-			if n == 0 {
-				return errNothing
+		publisher := broker.NewPublisher(conn, broker.PublisherOptions{})
+		var queues []*deadletter.Queue
+		for _, name := range names {
+			q, err := deadletter.Open(conn, publisher, table, name)
+			if err != nil {
+				return &usageError{err}
 			}
-			return nil
+			queues = append(queues, q)
 		}
-		if !s.meant(d) {
-			continue
-		}
-		n++
-		done, err := f(d)
-		if err != nil {
-			return err
-		}
-		if done {
-			if err := r.Ack(d); err != nil {
-				return err
-			}
-		}
+		return f(cmd.Context(), queues)
+	})
+}
+
+func atMostOneQueue(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return &usageError{fmt.Errorf("expected one work queue, or none for all, got %d arguments", len(args))}
 	}
 	return nil
 }
 
-func (t *tool) dlq() *cobra.Command {
-	return group("dlq", "Look after dead letters", t.dlqList(), t.dlqShow(), t.dlqReplay(), t.dlqPurge())
-}
+// errEnough ends an enumeration at its limit.
+var errEnough = errors.New("enough")
 
-// onQueue is a dlq subcommand for one work queue.
-func (t *tool) onQueue(use, short, example string, run func(ctx context.Context, conn *broker.Connection, q broker.WorkQueue) error) *cobra.Command {
-	return &cobra.Command{Use: use + " QUEUE", Short: short, Example: example, Args: exactly(1, "a work queue such as ingester.events"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.withBroker(cmd.Context(), func(c config.Config, conn *broker.Connection) error {
-				q := topologyOf(c).Work(args[0])
-				if q.Name == "" {
-					var names []string
-					for _, w := range topologyOf(c).Queues() {
-						names = append(names, w.Name)
-					}
-					return &usageError{fmt.Errorf("no work queue %s; there are %s", args[0], strings.Join(names, ", "))}
-				}
-				return run(cmd.Context(), conn, q)
-			})
-		}}
+// each hands up to s.limit dead letters to do, of one queue after the other.
+func (s *selection) each(ctx context.Context, queues []*deadletter.Queue, do func(*deadletter.Letter) error) error {
+	f, err := s.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, q := range queues {
+		err := q.Each(ctx, f, func(l *deadletter.Letter) error {
+			if n++; s.limit > 0 && n > s.limit {
+				return errEnough
+			}
+			return do(l)
+		})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if n == 0 {
+		return errNothing
+	}
+	return nil
 }
 
 func (t *tool) dlqList() *cobra.Command {
 	var s selection
-	c := t.onQueue("list", "List a queue's dead letters, oldest first", "  eactl dlq list ingester.events --reason permanent", func(ctx context.Context, conn *broker.Connection, q broker.WorkQueue) error {
-		w := t.rows("dead_id", "dead at", "reason", "class", "attempts", "error")
-		err := s.each(ctx, conn, q, func(d *broker.DeadLetter) (bool, error) {
-			if t.output == "json" {
-				return false, t.printLine(deadLine(d))
-			}
-			text := d.Error
-			if len(text) > 60 {
-				text = strings.ToValidUTF8(text[:60], "") + "…"
-			}
-			w.AppendRow([]any{d.ID, d.DeadAt.Format(time.RFC3339), d.Reason, d.ErrorClass, d.Attempts, text})
-			return false, nil
-		})
-		if err == nil && t.output == "table" {
-			w.Render()
-		}
-		return err
-	})
-	s.flags(c)
+	c := &cobra.Command{
+		Use: "list [QUEUE]", Short: "List dead letters", Args: atMostOneQueue,
+		Example: `  eactl dlq list ingester.events --reason permanent
+  eactl dlq list --since 1h --filter '{"event.severity":{"$gte":8}}' -o json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
+				rows := t.deadRows()
+				err := s.each(ctx, queues, rows.add)
+				return errors.Join(err, rows.end())
+			})
+		},
+	}
+	s.flags(c.Flags())
 	return c
-}
-
-func deadLine(d *broker.DeadLetter) map[string]any {
-	return map[string]any{"dead_id": d.ID, "queue": d.Queue, "reason": d.Reason, "error_class": d.ErrorClass, "error": d.Error,
-		"attempts": d.Attempts, "dead_at": d.DeadAt, "exchange": d.Exchange, "routing_key": d.RoutingKey, "message_id": d.MessageID, "by_broker": d.ByBroker}
 }
 
 func (t *tool) dlqShow() *cobra.Command {
 	var s selection
-	c := t.onQueue("show", "Show one dead letter with its body", "  eactl dlq show ingester.events --id 0c1f…", func(ctx context.Context, conn *broker.Connection, q broker.WorkQueue) error {
-		if s.id == "" {
-			return &usageError{errors.New("--id is missing; `eactl dlq list` shows ids")}
-		}
-		s.limit = 1
-		return s.each(ctx, conn, q, func(d *broker.DeadLetter) (bool, error) {
-			line := deadLine(d)
-			line["headers"], line["content_type"], line["body"] = d.Headers, d.ContentType, strings.ToValidUTF8(string(d.Body), "\uFFFD")
-			return false, t.printJSON(line)
-		})
-	})
-	s.flags(c)
+	c := &cobra.Command{
+		Use: "show [QUEUE] --id DEAD_ID", Short: "Show one dead letter with its body", Args: atMostOneQueue,
+		Example: `  eactl dlq show ingester.events --id 0c1f…`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if s.what.ID == "" {
+				return &usageError{errors.New("--id is missing; `eactl dlq list` shows ids")}
+			}
+			s.limit = 1
+			return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
+				return s.each(ctx, queues, func(l *deadletter.Letter) error { return t.printJSON(deadletter.Show(l.Full())) })
+			})
+		},
+	}
+	c.Flags().StringVar(&s.what.ID, "id", "", "the dead letter's id")
 	return c
 }
 
-// dlqReplay gives dead letters back to their owner: published with a confirm
-// first, then taken out. Interrupted between the two, a message is in both
-// places and its second replay is recognised as a duplicate by its owner;
-// interrupted anywhere else, running it again finishes the job.
+func (t *tool) dlqGroups() *cobra.Command {
+	var s selection
+	c := &cobra.Command{
+		Use: "groups [QUEUE]", Short: "Group dead letters by cause, the largest group first", Args: atMostOneQueue,
+		Example: `  eactl dlq groups
+  eactl dlq groups webhooks.default --since 24h -o json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
+				var g deadletter.Groups
+				if err := s.each(ctx, queues, func(l *deadletter.Letter) error { g.Add(l); return nil }); err != nil {
+					return err
+				}
+				return t.printGroups(g.Sorted(), time.Now())
+			})
+		},
+	}
+	s.flags(c.Flags())
+	return c
+}
+
 func (t *tool) dlqReplay() *cobra.Command {
 	var s selection
-	var dry bool
-	var perSecond float64
-	c := t.onQueue("replay", "Give dead letters back to the queue that they came from",
-		"  eactl dlq replay webhooks.default --class timeout --rate 50 --limit 1000\n  eactl dlq replay ingester.events --dry-run",
-		func(ctx context.Context, conn *broker.Connection, q broker.WorkQueue) error {
-			waiting, _, err := conn.Depth(ctx, q.Dead())
-			if err != nil {
-				return err
-			}
-			if s.limit == 0 || s.limit > waiting {
-				s.limit = waiting // what fails again during the replay is not replayed twice
-			}
-			if s.limit == 0 {
-				return errNothing
-			}
-			publisher := broker.NewPublisher(conn, broker.PublisherOptions{})
-			pace := rate.NewLimiter(rate.Inf, 1)
-			if perSecond > 0 {
-				pace = rate.NewLimiter(rate.Limit(perSecond), 1)
-			}
-			bar := t.progress(s.limit)
-			n := 0
-			err = s.each(ctx, conn, q, func(d *broker.DeadLetter) (bool, error) {
-				if dry {
-					n++
-					return false, t.printLine(deadLine(d))
+	var o deadletter.Options
+	c := &cobra.Command{
+		Use: "replay QUEUE", Short: "Give dead letters back to the queue that they came from, and to no other",
+		Long: `Gives dead letters back to the queue that they came from, as first attempts: each is published
+with a confirm and then taken out. Interrupted anywhere nothing is lost, and running it again
+finishes the job; what was given back twice is recognised as a repeat by its owner. What fails
+again meanwhile is not replayed again.`,
+		Args: exactly(1, "a work queue such as webhooks.default"),
+		Example: `  eactl dlq replay webhooks.default --class timeout --rate 50 --limit 1000
+  eactl dlq replay webhooks.default --cause 3f1c0a9be2d4
+  eactl dlq replay ingester.events --filter '{"type":"PAYMENT_FAILED"}' --dry-run`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.take(cmd, args, &s, o, "replay", "replayed", func(ctx context.Context, q *deadletter.Queue, f deadletter.Filter, o deadletter.Options) (deadletter.Result, error) {
+				r, err := q.Replay(ctx, f, o)
+				if errors.Is(err, deadletter.ErrCopies) {
+					err = &usageError{err}
 				}
-				if err := pace.Wait(ctx); err != nil {
-					return false, err
-				}
-				if err := publisher.Publish(ctx, d.Replay(q)); err != nil {
-					return false, err
-				}
-				n++
-				bar.one(d)
-				return true, nil
+				return r, err
 			})
-			bar.end()
-			verb := "replayed"
-			if dry {
-				verb = "would be replayed"
-			}
-			fmt.Fprintf(t.errOut, "%d %s\n", n, verb)
-			return err
-		})
-	s.flags(c)
-	c.Flags().BoolVar(&dry, "dry-run", false, "only say what would be replayed")
-	c.Flags().Float64Var(&perSecond, "rate", 0, "at most so many a second; 0: as fast as it goes")
+		},
+	}
+	s.flags(c.Flags())
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "only list what would be replayed")
+	c.Flags().Float64Var(&o.Rate, "rate", 0, "at most so many a second; 0: as fast as it goes")
 	return c
 }
 
 func (t *tool) dlqPurge() *cobra.Command {
 	var s selection
+	var o deadletter.Options
 	var yes bool
-	c := t.onQueue("purge", "Throw dead letters away for good", "  eactl dlq purge ingester.events --class invalid_json --yes", func(ctx context.Context, conn *broker.Connection, q broker.WorkQueue) error {
-		if !yes {
-			return &usageError{errors.New("purging cannot be undone; add --yes")}
-		}
-		n := 0
-		err := s.each(ctx, conn, q, func(*broker.DeadLetter) (bool, error) { n++; return true, nil })
-		fmt.Fprintf(t.errOut, "%d purged\n", n)
-		return err
-	})
-	s.flags(c)
-	c.Flags().BoolVar(&yes, "yes", false, "really")
+	c := &cobra.Command{
+		Use: "purge QUEUE", Short: "Throw dead letters away for good", Args: exactly(1, "a work queue such as ingester.events"),
+		Example: `  eactl dlq purge ingester.events --class invalid_json
+  eactl dlq purge ingester.events --until 720h --yes`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.take(cmd, args, &s, o, "purge", "purged", func(ctx context.Context, q *deadletter.Queue, f deadletter.Filter, o deadletter.Options) (r deadletter.Result, err error) {
+				if !yes && !o.DryRun {
+					if err := t.confirm(ctx, cmd.InOrStdin(), q, f, o); err != nil {
+						return r, err
+					}
+				}
+				return q.Purge(ctx, f, o)
+			})
+		},
+	}
+	s.flags(c.Flags())
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "only list what would be purged")
 	return c
 }
 
-// progress is a bar on a terminal, and a JSON line per dead letter elsewhere.
-type progress struct {
-	t    *tool
-	bars *mpb.Progress
-	bar  *mpb.Bar
+// act is Replay or Purge.
+type act func(ctx context.Context, q *deadletter.Queue, f deadletter.Filter, o deadletter.Options) (deadletter.Result, error)
+
+// take runs a command that takes dead letters out of one queue, and shows how
+// it goes on.
+func (t *tool) take(cmd *cobra.Command, args []string, s *selection, o deadletter.Options, verb, done string, do act) error {
+	f, err := s.filter(time.Now())
+	if err == nil && o.Rate < 0 {
+		err = &usageError{errors.New("--rate is negative")}
+	}
+	if err != nil {
+		return err
+	}
+	o.Limit = s.limit
+	return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
+		q := queues[0]
+		view := t.takeView(verb, done, o.DryRun, func() int { return s.expected(ctx, q) })
+		o.Done = view.one
+		r, err := do(ctx, q, f, o)
+		err = errors.Join(err, view.end(err == nil))
+		switch {
+		case err != nil && r.Matched == 0:
+			return err
+		case r.Matched == 0:
+			return errNothing
+		case o.DryRun:
+			fmt.Fprintf(t.errOut, "%d would be %s\n", r.Matched, done)
+			return err
+		}
+		fmt.Fprintf(t.errOut, "%d %s\n", r.Done, done)
+		if err != nil {
+			return fmt.Errorf("%w; nothing is lost, run it again to finish", err)
+		}
+		if r.Failed > 0 {
+			return fmt.Errorf("%d cannot be %s as they are and stay where they were", r.Failed, done)
+		}
+		return nil
+	})
 }
 
-func (t *tool) progress(total int) *progress {
-	p := &progress{t: t}
-	if f, ok := t.errOut.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.bars = mpb.New(mpb.WithOutput(f))
-		p.bar = p.bars.AddBar(int64(total), mpb.PrependDecorators(decor.Name("replay "), decor.CountersNoUnit("%d / %d")),
-			mpb.AppendDecorators(decor.AverageSpeed(0, "%.0f/s "), decor.AverageETA(decor.ET_STYLE_GO)))
+// confirm asks a person, who must be there, before what cannot be undone.
+func (t *tool) confirm(ctx context.Context, in io.Reader, q *deadletter.Queue, f deadletter.Filter, o deadletter.Options) error {
+	if file, ok := in.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+		return &usageError{errors.New("purging cannot be undone, and there is nobody to ask: add --yes")}
 	}
-	return p
-}
-
-func (p *progress) one(d *broker.DeadLetter) {
-	if p.bar != nil {
-		p.bar.Increment()
-		return
+	r, err := q.Purge(ctx, f, deadletter.Options{DryRun: true, Limit: o.Limit})
+	if err != nil {
+		return err
 	}
-	_ = p.t.printLine(map[string]string{"replayed": d.ID})
-}
-
-func (p *progress) end() {
-	if p.bar != nil {
-		p.bar.Abort(false)
-		p.bars.Wait()
+	if r.Matched == 0 {
+		return errNothing
 	}
+	fmt.Fprintf(t.errOut, "Throw away %s dead letters of %s for good? [y/N] ", thousands(r.Matched), q.Name)
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was purged")
+	}
+	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -91,17 +90,7 @@ func newEndpoint(config bson.Raw) (*endpoint, error) {
 	if err != nil { // without the URL: its path may be a secret
 		return nil, errors.New("action config: /url is no URL")
 	}
-	return &endpoint{cfg: cfg, url: u, target: hostOf(u), hide: hider(cfg, u)}, nil
-}
-
-// hostOf is a URL's host as limits and lines know it: lower case, and with the
-// port unless it is the scheme's own.
-func hostOf(u *url.URL) string {
-	host, port := strings.ToLower(u.Hostname()), u.Port()
-	if port == "" || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
-		return host
-	}
-	return net.JoinHostPort(host, port)
+	return &endpoint{cfg: cfg, url: u, target: webhook.Target(u), hide: hider(cfg, u)}, nil
 }
 
 // send makes the request. The signature's time is that of the call, so a retry

@@ -36,6 +36,7 @@ var table = []row{
 	{"pkg/broker/...", []string{"pkg/broker/...", "pkg/telemetry"}, "the broker carries bytes"},
 	{"pkg/topology/...", append([]string{"pkg/broker"}, nouns...), "routes type the bytes"},
 	{"pkg/store/...", append([]string{"pkg/store/...", "pkg/telemetry"}, nouns...), "the store keeps nouns"},
+	{"pkg/deadletter/...", append([]string{"pkg/broker", "pkg/topology", "pkg/store", "pkg/fault"}, nouns...), "records are the store's, messages the broker's; it brings them together"},
 	{"pkg/app/...", []string{"pkg/config", "pkg/telemetry", "pkg/broker", "pkg/topology", "pkg/store"}, "the composition root knows no service"},
 
 	{"services/*/wire.go", append([]string{"pkg/app", "pkg/store", "services/SELF/..."}, serviceParts...), "wiring is the one place where a service meets app and store"},
@@ -51,7 +52,7 @@ var table = []row{
 }
 
 // serviceParts are what every service may use.
-var serviceParts = append([]string{"pkg/broker", "pkg/topology", "pkg/telemetry", "pkg/config", "pkg/fault"}, nouns...)
+var serviceParts = append([]string{"pkg/broker", "pkg/topology", "pkg/telemetry", "pkg/config", "pkg/fault", "pkg/deadletter"}, nouns...)
 
 // fence keeps third-party code behind one door, so that it can be changed
 // there: only these packages may import it outside tests.

@@ -3,7 +3,9 @@ package webhook
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +15,16 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
+
+// Target is whom a URL calls, as limits, lines and filters know it: its host in
+// lower case, with the port unless it is the scheme's own.
+func Target(u *url.URL) string {
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if port == "" || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
+		return host
+	}
+	return net.JoinHostPort(host, port)
+}
 
 // Body is the request's body: the template's output, or DefaultBody; nothing
 // for a request that has none. An error is permanent.

@@ -83,7 +83,8 @@ var _ = Describe("The status of a run", func() {
 
 	It("says what is under way", func() {
 		s := status(`{"events":{"unprocessed":2},"notifications":{"pending":3},
-			"queues":{"webhooks.default.retry.1s":{"messages":4}},"lag":{"counted":{"batches":5,"seconds":1.5}}}`)
+			"queues":{"webhooks.default.retry.1s":{"messages":3},"aggregator.dead-letters":{"messages":1},
+				"aggregator.dead-letters.dead":{"messages":9}},"lag":{"counted":{"batches":5,"seconds":1.5}}}`)
 		Expect(s.Undrained()).To(Equal([]string{
 			"4 messages in queues", "2 events not processed", "3 notifications pending", "5 batches behind in counted",
 		}))

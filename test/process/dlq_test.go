@@ -1,0 +1,162 @@
+package process_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+	"github.com/events-aggregator/events-aggregator/test/support/sink"
+)
+
+// eactl starts the binary with MongoDB away: dead letters need RabbitMQ alone.
+func eactl(f *fleet.Fleet, fault string, args ...string) (cmd *exec.Cmd, out, errOut *bytes.Buffer) {
+	GinkgoHelper()
+	out, errOut = &bytes.Buffer{}, &bytes.Buffer{}
+	cmd = exec.Command(bin+"/eactl", args...)
+	cmd.Env = append(cleanEnviron(), "EA_AMQP_URL="+f.AMQPURL, "EA_BROKER_PREFIX="+f.Prefix,
+		"EA_MONGO_URI=mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100", "EA_FAULT="+fault)
+	cmd.Stdout, cmd.Stderr = out, errOut
+	Expect(cmd.Start()).To(Succeed())
+	DeferCleanup(func() { _ = cmd.Process.Kill() })
+	return cmd, out, errOut
+}
+
+// replay runs eactl dlq replay to its end; its exit code must be 0.
+func replay(f *fleet.Fleet, args ...string) string {
+	GinkgoHelper()
+	cmd, out, errOut := eactl(f, "", append([]string{"dlq", "replay", topology.WebhooksDefault, "-o", "json"}, args...)...)
+	Expect(cmd.Wait()).To(Succeed(), "%s", errOut)
+	return out.String()
+}
+
+// refusedWebhooks makes n dead letters of a receiver that answers 404, with the
+// pipeline running, and mends the receiver.
+func refusedWebhooks(ctx context.Context, n int) (*fleet.Fleet, *sink.Running, []string) {
+	GinkgoHelper()
+	f, receiver := begin(ctx, "")
+	receiver.SetFaults(sink.Faults{Status: http.StatusNotFound})
+	ids := publish(ctx, f, n)
+	Eventually(ctx, func() int { return f.Depth(ctx, topology.WebhooksDefault+".dead") }).WithTimeout(60 * time.Second).Should(Equal(n))
+	receiver.SetFaults(sink.Faults{})
+	return f, receiver, ids
+}
+
+// handledByOwner is what must hold when everything was replayed: each webhook
+// delivered once, nothing lies anywhere, nothing went another way, and the
+// records say what became of each.
+func handledByOwner(ctx context.Context, f *fleet.Fleet, receiver *sink.Running, ids []string) {
+	GinkgoHelper()
+	n := int64(len(ids))
+	yes := true
+	Eventually(ctx, func(g Gomega) {
+		counts, err := f.Store.CountNotifications(ctx, store.NotificationFilter{})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(counts).To(Equal(map[notification.Status]int64{notification.Delivered: n,
+			notification.Pending: 0, notification.Dead: 0, notification.Suppressed: 0}))
+		for _, w := range f.Topology.Queues() {
+			g.Expect(f.Depth(ctx, w.Name)).To(BeZero(), w.Name)
+			g.Expect(f.Depth(ctx, w.Name+".dead")).To(BeZero(), w.Name)
+			for _, tier := range w.Tiers {
+				g.Expect(f.Depth(ctx, w.Name+".retry."+broker.DelayLabel(tier))).To(BeZero(), w.Name)
+			}
+		}
+		outcomes, err := f.Store.CountEvents(ctx, store.EventFilter{Type: rule.DeliveryType, Processed: &yes}, 0)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(outcomes).To(BeEquivalentTo(2*n), "each died once and was delivered once")
+		waiting, err := f.Store.FindDeadLetters(ctx, store.DeadLetterFilter{Waiting: true}, nil, 10)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(waiting).To(BeEmpty())
+	}).WithTimeout(90 * time.Second).WithPolling(250 * time.Millisecond).Should(Succeed())
+
+	records, err := f.Store.FindDeadLetters(ctx, store.DeadLetterFilter{Queue: topology.WebhooksDefault}, nil, 2*len(ids))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(records).To(HaveLen(len(ids)), "one record for each dead letter, however often it was replayed")
+	stats := receiver.Stats()
+	Expect(stats.Accepted).To(Equal(len(ids)))
+	Expect(stats.AcceptedAgain).To(BeZero(), "what was given back twice is called once")
+	events, err := f.Store.CountEvents(ctx, store.EventFilter{Type: "CRASH_TEST"}, 0)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(events).To(Equal(n), "nothing reached another queue")
+}
+
+var _ = Describe("eactl dlq replay", func() {
+	It("killed half-way again and again loses nothing, and running it again finishes the job", func(ctx SpecContext) {
+		const n = 120
+		f, receiver, ids := refusedWebhooks(ctx, n)
+		replayed := 0
+		for round := range 3 {
+			cmd, out, errOut := eactl(f, "", "dlq", "replay", topology.WebhooksDefault, "--rate", "100", "-o", "json")
+			// Killed when it has replayed some, at a moment that nobody chose.
+			enough := 5 + rand.IntN(20)
+			dead := f.Depth(ctx, topology.WebhooksDefault+".dead")
+			Eventually(ctx, func() int { return receiver.Stats().Accepted }).WithTimeout(20 * time.Second).WithPolling(time.Duration(1+rand.IntN(9)) * time.Millisecond).
+				Should(BeNumerically(">=", replayed+enough))
+			Expect(cmd.Process.Signal(syscall.SIGKILL)).To(Succeed())
+			_ = cmd.Wait()
+			Expect(cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL), "round %d of %d dead letters was over before: %s%s", round, dead, out, errOut)
+			Eventually(ctx, func() int { return f.Depth(ctx, topology.WebhooksDefault) }).WithTimeout(20 * time.Second).Should(BeZero())
+			Eventually(ctx, func() int {
+				replayed = receiver.Stats().Accepted
+				return replayed + f.Depth(ctx, topology.WebhooksDefault+".dead")
+			}).WithTimeout(20*time.Second).Should(BeNumerically(">=", n), "every one is delivered or still there")
+		}
+		Expect(replayed).To(BeNumerically("<", n))
+		last := replay(f)
+		Expect(strings.Count(last, `"replayed":true`)).To(BeNumerically(">=", n-replayed))
+		handledByOwner(ctx, f, receiver, ids)
+	}, SpecTimeout(4*time.Minute))
+
+	It("killed between the confirm and the ack gives back twice what its owner recognises", func(ctx SpecContext) {
+		const n = 60
+		f, receiver, ids := refusedWebhooks(ctx, n)
+		cmd, out, _ := eactl(f, string(fault.DeadLetterPublished)+":kill", "dlq", "replay", topology.WebhooksDefault, "-o", "json")
+		_ = cmd.Wait()
+		Expect(cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL))
+		Expect(out.String()).To(BeEmpty(), "it died before the first ack")
+		Eventually(ctx, func() int { return f.Depth(ctx, topology.WebhooksDefault+".dead") }).WithTimeout(20*time.Second).Should(Equal(n), "all are still there")
+		Eventually(ctx, func() int { return receiver.Stats().Accepted }).WithTimeout(20*time.Second).Should(BeNumerically(">", 0), "though some are replayed")
+		Expect(strings.Count(replay(f), `"replayed":true`)).To(Equal(n))
+		handledByOwner(ctx, f, receiver, ids)
+	}, SpecTimeout(3*time.Minute))
+})
+
+var _ = Describe("an aggregator that is killed", func() {
+	It("after "+string(fault.AggregatorRecorded)+", before its ack, has recorded each dead letter once", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		victim := launch(f, "aggregator", string(fault.AggregatorRecorded)+":kill")
+		victim.waitReady(ctx)
+		var bad []broker.Message
+		for i := range 40 {
+			bad = append(bad, broker.Message{RoutingKey: "events.bad", ContentType: "application/json", Body: fmt.Appendf(nil, `{"n":%d}`, i)})
+		}
+		launch(f, "ingester", "").waitReady(ctx)
+		f.Publish(ctx, bad...)
+		Eventually(ctx, victim.ended).WithTimeout(30 * time.Second).Should(BeClosed())
+		Expect(victim.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL))
+		launch(f, "aggregator", "").waitReady(ctx)
+		Eventually(ctx, func(g Gomega) {
+			records, err := f.Store.FindDeadLetters(ctx, store.DeadLetterFilter{Queue: topology.Ingest, Waiting: true}, nil, 100)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(records).To(HaveLen(len(bad)))
+			g.Expect(f.Depth(ctx, topology.DeadLetters)).To(BeZero())
+		}).WithTimeout(30 * time.Second).Should(Succeed())
+		Expect(f.Depth(ctx, topology.DeadLetters+".dead")).To(BeZero())
+		Expect(f.Depth(ctx, topology.Ingest+".dead")).To(Equal(len(bad)))
+	}, SpecTimeout(2*time.Minute))
+})
