@@ -12,7 +12,7 @@ import (
 
 // Reader goes through the dead letters of a work queue in their order, one by
 // one, and keeps each until it is acked or released. Two readers of one queue
-// see different messages. Looking loses nothing: what is not acked goes back,
+// see different messages; of a long queue it reads some ahead. Looking loses nothing: what is not acked goes back,
 // with Release, with the end of the session, or with the end of the process.
 type Reader struct {
 	c *Connection
@@ -22,6 +22,11 @@ type Reader struct {
 	sub *subscription
 	own context.CancelFunc
 	got uint64 // the last delivery's tag
+
+	ahead   []amqp.Delivery // read and not handed out yet
+	ready   int             // so many are left in the queue, as far as is known
+	size    int             // of the last body
+	fetches int
 }
 
 // NewReader reads q's dead letters on c.
@@ -39,33 +44,125 @@ func (r *Reader) Next(ctx context.Context) (*DeadLetter, bool, error) {
 			return nil, false, err
 		}
 	}
-	type got struct {
-		d  amqp.Delivery
-		ok bool
+	if len(r.ahead) == 0 {
+		if err := r.more(ctx); err != nil {
+			return nil, false, err
+		}
 	}
-	result := make(chan got, 1)
+	if len(r.ahead) == 0 {
+		return nil, false, nil
+	}
+	if r.sub.gone() { // what was read ahead is in the queue again
+		return nil, false, r.failed(errChannelClosed)
+	}
+	in := r.ahead[0]
+	r.ahead = r.ahead[1:]
+	d := deadLetter(r.q, r.c.marker, &in)
+	d.sub, d.tag = r.sub, in.DeliveryTag
+	r.size = len(in.Body)
+	return d, true, nil
+}
+
+const (
+	// fetchFrom: with so many in the queue it is worth a consumer, which gives
+	// out many times as many a second as asking for each. With fewer, other
+	// readers get their share.
+	fetchFrom = 50
+	// maxFetch and maxFetchBytes bound what is read ahead; the size of the last
+	// message stands for that of the next ones.
+	maxFetch      = 200
+	maxFetchBytes = 8 << 20
+	// fetchIdle: when no more come for so long, somebody else took them.
+	fetchIdle = 200 * time.Millisecond
+)
+
+// more reads ahead: several by a consumer when there are many, else one.
+func (r *Reader) more(ctx context.Context) error {
+	if r.ready >= fetchFrom {
+		n := max(1, min(r.ready, maxFetch, maxFetchBytes/max(1, r.size)))
+		r.fetches++
+		tag := fmt.Sprintf("%s-%d", consumerTag, r.fetches)
+		got, err := r.answer(ctx, func() ([]amqp.Delivery, error) { return fetch(r.sub.ch, r.q.Dead(), tag, n) })
+		if err != nil || len(got) > 0 {
+			r.take(got)
+			if r.ready -= len(got); len(got) < n {
+				r.ready = 0
+			}
+			return err
+		}
+	}
+	got, err := r.answer(ctx, func() ([]amqp.Delivery, error) {
+		in, ok, err := r.sub.ch.Get(r.q.Dead(), false)
+		if err != nil || !ok {
+			return nil, err
+		}
+		return []amqp.Delivery{in}, nil
+	})
+	r.take(got)
+	if len(got) > 0 {
+		r.ready = int(got[0].MessageCount)
+	}
+	return err
+}
+
+func (r *Reader) take(got []amqp.Delivery) {
+	if len(got) > 0 {
+		r.ahead, r.got = append(r.ahead, got...), got[len(got)-1].DeliveryTag
+	}
+}
+
+// answer runs what talks to the broker and heeds no context. When ctx ends first
+// the answer may still come, and its messages would be nobody's: with the
+// channel they go back.
+func (r *Reader) answer(ctx context.Context, op func() ([]amqp.Delivery, error)) ([]amqp.Delivery, error) {
+	result := make(chan []amqp.Delivery, 1)
 	err := await(ctx, func() error {
-		d, ok, err := r.sub.ch.Get(r.q.Dead(), false)
-		result <- got{d, ok}
+		got, err := op()
+		result <- got
 		return err
 	})
 	switch {
 	case err != nil && ctx.Err() != nil && !r.sub.gone():
-		// The answer may still come, and its message would be nobody's: with the
-		// channel it goes back.
 		_ = r.close()
-		return nil, false, &outageError{op: "read " + r.q.Dead(), cause: errors.New("no answer yet"), ended: context.Cause(ctx)}
+		return nil, &outageError{op: "read " + r.q.Dead(), cause: errors.New("no answer yet"), ended: context.Cause(ctx)}
 	case err != nil:
-		return nil, false, r.failed(err)
+		return nil, r.failed(err)
 	}
-	g := <-result
-	if !g.ok {
-		return nil, false, nil
+	return <-result, nil
+}
+
+// fetch has a consumer give out up to n messages. Its tag must be new: what a
+// consumer of the same tag still holds would count against n.
+func fetch(ch *amqp.Channel, queue, tag string, n int) ([]amqp.Delivery, error) {
+	if err := ch.Qos(n, 0, false); err != nil {
+		return nil, err
 	}
-	d := deadLetter(r.q, r.c.marker, &g.d)
-	d.sub, d.tag = r.sub, g.d.DeliveryTag
-	r.got = d.tag
-	return d, true, nil
+	deliveries, err := ch.Consume(queue, tag, false, false, false, false, nil)
+	if err != nil {
+		return nil, err
+	}
+	got := make([]amqp.Delivery, 0, n)
+	idle := time.NewTimer(fetchIdle)
+	defer idle.Stop()
+	for waiting := true; waiting && len(got) < n; {
+		select {
+		case in, ok := <-deliveries:
+			if !ok {
+				return nil, errChannelClosed
+			}
+			got = append(got, in)
+			idle.Reset(fetchIdle)
+		case <-idle.C:
+			waiting = false
+		}
+	}
+	if err := ch.Cancel(tag, false); err != nil {
+		return nil, err
+	}
+	for in := range deliveries { // arrived meanwhile; closed by the cancel
+		got = append(got, in)
+	}
+	return got, nil
 }
 
 // Ack removes one dead letter for good. The broker has it done when Release has
@@ -144,6 +241,7 @@ func (r *Reader) open(ctx context.Context) error {
 
 func (r *Reader) close() error {
 	defer r.own()
+	r.ahead = nil
 	return r.sub.close()
 }
 

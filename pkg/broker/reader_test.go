@@ -9,6 +9,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 )
@@ -74,6 +75,62 @@ var _ = Describe("a reader of dead letters", func() {
 		Expect(err).To(HaveOccurred())
 		Expect(messageIDs(r.deadLetters(ctx, r.q))).To(Equal([]string{"m-000000", "m-000001", "m-000003", "m-000004", "m-000007", "m-000008", "m-000009"}))
 	}, SpecTimeout(30*time.Second))
+
+	It("reads a long queue ahead, and keeps order, number and hands all the same", func(ctx SpecContext) {
+		r := newRig()
+		const n = 700
+		ch := r.raw()
+		for i := range n {
+			publishRaw(ctx, ch, r.q.DeadExchange, r.q.Name, amqp.Publishing{MessageId: fmt.Sprintf("m-%06d", i), Body: []byte("b"),
+				Headers: amqp.Table{"x-ea-dead-id": fmt.Sprint(i)}})
+		}
+		for range 3 {
+			Expect(messageIDs(r.deadLetters(ctx, r.q))).To(Equal(ids(n)))
+		}
+
+		By("two readers at once, who ack every third")
+		var mu sync.Mutex
+		held, left := map[string]int{}, map[string]bool{}
+		var both sync.WaitGroup
+		var readers [2]*broker.Reader
+		for i := range readers {
+			readers[i] = broker.NewReader(r.consume, r.q)
+			both.Go(func() {
+				defer GinkgoRecover()
+				for {
+					d, ok, err := readers[i].Next(ctx)
+					Expect(err).NotTo(HaveOccurred())
+					if !ok {
+						return
+					}
+					mu.Lock()
+					if held[d.MessageID]++; number(d.MessageID)%3 == 0 {
+						Expect(readers[i].Ack(d)).To(Succeed())
+					} else {
+						left[d.MessageID] = true
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		both.Wait()
+		for _, reader := range readers {
+			Expect(reader.Release(ctx)).To(Succeed())
+		}
+		Expect(held).To(HaveLen(n))
+		Expect(held).To(HaveEach(1))
+		Expect(messageIDs(r.deadLetters(ctx, r.q))).To(HaveLen(len(left)))
+
+		By("one that is left in the middle")
+		reader := broker.NewReader(r.consume, r.q)
+		for range 60 {
+			_, ok, err := reader.Next(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(ok).To(BeTrue())
+		}
+		Expect(reader.Release(ctx)).To(Succeed())
+		Expect(r.depth(ctx, r.q.Dead())).To(Equal(len(left)), "at once")
+	}, SpecTimeout(60*time.Second))
 
 	It("shares a queue with other readers, each message in one hand", func(ctx SpecContext) {
 		r := newRig()
