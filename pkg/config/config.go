@@ -26,7 +26,8 @@ type Config struct {
 	Health     Health
 	Shutdown   Shutdown
 	// SecretKey encrypts secrets at rest; empty: they are stored as given.
-	SecretKey string
+	// SecretKeyOld is the key before it, for reading only.
+	SecretKey, SecretKeyOld string
 }
 
 // Defaults is the configuration of a process for which nothing was set.
@@ -59,10 +60,15 @@ func (c *Config) keys() []*key {
 	r.section("health", "What /health judges by.", c.Health.keys)
 	r.section("shutdown", "How a process stops.", c.Shutdown.keys)
 	r.text("secret_key", &c.SecretKey, "",
-		"Encrypts secrets at rest (signing secrets, headers, URLs); at least 16 characters. Empty: they are stored as given.").
-		secret().require("empty or at least 16 characters", func(s string) bool { return s == "" || len(s) >= 16 })
+		"Encrypts secrets of actions at rest (signing secrets, headers, URLs that hold one); the same for api and action-dispatcher. "+
+			"At least 16 characters, best random ones (openssl rand -base64 32). Empty: they are stored as given.").
+		secret().require("empty or at least 16 characters", longEnough)
+	r.text("secret_key_old", &c.SecretKeyOld, "", "The secret_key before this one: what it encrypted is still read.").
+		secret().require("empty or at least 16 characters", longEnough)
 	return r.all
 }
+
+func longEnough(key string) bool { return key == "" || len(key) >= 16 }
 
 // check finds combinations that cannot work although each value could.
 func (c *Config) check(process string, report func(key, message string)) {
@@ -72,6 +78,9 @@ func (c *Config) check(process string, report func(key, message string)) {
 	c.Aggregator.check(c.Ingester.Retention, report)
 	c.Lease.check(report)
 	c.API.check(report)
+	if c.SecretKeyOld != "" && c.SecretKeyOld == c.SecretKey {
+		report("secret_key_old", "is the same as secret_key; it is the key before it")
+	}
 	if process == "api" && c.API.Addr == c.Admin.Addr && !strings.HasSuffix(c.API.Addr, ":0") {
 		report("admin.addr", c.Admin.Addr+" is api.addr too; a process needs both")
 	}

@@ -87,6 +87,7 @@ lease: 5
 		Entry(nil, "aggregator.counter_retention", "gone before their events", "ingester.retention=8760h"),
 		Entry(nil, "aggregator.prefetch", "could never fill", "aggregator.batch_count=100"),
 		Entry(nil, "dispatcher.claim_for", "two dispatchers could call at once", "dispatcher.timeout=58s"),
+		Entry(nil, "secret_key_old", "the key before it", "secret_key=0123456789abcdef", "secret_key_old=0123456789abcdef"),
 		Entry(nil, "lease.takeover", "three times lease.beat (4s)", "lease.beat=4s"),
 		Entry(nil, "api.publish_timeout", "api.request_timeout", "api.publish_timeout=30s"),
 		Entry(nil, "api.rate_burst", "api.rate_limit (500)", "api.rate_limit=500"),
@@ -115,6 +116,7 @@ lease: 5
 		Entry(nil, "amqp.url=http://user:hush@mq/"),
 		Entry(nil, "amqp.url=amqp://user:hush%@mq:port/"),
 		Entry(nil, "secret_key=hush"),
+		Entry(nil, "secret_key_old=hush"),
 		Entry(nil, "api.bootstrap_admin_key=hush hush"),
 	)
 })

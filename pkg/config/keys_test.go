@@ -30,7 +30,7 @@ var elsewhere = map[string]string{
 	"aggregator.counter_retention": "2000h", "aggregator.dimension_values": "6", "aggregator.dead_letter_retention": "100h",
 	"sweep.every": "1s", "sweep.stored_after": "2s", "sweep.actions_after": "3s", "sweep.limit": "4",
 	"lease.beat": "1s", "lease.takeover": "6s", "health.lag_budget": "1m", "health.cache": "0s",
-	"shutdown.drain_timeout": "1s", "secret_key": "0123456789abcdef",
+	"shutdown.drain_timeout": "1s", "secret_key": "0123456789abcdef", "secret_key_old": "fedcba9876543210",
 }
 
 var _ = Describe("every key", func() {

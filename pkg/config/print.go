@@ -16,7 +16,7 @@ const header = `# Events Aggregator: every setting with its default.
 # EA_INGESTER_BATCH_EVENTS. Flags go before both: --set ingester.batch_events=200.
 # Lists are separated by commas there, mappings are written a=1,b=2.
 # Secrets can come from files: EA_MONGO_URI_FILE, EA_AMQP_URL_FILE,
-# EA_SECRET_KEY_FILE, EA_API_BOOTSTRAP_ADMIN_KEY_FILE.
+# EA_SECRET_KEY_FILE, EA_SECRET_KEY_OLD_FILE, EA_API_BOOTSTRAP_ADMIN_KEY_FILE.
 `
 
 // DefaultYAML is the content of configs/default.yaml.

@@ -30,7 +30,7 @@ var _ = Describe("config print", func() {
 		set := []string{}
 		for key, text := range elsewhere {
 			switch key {
-			case "secret_key", "api.bootstrap_admin_key": // masked, see below
+			case "secret_key", "secret_key_old", "api.bootstrap_admin_key": // masked, see below
 			default:
 				set = append(set, key+"="+text)
 			}
@@ -62,7 +62,7 @@ var _ = Describe("config print", func() {
 	It("masks every secret", func() {
 		c, err := config.Load(config.Options{Set: []string{
 			"mongo.uri=mongodb://user:hush@db/?tlsCertificateKeyFilePassword=hush&w=majority", "amqp.url=amqp://user:hush@mq/v",
-			"secret_key=hushhushhushhush", "api.bootstrap_admin_key=hush-hush-hush-hush",
+			"secret_key=hushhushhushhush", "secret_key_old=hushhushhushhushhush", "api.bootstrap_admin_key=hush-hush-hush-hush",
 		}})
 		Expect(err).NotTo(HaveOccurred())
 		printed := config.Print(c, nil)

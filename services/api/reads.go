@@ -9,8 +9,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
-	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
@@ -40,15 +38,9 @@ type shownAction struct {
 	Config json.RawMessage `json:"config"`
 }
 
-func showNotification(n notification.Notification) (shownNotification, error) {
-	out := shownNotification{Notification: n, Action: shownAction{Type: n.Action.Type, Config: json.RawMessage("{}")}}
-	kind, known := builtin.Table().Lookup(n.Action.Type)
-	if !known || len(n.Action.Config) == 0 { // nobody knows which of its fields are secret
-		return out, nil
-	}
-	config, err := event.ToJSON(kind.Mask(n.Action.Config))
-	out.Action.Config = config
-	return out, err
+func (s *Server) showNotification(n notification.Notification) (shownNotification, error) {
+	config, err := s.showConfig(n.Action.Type, n.Action.Config)
+	return shownNotification{Notification: n, Action: shownAction{Type: n.Action.Type, Config: config}}, err
 }
 
 // listNotifications: GET /notifications, newest first.
@@ -71,7 +63,7 @@ func (s *Server) listNotifications(c echo.Context) error {
 	}
 	items := make([]shownNotification, len(found))
 	for i, n := range found {
-		if items[i], err = showNotification(n); err != nil {
+		if items[i], err = s.showNotification(n); err != nil {
 			return err
 		}
 	}
@@ -89,7 +81,7 @@ func (s *Server) getNotification(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := showNotification(n)
+	answer, err := s.showNotification(n)
 	if err != nil {
 		return err
 	}

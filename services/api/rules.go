@@ -17,15 +17,17 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
-// Rules is where rules are kept.
-type Rules interface {
+// RuleStore is where rules are kept.
+type RuleStore interface {
 	Rules(ctx context.Context, after string, limit int) ([]rule.Rule, error)
 	Rule(ctx context.Context, id string) (rule.Rule, error)
+	RuleByName(ctx context.Context, name string) (rule.Rule, error)
 	CreateRule(ctx context.Context, r rule.Rule) (rule.Rule, error)
 	ReplaceRule(ctx context.Context, r rule.Rule, expected int) (rule.Rule, error)
 	DeleteRule(ctx context.Context, id string, expected int, at time.Time, by string) error
@@ -34,7 +36,13 @@ type Rules interface {
 }
 
 // shown is a rule as it leaves the process: secrets masked.
-func shown(r rule.Rule) (json.RawMessage, error) { return r.Masked(builtin.Table()).JSON() }
+func shown(r rule.Rule) (json.RawMessage, error) {
+	r = r.Masked(builtin.Table())
+	for i := range r.Actions {
+		r.Actions[i].Config = seal.Hide(r.Actions[i].Config)
+	}
+	return r.JSON()
+}
 
 func showAll(rules []rule.Rule) ([]json.RawMessage, error) {
 	items := make([]json.RawMessage, len(rules))
@@ -106,6 +114,9 @@ func (s *Server) createRule(c echo.Context) error {
 		r.ID = uuid.NewString()
 	}
 	s.stamp(c, &r)
+	if err := refuseSealed(r); err != nil {
+		return err
+	}
 	if err := r.Validate(builtin.Table()); err != nil {
 		return err
 	}
@@ -179,7 +190,9 @@ func (s *Server) save(c echo.Context, change func(old rule.Rule) (rule.Rule, err
 	r.ID = old.ID
 	s.stamp(c, &r)
 	r.CreatedAt = old.CreatedAt
-	r = r.Restored(old, builtin.Table())
+	if r, err = withSecretsOf(old, r); err != nil {
+		return err
+	}
 	if err := r.Validate(builtin.Table()); err != nil {
 		return err
 	}
@@ -228,6 +241,9 @@ func (s *Server) importRules(c echo.Context) error {
 			rules[i].ID = uuid.NewString()
 		}
 		s.stamp(c, &rules[i])
+		if rules[i], err = s.keepSecrets(c.Request().Context(), rules[i]); err != nil {
+			return err
+		}
 		var invalid *rule.ValidationError
 		if err := rules[i].Validate(builtin.Table()); errors.As(err, &invalid) {
 			for _, p := range invalid.Problems {
@@ -250,6 +266,22 @@ func (s *Server) importRules(c echo.Context) error {
 		s.rulesChanged(c, "")
 	}
 	return c.JSON(http.StatusOK, map[string]int{"created": created, "changed": changed, "unchanged": len(rules) - created - changed})
+}
+
+// keepSecrets lets a rule that was read be imported again: masks stand for the
+// secrets of the stored rule of that name.
+func (s *Server) keepSecrets(ctx context.Context, r rule.Rule) (rule.Rule, error) {
+	if !anyConfig(r, seal.Masked) {
+		return r, refuseSealed(r)
+	}
+	stored, err := s.rules.RuleByName(ctx, r.Name)
+	if errors.Is(err, store.ErrNotFound) {
+		return r, refuseSealed(r) // and the masks are refused by their type
+	}
+	if err != nil {
+		return r, err
+	}
+	return withSecretsOf(stored, r)
 }
 
 func (s *Server) readRule(c echo.Context) (rule.Rule, error) {

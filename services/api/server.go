@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
@@ -32,9 +33,10 @@ type Server struct {
 	now       func() time.Time
 	auth      *auth
 	events    Events
-	rules     Rules
+	rules     RuleStore
 	reads     Reads
 	publisher Publisher
+	keys      *seal.Keys
 	topology  topology.Table
 	decoder   *event.Decoder
 	hub       *hub

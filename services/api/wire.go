@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 )
@@ -19,11 +20,15 @@ func Wire(ctx context.Context, p *app.Process) error {
 	if err != nil {
 		return err
 	}
+	keys, err := seal.New(p.Config.SecretKey, p.Config.SecretKeyOld)
+	if err != nil {
+		return err
+	}
 	m := newMetrics(p.Metrics)
 	s := &Server{
 		cfg: cfg, log: p.Log, now: now, metrics: m,
 		auth:   newAuth(p.Store, cfg.RateLimit, cfg.RateBurst, p.Log, now),
-		events: p.Store, rules: p.Store, reads: p.Store,
+		events: p.Store, rules: sealedRules{p.Store, keys}, reads: p.Store, keys: keys,
 		publisher: p.Publisher, topology: p.Topology, decoder: decoder,
 		hub:    newHub(ctx, p.Store, cfg.StreamBuffer, cfg.StreamClients, p.Log, m, now),
 		health: app.HealthHandler(p),

@@ -14,11 +14,13 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
@@ -52,6 +54,7 @@ type Options struct {
 	AllowNetworks     []netip.Prefix  // that calls may reach although they are not public
 	ResponseExcerpt   int             // bytes of an answer that are recorded
 	Resolver          *net.Resolver   // nil: the system's
+	Secrets           *seal.Keys      // open the secrets of actions; nil: none is encrypted
 }
 
 // Dispatcher carries out notifications; Loop makes it work on a queue.
@@ -64,6 +67,8 @@ type Dispatcher struct {
 	recorder  *recorder
 	metrics   *metrics
 	log       *zap.Logger
+
+	missingSaid atomic.Int64 // when a missing key was last complained of
 }
 
 // New makes a dispatcher.
@@ -100,7 +105,8 @@ type order struct {
 	arrivedAt, startedAt time.Time
 }
 
-// open reads a delivery. Its errors are permanent: the bytes do not change.
+// open reads a delivery. Its errors are verdicts: permanent, since the bytes do
+// not change, or uncounted, when only this process cannot read them.
 func (d *Dispatcher) open(queue string, delivery *broker.Delivery) (*order, error) {
 	var msg notification.Message
 	var err error
@@ -120,7 +126,17 @@ func (d *Dispatcher) open(queue string, delivery *broker.Delivery) (*order, erro
 	case msg.Notification.Action.Config != nil && msg.Notification.Action.Config.Validate() != nil:
 		return nil, broker.Permanent(&malformed{errors.New("the message carries no readable action")})
 	}
-	return &order{delivery: delivery, queue: queue, msg: msg, call: d.prepare(msg)}, nil
+	o := &order{delivery: delivery, queue: queue, msg: msg}
+	config, err := d.o.Secrets.Open(msg.Notification.Action.Config)
+	var missing *seal.MissingKeyError
+	if errors.As(err, &missing) {
+		o.call, err = d.withoutKey(delivery, missing)
+		return o, err
+	}
+	// Only what calls sees the secrets: the order's message may be published again.
+	msg.Notification.Action.Config = config
+	o.call = d.prepare(msg, err)
+	return o, nil
 }
 
 // handledBefore says that this very message may have got as far as a record: the

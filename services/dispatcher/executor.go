@@ -56,11 +56,16 @@ const (
 	classPanic         = "panic"
 	classTimeout       = "timeout"
 	classHeldBack      = "held_back"
+	classKeyMissing    = "secret_key_missing"
 )
 
-// prepare finds the executor and asks it. What cannot be prepared becomes a
-// call that says so, so that it is recorded as any other attempt.
-func (d *Dispatcher) prepare(msg notification.Message) call {
+// prepare finds the executor and asks it. What cannot be prepared, or whose
+// secrets are damaged, becomes a call that says so, so that it is recorded as
+// any other attempt.
+func (d *Dispatcher) prepare(msg notification.Message, damaged error) call {
+	if damaged != nil {
+		return refusal(classInvalidConfig, damaged.Error())
+	}
 	e, known := d.executors[msg.Notification.Action.Type]
 	if !known {
 		return refusal(classUnknownAction, fmt.Sprintf("this dispatcher knows no action type %q", msg.Notification.Action.Type))

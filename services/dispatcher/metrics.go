@@ -17,8 +17,9 @@ type metrics struct {
 	calling    *prometheus.GaugeVec     // queue
 	waiting    *prometheus.GaugeVec     // queue
 	heldBack   *prometheus.CounterVec   // queue
-	claims     *prometheus.CounterVec   // result
-	repeats    *prometheus.CounterVec   // consequence
+	keyMissing prometheus.Counter
+	claims     *prometheus.CounterVec // result
+	repeats    *prometheus.CounterVec // consequence
 	unaccepted prometheus.Counter
 	outcomes   *prometheus.CounterVec // status
 	bulk       prometheus.Histogram
@@ -53,8 +54,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		calling:  gauges("ea_dispatcher_in_flight", "Calls under way.", "queue"),
 		waiting:  gauges("ea_dispatcher_waiting", "Messages that wait for a place among their target's calls or their queue's.", "queue"),
 		heldBack: counters("ea_dispatcher_held_back_total", "Messages sent to a tier, uncounted, because their target is too slow.", "queue"),
-		claims:   counters("ea_dispatcher_claims_total", "Claims of redelivered and republished notifications.", "result"),
-		repeats:  counters("ea_dispatcher_repeated_total", "Messages whose attempt was recorded already, by the consequence that was repeated.", "consequence"),
+		keyMissing: telemetry.Register(reg, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ea_dispatcher_secret_key_missing_total",
+			Help: "Messages sent to a tier, uncounted, because this process lacks the key of their action's secrets.",
+		})),
+		claims:  counters("ea_dispatcher_claims_total", "Claims of redelivered and republished notifications.", "result"),
+		repeats: counters("ea_dispatcher_repeated_total", "Messages whose attempt was recorded already, by the consequence that was repeated.", "consequence"),
 		unaccepted: telemetry.Register(reg, prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ea_dispatcher_unrecorded_calls_total", Help: "Calls made beside another dispatcher's and not recorded.",
 		})),

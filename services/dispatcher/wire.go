@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
@@ -12,9 +13,13 @@ import (
 // Wire makes the process an action-dispatcher: a consumer for each action queue.
 func Wire(_ context.Context, p *app.Process) error {
 	cfg := p.Config.Dispatcher
+	secrets, err := seal.New(p.Config.SecretKey, p.Config.SecretKeyOld)
+	if err != nil {
+		return err
+	}
 	d := New(Options{
 		Instance: p.Instance, TargetConcurrency: cfg.TargetConcurrency, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
-		Schedule: cfg.Schedule, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt,
+		Schedule: cfg.Schedule, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt, Secrets: secrets,
 	}, ledger{p.Store}, p.Publisher, p.Topology, p.Metrics, p.Log)
 	p.OnStop("outgoing connections", d.Close)
 	for _, queue := range p.Topology.DispatchQueues() {

@@ -41,11 +41,17 @@ type product struct {
 
 // start begins with the api alone, so that a spec's rules are there before
 // the workers load them.
-func start(ctx context.Context) *product {
+func start(ctx context.Context, change ...func(*config.Config)) *product {
 	GinkgoHelper()
-	f := fleet.New(ctx)
-	r := f.Start(ctx, "api", api.Wire, func(c *config.Config) { c.API.BootstrapAdminKey = adminKey })
-	return &product{Fleet: f, base: "http://" + r.Addr()}
+	return (&product{Fleet: fleet.New(ctx)}).another(ctx, change...)
+}
+
+// another is the same product through an api process of its own.
+func (p *product) another(ctx context.Context, change ...func(*config.Config)) *product {
+	GinkgoHelper()
+	change = append(change, func(c *config.Config) { c.API.BootstrapAdminKey = adminKey })
+	r := p.Start(ctx, "api", api.Wire, change...)
+	return &product{Fleet: p.Fleet, base: "http://" + r.Addr()}
 }
 
 // startWorkers runs the other four.
