@@ -16,6 +16,7 @@ const (
 	RuleWorkerDecided   Point = "rule-worker.decided"   // the decision is committed, no action is published
 	RuleWorkerPublished Point = "rule-worker.published" // actions are confirmed, actions_published_at is not set
 	RuleWorkerMarked    Point = "rule-worker.marked"    // actions_published_at is set, the batch is not acked
+	RuleWorkerAnnounced Point = "rule-worker.announced" // an event about a rule is confirmed, and still waits to be published
 
 	DispatcherCalled   Point = "dispatcher.called"   // the endpoint has answered, the attempt is not recorded
 	DispatcherRecorded Point = "dispatcher.recorded" // the attempt is recorded, its consequence is not published
@@ -30,7 +31,7 @@ const (
 // Points lists them all; test/process has a spec for each.
 var Points = []Point{
 	IngesterInserted, IngesterPublished, IngesterMarked,
-	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked,
+	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerAnnounced,
 	DispatcherCalled, DispatcherRecorded, DispatcherSettled,
 	AggregatorCounted, AggregatorRecorded,
 	DeadLetterPublished,

@@ -24,6 +24,23 @@ const (
 	Suppressed Status = "suppressed"
 )
 
+// Why a notification is suppressed, in the order in which a match is asked: the
+// first reason is the one that is recorded.
+const (
+	Shadow    = "shadow"    // the rule decides and does nothing
+	Silenced  = "silenced"  // a silence matches the event
+	Muted     = "muted"     // the rule's weekly time
+	Paused    = "paused"    // the rule had its matches of this hour
+	Throttled = "throttled" // another notification of the key was let through
+	Grouped   = "grouped"   // the group's notification stands for it
+)
+
+// Held says more about what holds a suppressed notification back.
+type Held struct {
+	ID    string     `bson:"id,omitempty" json:"id,omitempty"` // of the silence, throttle or group
+	Until *time.Time `bson:"until,omitempty" json:"until,omitempty"`
+}
+
 // Action is the snapshot of a rule's action at the moment of the match.
 type Action struct {
 	Type   string   `bson:"type" json:"type"`
@@ -57,15 +74,19 @@ type Attempt struct {
 
 // Notification is a document of the collection `notifications`, the outbox.
 type Notification struct {
-	ID            string     `bson:"_id" json:"notification_id"`
-	EventID       string     `bson:"event_id" json:"event_id"`
-	RuleID        string     `bson:"rule_id" json:"rule_id"`
-	RuleVersion   int        `bson:"rule_version" json:"rule_version"`
-	RuleName      string     `bson:"rule_name" json:"rule_name"`
-	Action        Action     `bson:"action" json:"action"`
-	Queue         string     `bson:"queue" json:"queue"`
-	Status        Status     `bson:"status" json:"status"`
-	Reason        string     `bson:"reason,omitempty" json:"reason,omitempty"`
+	ID          string `bson:"_id" json:"notification_id"`
+	EventID     string `bson:"event_id" json:"event_id"`
+	RuleID      string `bson:"rule_id" json:"rule_id"`
+	RuleVersion int    `bson:"rule_version" json:"rule_version"`
+	RuleName    string `bson:"rule_name" json:"rule_name"`
+	Action      Action `bson:"action" json:"action"`
+	Queue       string `bson:"queue" json:"queue"`
+	Status      Status `bson:"status" json:"status"`
+	Reason      string `bson:"reason,omitempty" json:"reason,omitempty"`
+	Held        *Held  `bson:"held,omitempty" json:"held,omitempty"`
+	// HeldBack is how many matches the throttle held since it let one through
+	// before this one.
+	HeldBack      int        `bson:"held_back,omitempty" json:"held_back,omitempty"`
 	Attempts      []Attempt  `bson:"attempts" json:"attempts"`
 	AttemptCount  int        `bson:"attempt_count" json:"attempt_count"`
 	NextAttemptAt *time.Time `bson:"next_attempt_at,omitempty" json:"next_attempt_at,omitempty"`
@@ -92,6 +113,17 @@ type Alert struct {
 	// Reference is what Value was compared with: the window before, or a bound.
 	Reference float64 `bson:"reference,omitempty" json:"reference,omitempty"`
 	Text      string  `bson:"text" json:"text"` // the same for a reader
+}
+
+// Suppress holds the notification back, unless something did before.
+func (n *Notification) Suppress(reason string, by Held) {
+	if n.Status != Pending {
+		return
+	}
+	n.Status, n.Reason, n.Unpublished = Suppressed, reason, false
+	if by != (Held{}) {
+		n.Held = &by
+	}
 }
 
 // Claim holds a notification for one dispatcher for a bounded time while its

@@ -71,10 +71,8 @@ func (r *Rule) Validate(v Validator) error {
 		pointer string
 		asked   bool
 	}{
-		{"/throttle", r.Throttle != nil},
 		{"/group", r.Group != nil},
 		{"/mute", r.Mute != nil},
-		{"/max_matches_per_hour", r.MaxMatchesPerHour != 0},
 	} {
 		if missing.asked {
 			refuse(missing.pointer, "is not available yet")
@@ -92,6 +90,7 @@ func (r *Rule) Validate(v Validator) error {
 			}
 		}
 	}
+	r.validateNoise(refuse)
 	if len(r.Actions) > maxActions {
 		refuse("/actions", "must be at most %d", maxActions)
 	}

@@ -12,7 +12,10 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
 )
+
+const minute = interval.Duration(time.Minute)
 
 // valid is a rule that nothing is wrong with.
 func valid() rule.Rule {
@@ -75,6 +78,19 @@ var _ = Describe("Validating a rule", func() {
 				r.Actions = append(r.Actions, r.Actions[0])
 			}
 		}, "/actions"),
+		Entry("a throttle that is right", func(r *rule.Rule) {
+			r.Throttle = &rule.Throttle{Per: []string{"user_id", "payload.items.0.sku"}, For: minute, Max: minute}
+		}),
+		Entry("a throttle", func(r *rule.Rule) {
+			r.Throttle = &rule.Throttle{Per: []string{"a", "", "a", "b..c", "$d"}, Max: minute}
+		}, "/throttle/per/1", "/throttle/per/2", "/throttle/per/3", "/throttle/per/4", "/throttle/for"),
+		Entry("a throttle's bounds", func(r *rule.Rule) {
+			r.Throttle = &rule.Throttle{Per: strings.Split("a b c d e f g h i j k", " "), For: 2 * minute, Max: minute}
+		}, "/throttle/per", "/throttle/max"),
+		Entry("a throttle of years", func(r *rule.Rule) {
+			r.Throttle = &rule.Throttle{For: 365 * 24 * 60 * minute, Max: 366 * 24 * 60 * minute}
+		}, "/throttle/for", "/throttle/max"),
+		Entry("a bound on matches", func(r *rule.Rule) { r.MaxMatchesPerHour = 1_000_001 }, "/max_matches_per_hour"),
 		Entry("everything", func(r *rule.Rule) { *r = rule.Rule{ID: "?"} }, "/rule_id", "/name", "/priority", "/mode", "/conditions"),
 	)
 	It("suggests the action type that was meant", func() {

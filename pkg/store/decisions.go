@@ -50,6 +50,11 @@ func (s *Store) Decide(ctx context.Context, at time.Time, batches []decision.Bat
 	if err != nil {
 		return nil, err
 	}
+	var owed []decision.Owed
+	for _, b := range committed {
+		owed = append(owed, b.Owed...)
+	}
+	s.countThrottled(ctx, owed)
 	return committed, nil
 }
 
@@ -81,13 +86,16 @@ func (s *Store) decide(sc mongo.SessionContext, at time.Time, batches []decision
 		if _, err := s.marks.InsertMany(sc, marks); err != nil {
 			return nil, err
 		}
-		if _, err := s.events.BulkWrite(sc, processedUpdates(batches)); err != nil {
-			return nil, err
-		}
 	}
+	// What may conflict comes before the larger work.
 	stored, err := s.owe(sc, at, owed)
 	if err != nil {
 		return nil, err
+	}
+	if len(marks) > 0 {
+		if _, err := s.events.BulkWrite(sc, processedUpdates(batches)); err != nil {
+			return nil, err
+		}
 	}
 	committed := slices.Clone(batches)
 	for i := range committed {
@@ -105,12 +113,16 @@ func (s *Store) owe(sc mongo.SessionContext, _ time.Time, owed []decision.Owed) 
 	if len(owed) == 0 {
 		return nil, nil
 	}
-	docs := make([]any, len(owed))
-	for i, o := range owed {
+	held, err := s.hold(sc, owed)
+	if err != nil {
+		return nil, err
+	}
+	docs := make([]any, len(held))
+	for i, o := range held {
 		docs[i] = o.Notification
 	}
-	_, err := s.notifications.InsertMany(sc, docs)
-	return owed, err
+	_, err = s.notifications.InsertMany(sc, docs)
+	return held, err
 }
 
 // processedUpdates sets processed and matched_rules: one update for each

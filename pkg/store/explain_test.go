@@ -142,6 +142,11 @@ var _ = Describe("every query of the store", func() {
 		every(err)
 		drop(s.LoadBatch(ctx, row))
 		drop(s.Decide(ctx, now, []decision.Batch{{Batch: b, Matches: []event.Match{{ID: id, Rules: []string{"r"}}}, Owed: owing(pending("n1", eventID))}}))
+		noisy := testRule("noisy")
+		noisy.Throttle, noisy.MaxMatchesPerHour = &rule.Throttle{For: interval.Duration(time.Hour)}, 1
+		drop(s.Decide(ctx, now, []decision.Batch{owes(noisy, now, 3)}))
+		drop(s.Announcements(ctx, 10))
+		every(s.MarkAnnounced(ctx, "a1"))
 		drop(s.Decided(ctx, []string{b.ID}))
 		drop(s.OwedNotifications(ctx, []string{eventID}))
 		drop(s.UnpublishedNotifications(ctx, now, 10))

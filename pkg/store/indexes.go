@@ -102,6 +102,12 @@ var Indexes = []Index{
 
 	{Collection: "window_dues", Name: "due", Keys: keys("due_at", 1),
 		Serves: "the windows whose time to be decided has come"},
+	{Collection: "throttles", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention, from when a key means nothing any more"},
+	{Collection: "rule_hours", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention"},
+	{Collection: "announcements", Name: "time", Keys: keys("created_at", 1),
+		Serves: "the sweep of events about rules that are not published"},
 
 	{Collection: "counters", Name: "minute", Keys: keys("minute", 1),
 		Serves: "the materialiser's windows, verify, the summary of what is not closed yet"},

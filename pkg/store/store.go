@@ -55,6 +55,7 @@ type Store struct {
 	counters, metricWindows, dimensions, metrics               *mongo.Collection
 	users, leases, deadLetters, stamps                         *mongo.Collection
 	windowDues                                                 *mongo.Collection
+	throttles, ruleHours, announcements                        *mongo.Collection
 }
 
 // Open prepares the client; it does not wait for the server (see Check). A
@@ -96,6 +97,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"counters": &s.counters, "metric_windows": &s.metricWindows, "dimensions": &s.dimensions, "metrics": &s.metrics,
 		"users": &s.users, "leases": &s.leases, "dead_letters": &s.deadLetters, "stamps": &s.stamps,
 		"window_dues": &s.windowDues,
+		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "announcements": &s.announcements,
 	} {
 		*c = s.db.Collection(name)
 	}

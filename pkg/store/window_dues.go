@@ -184,6 +184,7 @@ func (s *Store) DecideDues(ctx context.Context, at time.Time, token primitive.Ob
 	case err != nil:
 		return nil, false, err
 	default:
+		s.countThrottled(ctx, committed)
 		return committed, true, nil
 	}
 }

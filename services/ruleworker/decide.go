@@ -13,9 +13,6 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
 
-// reasonShadow is why a shadow rule's notifications are suppressed.
-const reasonShadow = "shadow"
-
 // decide matches every event of the batch against the set, and notes those of
 // rules with windows. The same batch and rules give the same decision, with the
 // same identities.
@@ -70,7 +67,7 @@ func owe(r *rule.Rule, raw bson.Raw, of notification.Notification, retention tim
 		n.Attempts = []notification.Attempt{}
 		n.CreatedAt, n.UpdatedAt, n.ExpiresAt = now, now, now.Add(retention)
 		if r.Mode == rule.Shadow {
-			n.Status, n.Reason = notification.Suppressed, reasonShadow
+			n.Suppress(notification.Shadow, notification.Held{})
 		}
 		owed = append(owed, decision.Owed{Notification: n, Event: raw, Rule: r})
 	}

@@ -48,6 +48,9 @@ func Wire(ctx context.Context, p *app.Process) error {
 	p.Lease("rule-worker-outbox", func(ctx context.Context, _ int64) error {
 		return w.SweepOutbox(ctx, sweep.Every, sweep.ActionsAfter, sweep.Limit)
 	})
+	p.Lease("rule-worker-announcements", func(ctx context.Context, _ int64) error {
+		return w.Announce(ctx, p.Store, sweep.Every, sweep.Limit)
+	})
 	return nil
 }
 

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+)
+
+// announce inserts events about rules in the transaction that made them true.
+func (s *Store) announce(sc mongo.SessionContext, all []decision.Announcement) error {
+	if len(all) == 0 {
+		return nil
+	}
+	docs := make([]any, len(all))
+	for i, a := range all {
+		docs[i] = a
+	}
+	_, err := s.announcements.InsertMany(sc, docs)
+	return err
+}
+
+// Announcements lists the events about rules that the broker may not have yet,
+// oldest first.
+func (s *Store) Announcements(ctx context.Context, limit int) ([]decision.Announcement, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	cur, err := s.announcements.Find(ctx, bson.D{}, options.Find().SetSort(keys("created_at", 1)).SetLimit(int64(limit)))
+	var found []decision.Announcement
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	return found, classify("list announcements", err)
+}
+
+// MarkAnnounced removes announcements that the broker has.
+func (s *Store) MarkAnnounced(ctx context.Context, eventIDs ...string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if len(eventIDs) == 0 {
+		return nil
+	}
+	_, err := s.announcements.DeleteMany(ctx, bson.D{field("_id", bson.D{field("$in", eventIDs)})})
+	return classify("remove announcements", err)
+}
