@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
@@ -90,8 +89,8 @@ func (t *tool) dlqList() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
 				rows := t.deadRows()
-				err := s.each(ctx, queues, rows.add)
-				return errors.Join(err, rows.end())
+				defer rows.end()
+				return s.each(ctx, queues, rows.add)
 			})
 		},
 	}
@@ -110,7 +109,10 @@ func (t *tool) dlqShow() *cobra.Command {
 			}
 			s.limit = 1
 			return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
-				return s.each(ctx, queues, func(l *deadletter.Letter) error { return t.printJSON(deadletter.Show(l.Full())) })
+				return s.each(ctx, queues, func(l *deadletter.Letter) error {
+					shown := deadletter.Show(l.Full())
+					return t.print(shown, func() error { return t.printJSON(shown) })
+				})
 			})
 		},
 	}
@@ -234,7 +236,7 @@ func (t *tool) take(cmd *cobra.Command, args []string, s *selection, o deadlette
 
 // confirm asks a person, who must be there, before what cannot be undone.
 func (t *tool) confirm(ctx context.Context, in io.Reader, q *deadletter.Queue, f deadletter.Filter, o deadletter.Options) error {
-	if file, ok := in.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+	if file, ok := in.(*os.File); !ok || !isTerminal(file) {
 		return &usageError{errors.New("purging cannot be undone, and there is nobody to ask: add --yes")}
 	}
 	r, err := q.Purge(ctx, f, deadletter.Options{DryRun: true, Limit: o.Limit})

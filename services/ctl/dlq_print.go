@@ -3,7 +3,6 @@ package ctl
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -12,12 +11,11 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 
 	"github.com/events-aggregator/events-aggregator/pkg/deadletter"
 )
 
-// deadRows lists dead letters: a table, or a JSON line each.
+// deadRows lists dead letters: a table, or a line or document each.
 type deadRows struct {
 	t    *tool
 	rows table.Writer
@@ -28,18 +26,16 @@ func (t *tool) deadRows() *deadRows {
 }
 
 func (r *deadRows) add(l *deadletter.Letter) error {
-	if r.t.output == "json" {
-		return r.t.printLine(l.Record)
-	}
-	r.rows.AppendRow([]any{l.ID, l.DeadAt.Format(time.RFC3339), l.Queue, l.Reason, l.ErrorClass, l.Attempts, l.Cause, short(l.Error)})
-	return nil
+	return r.t.print(l.Record, func() error {
+		r.rows.AppendRow([]any{l.ID, l.DeadAt.Format(time.RFC3339), l.Queue, l.Reason, l.ErrorClass, l.Attempts, l.Cause, short(l.Error)})
+		return nil
+	})
 }
 
-func (r *deadRows) end() error {
-	if r.t.output == "table" && r.rows.Length() > 0 {
+func (r *deadRows) end() {
+	if r.rows.Length() > 0 {
 		r.rows.Render()
 	}
-	return nil
 }
 
 const shortText = 60
@@ -59,23 +55,22 @@ func short(s string) string {
 }
 
 // printGroups is "1 cause, 4,812 messages, since 10:02" above a table, or a
-// JSON line each.
+// line or document each.
 func (t *tool) printGroups(groups []deadletter.Group, now time.Time) error {
-	if t.output == "json" {
-		for _, g := range groups {
-			if err := t.printLine(g); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	s := deadletter.Summarise(groups)
-	fmt.Fprintf(t.out, "%s, %s, since %s\n", counted(s.Causes, "cause"), counted(s.Messages, "message"), clock(*s.Since, now))
 	rows := t.rows("cause", "queue", "reason", "class", "messages", "since", "last", "error")
 	for _, g := range groups {
-		rows.AppendRow([]any{g.Cause, g.Queue, g.Reason, g.ErrorClass, thousands(g.Messages), clock(g.Since, now), clock(g.Last, now), short(g.Fingerprint)})
+		if err := t.print(g, func() error {
+			rows.AppendRow([]any{g.Cause, g.Queue, g.Reason, g.ErrorClass, thousands(g.Messages), clock(g.Since, now), clock(g.Last, now), short(g.Fingerprint)})
+			return nil
+		}); err != nil {
+			return err
+		}
 	}
-	rows.Render()
+	if rows.Length() > 0 {
+		s := deadletter.Summarise(groups)
+		fmt.Fprintf(t.out, "%s, %s, since %s\n", counted(s.Causes, "cause"), counted(s.Messages, "message"), clock(*s.Since, now))
+		rows.Render()
+	}
 	return nil
 }
 
@@ -118,12 +113,11 @@ type takeView struct {
 // takeView asks total, how many there will be (0: unknown), only for a bar.
 func (t *tool) takeView(verb, done string, dry bool, total func() int) *takeView {
 	v := &takeView{t: t, done: done}
-	f, ok := t.errOut.(*os.File)
 	switch {
 	case dry:
 		v.rows = t.deadRows()
-	case t.output != "json" && ok && term.IsTerminal(int(f.Fd())):
-		v.bars = mpb.New(mpb.WithOutput(f))
+	case t.output == outputTable && isTerminal(t.errOut):
+		v.bars = mpb.New(mpb.WithOutput(t.errOut))
 		v.bar = v.bars.AddBar(int64(total()), mpb.PrependDecorators(decor.Name(verb+" "), decor.CountersNoUnit("%d / %d")),
 			mpb.AppendDecorators(decor.AverageSpeed(0, "%.0f/s "), decor.AverageETA(decor.ET_STYLE_GO)))
 	}
@@ -141,14 +135,14 @@ func (v *takeView) one(l *deadletter.Letter, failed error) {
 		if failed != nil {
 			line["error"] = failed.Error()
 		}
-		v.err = v.t.printLine(line)
+		v.err = v.t.print(line, func() error { return v.t.printLine(line) })
 	}
 }
 
 func (v *takeView) end(complete bool) error {
 	switch {
 	case v.rows != nil:
-		v.err = errors.Join(v.err, v.rows.end())
+		v.rows.end()
 	case v.bar != nil && complete:
 		v.bar.SetTotal(-1, true) // what was met is all there was
 		v.bars.Wait()

@@ -11,8 +11,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/creack/pty"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
@@ -134,6 +136,31 @@ var _ = Describe("eactl dlq replay", func() {
 		Expect(strings.Count(replay(f), `"replayed":true`)).To(Equal(n))
 		handledByOwner(ctx, f, receiver, ids)
 	}, SpecTimeout(3*time.Minute))
+})
+
+var _ = Describe("eactl dlq purge", func() {
+	DescribeTable("asks the person at the terminal", func(ctx SpecContext, answer string, exit, left int) {
+		f := fleet.New(ctx)
+		f.DeadByBroker(ctx, topology.Ingest, broker.Message{Exchange: f.Topology.Exchange(topology.ExchangeEvents), RoutingKey: "a", Body: []byte("{}")},
+			broker.Message{Exchange: f.Topology.Exchange(topology.ExchangeEvents), RoutingKey: "b", Body: []byte("{}")})
+		master, slave, err := pty.Open()
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { _, _ = master.Close(), slave.Close() })
+		cmd := exec.CommandContext(ctx, bin+"/eactl", "dlq", "purge", topology.Ingest)
+		cmd.Env = append(cleanEnviron(), "EA_AMQP_URL="+f.AMQPURL, "EA_BROKER_PREFIX="+f.Prefix)
+		question := gbytes.NewBuffer()
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, question, question
+		Expect(cmd.Start()).To(Succeed())
+		Eventually(ctx, question).WithTimeout(20 * time.Second).Should(gbytes.Say(`Throw away 2 dead letters of ingester\.events for good\? \[y/N\] `))
+		_, err = master.WriteString(answer + "\n")
+		Expect(err).NotTo(HaveOccurred())
+		_ = cmd.Wait()
+		Expect(cmd.ProcessState.ExitCode()).To(Equal(exit))
+		Expect(f.Depth(ctx, topology.Ingest+".dead")).To(Equal(left))
+	},
+		Entry("who agrees", SpecTimeout(time.Minute), "y", 0, 0),
+		Entry("who does not", SpecTimeout(time.Minute), "", 1, 2),
+	)
 })
 
 var _ = Describe("an aggregator that is killed", func() {
