@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -105,7 +106,7 @@ func readOrder(doc bson.Raw) content {
 	// An action type that is not known here keeps its configuration to itself.
 	masked := bson.Raw(bsoncore.NewDocumentBuilder().Build())
 	if kind, known := builtin.Table().Lookup(n.Action.Type); known && len(n.Action.Config) > 0 {
-		masked = kind.Mask(n.Action.Config)
+		masked = seal.Hide(kind.Mask(n.Action.Config))
 	}
 	m.Notification.Action.Config = masked
 	c.shown, _ = bson.Marshal(m) // nil when it cannot be: then nothing is shown

@@ -20,6 +20,7 @@ type Reads interface {
 	CountNotifications(ctx context.Context, f store.NotificationFilter) (map[notification.Status]int64, error)
 	FindDeadLetters(ctx context.Context, f store.DeadLetterFilter, after *store.DeadLetterPosition, limit int) ([]store.DeadLetterRecord, error)
 	DeadLetter(ctx context.Context, id string) (store.DeadLetterRecord, error)
+	DeadLetterGroups(ctx context.Context, f store.DeadLetterFilter) ([]store.DeadLetterGroup, error)
 	Lag(ctx context.Context, now time.Time) ([]store.StageLag, error)
 	Totals(ctx context.Context, from, to time.Time) ([]store.Total, error)
 	EventCounts(ctx context.Context) (stored, unprocessed int64, err error)
@@ -86,49 +87,6 @@ func (s *Server) getNotification(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, answer)
-}
-
-// listDeadLetters: GET /dead-letters, newest first.
-func (s *Server) listDeadLetters(c echo.Context) error {
-	p := read(c, "queue", "reason", "error_class", "cause", "from", "to", "waiting", "limit", "cursor")
-	f := store.DeadLetterFilter{Queue: p.text("queue"), Reason: p.text("reason"), ErrorClass: p.text("error_class"), Cause: p.text("cause")}
-	f.From, f.To = p.span()
-	if waiting := p.boolean("waiting"); waiting != nil {
-		f.Waiting = *waiting
-	}
-	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
-	var after *store.DeadLetterPosition
-	if position := (store.DeadLetterPosition{}); p.cursor(&position) {
-		after = &position
-	}
-	if err := p.err(); err != nil {
-		return err
-	}
-	found, err := s.reads.FindDeadLetters(c.Request().Context(), f, after, limit)
-	if err != nil {
-		return err
-	}
-	if found == nil {
-		found = []store.DeadLetterRecord{}
-	}
-	answer := page{Items: found}
-	if len(found) == limit {
-		last := found[len(found)-1]
-		answer.NextCursor = cursorOf(store.DeadLetterPosition{DeadAt: last.DeadAt, ID: last.ID})
-	}
-	return c.JSON(http.StatusOK, answer)
-}
-
-// getDeadLetter: GET /dead-letters/{dead_id}, with its body as text.
-func (s *Server) getDeadLetter(c echo.Context) error {
-	d, err := s.reads.DeadLetter(c.Request().Context(), c.Param("dead_id"))
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, struct {
-		store.DeadLetterRecord
-		Body []byte `json:"body"` // base64: it may be anything
-	}{d, d.Body})
 }
 
 // lag: GET /lag, how far each stage is behind.

@@ -36,6 +36,7 @@ type Server struct {
 	rules     RuleStore
 	reads     Reads
 	publisher Publisher
+	dead      func(queue string) (DeadLetters, error)
 	keys      *seal.Keys
 	topology  topology.Table
 	decoder   *event.Decoder
@@ -74,6 +75,8 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/notifications", false, s.listNotifications},
 		{http.MethodGet, "/notifications/:notification_id", false, s.getNotification},
 		{http.MethodGet, "/dead-letters", false, s.listDeadLetters},
+		{http.MethodGet, "/dead-letters/groups", false, s.groupDeadLetters},
+		{http.MethodPost, "/dead-letters/replay", true, s.replayDeadLetters},
 		{http.MethodGet, "/dead-letters/:dead_id", false, s.getDeadLetter},
 		{http.MethodGet, "/lag", false, s.lag},
 		{http.MethodGet, "/status", false, s.status},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/app"
+	"github.com/events-aggregator/events-aggregator/pkg/deadletter"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 )
 
@@ -30,6 +31,9 @@ func Wire(ctx context.Context, p *app.Process) error {
 		auth:   newAuth(p.Store, cfg.RateLimit, cfg.RateBurst, p.Log, now),
 		events: p.Store, rules: sealedRules{p.Store, keys}, reads: p.Store, keys: keys,
 		publisher: p.Publisher, topology: p.Topology, decoder: decoder,
+		dead: func(queue string) (DeadLetters, error) {
+			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)
+		},
 		hub:    newHub(ctx, p.Store, cfg.StreamBuffer, cfg.StreamClients, p.Log, m, now),
 		health: app.HealthHandler(p),
 	}
