@@ -16,8 +16,9 @@ import (
 type Batch struct {
 	event.Batch
 
-	Matches []event.Match
-	Owed    []Owed
+	RulesStamp int64 // of the rules that decided
+	Matches    []event.Match
+	Owed       []Owed
 }
 
 // Owed is one notification with the event that its delivery carries, and the

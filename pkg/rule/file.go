@@ -82,7 +82,7 @@ func ParseFile(r io.Reader, name string) ([]Rule, error) {
 		f.read(newYAMLReader(text, &n), &n)
 	default:
 		var n notes
-		f.read(newJSONReader(text, &n), &n)
+		f.read(newItemReader(text, &n), &n)
 	}
 	if len(f.mistakes) > 0 {
 		return nil, &FileError{Name: name, Mistakes: f.mistakes}

@@ -84,11 +84,20 @@ func (r Rule) JSON() ([]byte, error) {
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
+// extJSON renders relaxed extended JSON, or canonical where that would not be
+// read back as the same: a small number that is a long.
 func extJSON(raw bson.Raw) (json.RawMessage, error) {
 	if len(raw) == 0 {
 		return json.RawMessage("{}"), nil
 	}
-	return bson.MarshalExtJSON(raw, false, false)
+	relaxed, err := bson.MarshalExtJSON(raw, false, false)
+	if err != nil {
+		return nil, err
+	}
+	if again, err := ParseCondition(relaxed); err == nil && bytes.Equal(again, raw) {
+		return relaxed, nil
+	}
+	return bson.MarshalExtJSON(raw, true, false)
 }
 
 func some(t time.Time) *time.Time {

@@ -2,6 +2,7 @@ package rule_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -125,7 +126,7 @@ var _ = Describe("A rule file", func() {
 
 	It("goes on behind a broken line", func() {
 		Expect(mistakes("r.jsonl", "{\"name\": \"a\", \"conditions\": {}\n{\"name\": \"b\", \"conditions\": {}}\n{\"name\": \"c\", conditions: {}}\n{\"name\": \"d\"}\n")).To(Equal([]string{
-			`r.jsonl:2: is not valid JSON at column 1: invalid character '{' after object key:value pair`,
+			`r.jsonl:2: is not valid JSON at column 1: invalid character '{' after object key:value pair (the value begins in line 1)`,
 			`r.jsonl:3: is not valid JSON at column 15: invalid character 'c' looking for beginning of object key string`,
 			`r.jsonl:4: rule 1 "d": /conditions: are missing; {} matches every event`,
 		}))
@@ -209,4 +210,58 @@ var _ = Describe("Extended JSON", func() {
 		Entry(nil, ``, ""),
 		Entry(nil, "{\"a\": \"\xff\"}", ""),
 	)
+})
+
+var _ = Describe("a file with many rules and one broken", func() {
+	file := func(broken, sep, indent string) string {
+		items := make([]string, 1000)
+		for i := range items {
+			items[i] = fmt.Sprintf(`%s{"name":"r%d","actions":[],"conditions":{"type":"T","n":{"$gte":%d}}}`, indent, i, i)
+		}
+		items[500] = broken
+		return strings.Join(items, sep+"\n")
+	}
+
+	DescribeTable("is refused for that rule alone, named with its line",
+		func(broken, message string) {
+			for name, text := range map[string]string{
+				"lines.jsonl": file(broken, "", ""), "list.json": "[\n" + file(broken, ",", "") + "\n]", "indented.json": "[\n" + file(broken, ",", "    ") + "\n]\n",
+			} {
+				line := 501
+				if strings.HasPrefix(text, "[") {
+					line = 502
+				}
+				_, err := rule.ParseFile(strings.NewReader(text), name)
+				var wrong *rule.FileError
+				Expect(errors.As(err, &wrong)).To(BeTrue(), "%s: %v", name, err)
+				Expect(wrong.Mistakes).To(HaveLen(1), "%s: %v", name, err)
+				Expect(wrong.Mistakes[0].Line).To(Or(Equal(line), Equal(line+1)), name)
+				if wrong.Mistakes[0].Line > line { // what is missing at a line's end is missed at the next one's start
+					Expect(err).To(MatchError(ContainSubstring(fmt.Sprintf("(the value begins in line %d)", line))), name)
+				}
+				Expect(err).To(MatchError(ContainSubstring(message)), name)
+			}
+		},
+		Entry("a brace too few", `    {"name":"bad","conditions":{"type":"T"}`, "is not valid JSON"),
+		Entry("a brace too many", `    {"name":"bad","conditions":{"type":"T"}}}`, "is not valid JSON"),
+		Entry("an operator that is none", `{"name":"bad","conditions":{"n":{"$gt3":1}}}`, `"bad": /conditions/n/$gt3: `),
+		Entry("no name", `{"conditions":{}}`, "/name: is missing"),
+		Entry("no rule", `{"name":"bad","conditions":[]}`, "/conditions: must be an object"),
+	)
+
+	It("is read item by item, and lists within it stay what they are", func() {
+		for text, message := range map[string]string{
+			`[{"name":"a","conditions":{}}`:        "the list has no end",
+			`[{"name":"a","conditions":{}} {}]`:    "expected , and the next item",
+			`[[{"name":"a","conditions":{}}]]`:     "a rule is an object",
+			`[{"name":"a","conditions":{}},]`:      "looking for beginning of value",
+			`[{"name":"a","conditions":{}}] trash`: "is not valid JSON",
+		} {
+			_, err := rule.ParseFile(strings.NewReader(text), "x.json")
+			Expect(err).To(MatchError(ContainSubstring(message)), text)
+		}
+		rules, err := rule.ParseFile(strings.NewReader(`[]`+"\n"+`[{"name":"a","conditions":{}},{"name":"b","conditions":{}}] {"name":"c","conditions":{}}`), "x.json")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(rules).To(HaveLen(3))
+	})
 })

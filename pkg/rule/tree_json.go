@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -19,6 +20,29 @@ type jsonReader struct {
 	counted int // up to where lines were counted
 	line    int
 	nodes   int
+
+	items  bool   // lists at the top are read item by item, each as a list of one
+	within within // such a list
+	indent string // before the first item of it that begins a line
+}
+
+// within says where in a list the reader stands.
+type within uint8
+
+const (
+	noList within = iota
+	listStart
+	itemStart
+	itemEnd
+)
+
+// newItemReader reads a list at the top item by item: a file of many thousand
+// rules is never in memory as a whole, and what is broken in one item leaves
+// the others readable.
+func newItemReader(text []byte, n *notes) *jsonReader {
+	r := newJSONReader(text, n)
+	r.items = true
+	return r
 }
 
 func newJSONReader(text []byte, n *notes) *jsonReader {
@@ -37,8 +61,21 @@ var errSyntax = errors.New("syntax")
 
 // next is the next value, io.EOF at the end, or errSyntax, which is noted.
 func (r *jsonReader) next() (*tree, error) {
-	t, err := r.value(nil)
+	if r.items {
+		if err := r.enter(); err != nil {
+			return nil, err
+		}
+	}
+	var at *place
+	if r.within != noList {
+		at = at.at(0)
+	}
+	begin := r.offset()
+	t, err := r.value(at)
 	switch {
+	case err == nil && r.within != noList:
+		r.within = itemEnd
+		return &tree{kind: treeList, line: t.line, kids: []*tree{t}}, nil
 	case err == nil:
 		return t, nil
 	case errors.Is(err, errSyntax):
@@ -46,23 +83,60 @@ func (r *jsonReader) next() (*tree, error) {
 	case errors.Is(err, io.EOF) && len(bytes.TrimSpace(r.text[r.offset():])) == 0 && t == nil:
 		return nil, io.EOF
 	default:
-		r.syntax(err)
-		return nil, errSyntax
+		return nil, r.syntax(begin, err)
 	}
 }
+
+// enter goes to the next value, in and out of lists at the top.
+func (r *jsonReader) enter() error {
+	for {
+		at := r.offset() + whitespace(r.text[r.offset():])
+		switch {
+		case at == len(r.text) && r.within != noList:
+			return r.wrong(at, "the list has no end")
+		case at == len(r.text):
+			return io.EOF
+		case r.within == noList && r.text[at] == '[':
+			r.within, r.indent = listStart, ""
+		case r.within == noList:
+			return nil
+		case r.within != itemStart && r.text[at] == ']':
+			r.within = noList
+		case r.within == itemEnd && r.text[at] == ',':
+			r.within = itemStart
+		case r.within == itemEnd:
+			return r.wrong(at, "expected , and the next item, or ] at the end of the list")
+		default:
+			line := r.text[bytes.LastIndexByte(r.text[:at], '\n')+1 : at]
+			if r.within == listStart && whitespace(line) == len(line) {
+				r.indent = string(line)
+			}
+			r.within = itemStart
+			r.restart(at)
+			return nil
+		}
+		r.restart(at + 1)
+	}
+}
+
+func whitespace(text []byte) int { return len(text) - len(bytes.TrimLeft(text, " \t\r\n")) }
 
 // resume goes on at the next line that begins a value, after errSyntax; false
 // when there is none.
 func (r *jsonReader) resume() bool {
 	at := min(max(r.offset(), r.from+1), len(r.text))
+	begin := []byte(r.indent + "{")
 	for {
 		i := bytes.IndexByte(r.text[at:], '\n')
 		if i < 0 {
 			return false
 		}
 		at += i + 1
-		if at < len(r.text) && r.text[at] == '{' {
-			r.restart(at)
+		if bytes.HasPrefix(r.text[at:], begin) {
+			if r.within != noList {
+				r.within = itemStart
+			}
+			r.restart(at + len(r.indent))
 			return true
 		}
 	}
@@ -70,7 +144,8 @@ func (r *jsonReader) resume() bool {
 
 func (r *jsonReader) offset() int { return r.from + int(r.dec.InputOffset()) }
 
-func (r *jsonReader) syntax(err error) {
+// syntax notes a decoder's error in the value that begins there.
+func (r *jsonReader) syntax(begin int, err error) error {
 	at := r.offset()
 	var s *json.SyntaxError
 	if errors.As(err, &s) {
@@ -80,10 +155,20 @@ func (r *jsonReader) syntax(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		message, at = "it ends in the middle", len(r.text)
 	}
+	begin += whitespace(r.text[begin:])
+	if bytes.IndexByte(r.text[min(begin, at):at], '\n') >= 0 {
+		message += fmt.Sprintf(" (the value begins in line %d)", 1+bytes.Count(r.text[:begin], []byte{'\n'}))
+	}
+	return r.wrong(at, message)
+}
+
+// wrong notes where the text is no JSON.
+func (r *jsonReader) wrong(at int, message string) error {
 	before := r.text[:min(at, len(r.text))]
 	line := 1 + bytes.Count(before, []byte{'\n'})
 	column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
 	r.add(line, nil, "is not valid JSON at column %d: %s", column, message)
+	return errSyntax
 }
 
 // lineHere is the line of the token that was just read.

@@ -242,9 +242,10 @@ var stageIndex = map[Stage]string{
 // mark is a document of `batch_marks`: the stage's work on the batch is
 // committed, exactly once.
 type mark struct {
-	ID        string    `bson:"_id"`
-	At        time.Time `bson:"at"`
-	ExpiresAt time.Time `bson:"expires_at"`
+	ID         string    `bson:"_id"`
+	At         time.Time `bson:"at"`
+	RulesStamp int64     `bson:"rules_stamp,omitempty"` // of the rules that decided the batch
+	ExpiresAt  time.Time `bson:"expires_at"`
 }
 
 // markRetention outlives every message that could still ask for the work:
@@ -284,6 +285,23 @@ func (s *Store) marked(ctx context.Context, stage string, batchIDs []string) (ma
 		found[m.ID[:len(m.ID)-len(stage)-1]] = true
 	}
 	return found, nil
+}
+
+// Decision is when a batch was decided, and by which rules: their stamp says
+// which version of each, 0 when it is not known.
+type Decision struct {
+	At         time.Time
+	RulesStamp int64
+}
+
+// Decision reads when a batch was decided; ErrNotFound when it was not, or
+// longer ago than marks are kept.
+func (s *Store) Decision(ctx context.Context, batchID string) (Decision, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var m mark
+	err := s.marks.FindOne(ctx, bson.D{field("_id", markID(batchID, markRules))}).Decode(&m)
+	return Decision{At: m.At, RulesStamp: m.RulesStamp}, classify("read the decision of batch "+batchID, err)
 }
 
 // Decided returns which of the batches the rule-workers have decided.

@@ -78,7 +78,9 @@ func (s *Store) decide(sc mongo.SessionContext, at time.Time, batches []decision
 	var owed []decision.Owed
 	for _, b := range batches {
 		if b.ID != "" {
-			marks = append(marks, newMark(b.ID, markRules, at))
+			m := newMark(b.ID, markRules, at)
+			m.RulesStamp = b.RulesStamp
+			marks = append(marks, m)
 		}
 		owed = append(owed, b.Owed...)
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // small are collections of a handful of documents that are listed whole.
-var small = map[string]bool{"leases": true, "stamps": true, "dimensions": true}
+var small = map[string]bool{"leases": true, "stamps": true, "dimensions": true, "rule_workers": true}
 
 // sent is one command that the store sent.
 type sent struct {
@@ -215,7 +215,23 @@ var _ = Describe("every query of the store", func() {
 		drop(s.Rule(ctx, r.ID))
 		drop(s.RuleByName(ctx, r.Name))
 		drop(s.RulesStamp(ctx))
-		drop(s.RuleVersions(ctx, r.ID, 10))
+		drop(s.RuleVersions(ctx, r.ID, 5, 10))
+		drop(s.RuleVersion(ctx, r.ID, 1))
+		drop(s.RuleVersionByStamp(ctx, r.ID, 1))
+		drop(s.RuleVersionAt(ctx, r.ID, now.Add(time.Hour)))
+		drop(s.RulesBy(ctx, []string{r.ID}, []string{r.Name}))
+		two := testRule("two")
+		every(s.SaveRules(ctx, now, "spec", []rule.Rule{two, testRule("three")}, nil))
+		two.Version = 1
+		every(s.SaveRules(ctx, now, "spec", nil, []rule.Rule{two}))
+		drop(s.EnabledVersions(ctx))
+		drop(s.Audits(ctx, r.ID, 10))
+		drop(s.Audits(ctx, "", 10))
+		drop(s.Decision(ctx, b.ID))
+		every(s.ReportRules(ctx, rule.Holding{Worker: "w", BeatAt: now}))
+		every(s.BeatRules(ctx, "w", now, time.Second))
+		drop(s.RuleHoldings(ctx))
+		every(s.ForgetRules(ctx, "w"))
 		every(s.DeleteRule(ctx, r.ID, 0, now, "spec"))
 
 		mu.Lock()

@@ -87,6 +87,16 @@ var Indexes = []Index{
 	{Collection: "rule_versions", Name: "rule_version", Keys: keys("rule_id", 1, "version", -1), Unique: true,
 		Serves: "a rule's history"},
 
+	{Collection: "rule_workers", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "forgetting workers that ended without a word"},
+
+	{Collection: "audit", Name: "subject_time", Keys: keys("subject", 1, "at", -1, "_id", -1),
+		Serves: "who changed one rule, newest first"},
+	{Collection: "audit", Name: "time", Keys: keys("at", -1, "_id", -1),
+		Serves: "the newest changes"},
+	{Collection: "audit", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention"},
+
 	{Collection: "notifications", Name: "event", Keys: keys("event_id", 1),
 		Serves: "what an event caused; what a redelivered batch still owes"},
 	{Collection: "notifications", Name: "status_time", Keys: keys("status", 1, "created_at", -1, "_id", -1),

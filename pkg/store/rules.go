@@ -13,26 +13,14 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
 
-// ruleVersion is a document of `rule_versions`: one version, immutable.
-type ruleVersion struct {
-	ID        string    `bson:"_id"` // "<rule_id>:<version>"
-	RuleID    string    `bson:"rule_id"`
-	Version   int       `bson:"version"`
-	Rule      rule.Rule `bson:"rule"`
-	Deleted   bool      `bson:"deleted,omitempty"` // the rule was deleted after the version before
-	CreatedAt time.Time `bson:"created_at"`
-	CreatedBy string    `bson:"created_by"`
-}
-
-func versionOf(r rule.Rule, deleted bool) ruleVersion {
-	return ruleVersion{ID: fmt.Sprintf("%s:%d", r.ID, r.Version), RuleID: r.ID, Version: r.Version, Rule: r,
-		Deleted: deleted, CreatedAt: r.UpdatedAt, CreatedBy: r.CreatedBy}
-}
-
 // rulesStampID is the one document of `stamps`. It is raised in every
 // transaction that changes rules, so that workers notice any change, deletions
 // included, by reading one document.
 const rulesStampID = "rules"
+
+type rulesStamp struct {
+	Stamp int64 `bson:"stamp"`
+}
 
 // EnabledRules lists what the rule-workers match, first priority first.
 func (s *Store) EnabledRules(ctx context.Context) ([]rule.Rule, error) {
@@ -82,9 +70,7 @@ func (s *Store) oneRule(ctx context.Context, filter bson.D, doing string) (rule.
 func (s *Store) RulesStamp(ctx context.Context) (int64, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var stamp struct {
-		Stamp int64 `bson:"stamp"`
-	}
+	var stamp rulesStamp
 	err := s.stamps.FindOne(ctx, bson.D{field("_id", rulesStampID)}).Decode(&stamp)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return 0, nil
@@ -95,7 +81,11 @@ func (s *Store) RulesStamp(ctx context.Context) (int64, error) {
 // CreateRule stores a rule as version 1 (or the version after its deletion).
 // ErrConflict when the id or the name is taken.
 func (s *Store) CreateRule(ctx context.Context, r rule.Rule) (rule.Rule, error) {
-	err := s.changeRules(ctx, "create rule "+r.Name, func(sc mongo.SessionContext) error {
+	return s.createRule(ctx, r, RuleVersion{}, ruleCreated)
+}
+
+func (s *Store) createRule(ctx context.Context, r rule.Rule, about RuleVersion, action string) (rule.Rule, error) {
+	err := s.changeRules(ctx, "create rule "+r.Name, func(sc mongo.SessionContext, stamp int64) error {
 		last, err := s.lastVersion(sc, r.ID)
 		if err != nil {
 			return err
@@ -104,8 +94,7 @@ func (s *Store) CreateRule(ctx context.Context, r rule.Rule) (rule.Rule, error) 
 		if _, err := s.rules.InsertOne(sc, r); err != nil {
 			return err
 		}
-		_, err = s.ruleVersions.InsertOne(sc, versionOf(r, false))
-		return err
+		return s.noteVersion(sc, about.of(r, stamp), action)
 	})
 	return r, err
 }
@@ -114,8 +103,12 @@ func (s *Store) CreateRule(ctx context.Context, r rule.Rule) (rule.Rule, error) 
 // expected one; ErrConflict when it is not (a lost update) or the name is
 // taken, ErrNotFound when the rule is gone.
 func (s *Store) ReplaceRule(ctx context.Context, r rule.Rule, expected int) (rule.Rule, error) {
+	return s.replaceRule(ctx, r, expected, RuleVersion{}, ruleReplaced)
+}
+
+func (s *Store) replaceRule(ctx context.Context, r rule.Rule, expected int, about RuleVersion, action string) (rule.Rule, error) {
 	r.Version = expected + 1
-	err := s.changeRules(ctx, "replace rule "+r.ID, func(sc mongo.SessionContext) error {
+	err := s.changeRules(ctx, "replace rule "+r.ID, func(sc mongo.SessionContext, stamp int64) error {
 		result, err := s.rules.ReplaceOne(sc, bson.D{field("_id", r.ID), field("version", expected)}, r)
 		if err != nil {
 			return err
@@ -123,16 +116,25 @@ func (s *Store) ReplaceRule(ctx context.Context, r rule.Rule, expected int) (rul
 		if result.MatchedCount == 0 {
 			return s.whyUnmatched(sc, r.ID, expected)
 		}
-		_, err = s.ruleVersions.InsertOne(sc, versionOf(r, false))
-		return err
+		return s.noteVersion(sc, about.of(r, stamp), action)
 	})
 	return r, err
+}
+
+// RollBackRule stores the content of an old version as the next one. The rule
+// must still have the expected version; 0 brings a deleted rule back.
+func (s *Store) RollBackRule(ctx context.Context, r rule.Rule, to, expected int) (rule.Rule, error) {
+	about := RuleVersion{RolledBackTo: to}
+	if expected == 0 {
+		return s.createRule(ctx, r, about, ruleRolledBack)
+	}
+	return s.replaceRule(ctx, r, expected, about, ruleRolledBack)
 }
 
 // DeleteRule removes a rule; its versions stay, with one that says deleted.
 // expected 0 deletes whatever version there is.
 func (s *Store) DeleteRule(ctx context.Context, id string, expected int, at time.Time, by string) error {
-	return s.changeRules(ctx, "delete rule "+id, func(sc mongo.SessionContext) error {
+	return s.changeRules(ctx, "delete rule "+id, func(sc mongo.SessionContext, stamp int64) error {
 		filter := bson.D{field("_id", id)}
 		if expected > 0 {
 			filter = append(filter, field("version", expected))
@@ -146,77 +148,31 @@ func (s *Store) DeleteRule(ctx context.Context, id string, expected int, at time
 			return err
 		}
 		old.Version, old.UpdatedAt, old.CreatedBy = old.Version+1, at, by
-		_, err = s.ruleVersions.InsertOne(sc, versionOf(old, true))
-		return err
+		return s.noteVersion(sc, RuleVersion{Deleted: true}.of(old, stamp), ruleDeleted)
 	})
-}
-
-// ApplyRules creates or replaces many rules by name in one transaction: all or
-// none. Rules that are already so are left alone. It returns how many were
-// created and how many changed. same says whether two rules ask for the same.
-func (s *Store) ApplyRules(ctx context.Context, rules []rule.Rule, same func(stored, wanted rule.Rule) bool) (created, changed int, err error) {
-	err = s.changeRules(ctx, "apply rules", func(sc mongo.SessionContext) error {
-		created, changed = 0, 0
-		for _, r := range rules {
-			var old rule.Rule
-			err := s.rules.FindOne(sc, bson.D{field("name", r.Name)}).Decode(&old)
-			switch {
-			case errors.Is(err, mongo.ErrNoDocuments):
-				last, err := s.lastVersion(sc, r.ID)
-				if err != nil {
-					return err
-				}
-				r.Version = last + 1
-				if _, err := s.rules.InsertOne(sc, r); err != nil {
-					return err
-				}
-				created++
-			case err != nil:
-				return err
-			case same(old, r):
-				continue
-			default:
-				r.ID, r.Version, r.CreatedAt = old.ID, old.Version+1, old.CreatedAt
-				if _, err := s.rules.ReplaceOne(sc, bson.D{field("_id", r.ID)}, r); err != nil {
-					return err
-				}
-				changed++
-			}
-			if _, err := s.ruleVersions.InsertOne(sc, versionOf(r, false)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return created, changed, err
 }
 
 // changeRules runs a change with the stamp raised in the same transaction. A
 // commit in doubt is resolved by the unique version: the repeat of a change
 // that took place fails on it, as a conflict.
-func (s *Store) changeRules(ctx context.Context, doing string, change func(mongo.SessionContext) error) error {
-	err := s.transaction(ctx, func(sc mongo.SessionContext) error {
-		_, err := s.stamps.UpdateOne(sc, bson.D{field("_id", rulesStampID)},
-			bson.D{field("$inc", bson.D{field("stamp", int64(1))})}, options.Update().SetUpsert(true))
+func (s *Store) changeRules(ctx context.Context, doing string, change func(sc mongo.SessionContext, stamp int64) error) error {
+	return s.changeRulesWithin(ctx, operationTimeout, doing, change)
+}
+
+func (s *Store) changeRulesWithin(ctx context.Context, limit time.Duration, doing string, change func(sc mongo.SessionContext, stamp int64) error) error {
+	err := s.transactionWithin(ctx, limit, func(sc mongo.SessionContext) error {
+		var now rulesStamp
+		err := s.stamps.FindOneAndUpdate(sc, bson.D{field("_id", rulesStampID)}, bson.D{field("$inc", bson.D{field("stamp", int64(1))})},
+			options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)).Decode(&now)
 		if err != nil {
 			return err
 		}
-		return change(sc)
+		return change(sc, now.Stamp)
 	})
 	if isDuplicateKey(err) && !isTransient(err) {
 		return fmt.Errorf("%s: id, name or version is taken: %w", doing, ErrConflict)
 	}
 	return classify(doing, err)
-}
-
-func (s *Store) lastVersion(sc mongo.SessionContext, ruleID string) (int, error) {
-	var v ruleVersion
-	err := s.ruleVersions.FindOne(sc, bson.D{field("rule_id", ruleID)},
-		options.FindOne().SetSort(keys("rule_id", 1, "version", -1))).Decode(&v)
-	if errors.Is(err, mongo.ErrNoDocuments) {
-		return 0, nil
-	}
-	return v.Version, err
 }
 
 // whyUnmatched tells a rule that is gone from one that changed.
@@ -230,24 +186,4 @@ func (s *Store) whyUnmatched(sc mongo.SessionContext, id string, expected int) e
 		return err
 	}
 	return fmt.Errorf("rule %s is at version %d, not %d: %w", id, now.Version, expected, ErrConflict)
-}
-
-// RuleVersions lists a rule's versions, newest first.
-func (s *Store) RuleVersions(ctx context.Context, id string, limit int) ([]rule.Rule, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	cur, err := s.ruleVersions.Find(ctx, bson.D{field("rule_id", id)},
-		options.Find().SetSort(keys("rule_id", 1, "version", -1)).SetLimit(int64(limit)))
-	var versions []ruleVersion
-	if err == nil {
-		err = cur.All(ctx, &versions)
-	}
-	if err != nil {
-		return nil, classify("list versions of rule "+id, err)
-	}
-	rules := make([]rule.Rule, len(versions))
-	for i, v := range versions {
-		rules[i] = v.Rule
-	}
-	return rules, nil
 }

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"reflect"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -59,29 +58,85 @@ var _ = Describe("rules", func() {
 		Expect(s.DeleteRule(ctx, r.ID, 2, time.Now().UTC(), "spec")).To(Succeed())
 		note()
 		Expect(s.DeleteRule(ctx, r.ID, 0, time.Now().UTC(), "spec")).To(MatchError(store.ErrNotFound))
-		versions, err := s.RuleVersions(ctx, r.ID, 10)
+		versions, err := s.RuleVersions(ctx, r.ID, 0, 10)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(versions).To(HaveLen(3))
+		Expect(versions).To(HaveExactElements(
+			And(HaveField("Version", 3), HaveField("Deleted", true), HaveField("Stamp", stamps[3])),
+			And(HaveField("Version", 2), HaveField("Rule.Description", "second"), HaveField("Stamp", stamps[2])),
+			And(HaveField("Version", 1), HaveField("Rule.Description", ""), HaveField("Stamp", stamps[1])),
+		))
+		for i, stamp := range stamps[1:] { // which version decided is known by the stamp of the rules that did
+			v, err := s.RuleVersionByStamp(ctx, r.ID, stamp)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(v.Version).To(Equal(i + 1))
+		}
+		_, err = s.RuleVersionByStamp(ctx, r.ID, stamps[0])
+		Expect(err).To(MatchError(store.ErrNotFound))
 		again, err := s.CreateRule(ctx, testRule("a"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(again.Version).To(Equal(4), "a version number never means two things")
+		audits, err := s.Audits(ctx, r.ID, 10)
+		Expect(err).NotTo(HaveOccurred())
+		actions := make([]string, len(audits))
+		for i, a := range audits {
+			actions[i] = a.Action
+			Expect(a.By).To(Equal("spec"))
+		}
+		Expect(actions).To(ConsistOf("rule.create", "rule.replace", "rule.delete", "rule.create"))
 	}, SpecTimeout(30*time.Second))
 
-	It("are applied all or none, and what is already so is left alone", func(ctx SpecContext) {
+	It("are rolled back to any version, also when they are deleted", func(ctx SpecContext) {
 		s := fresh(ctx)
-		same := func(a, b rule.Rule) bool { return reflect.DeepEqual(a.Conditions, b.Conditions) }
-		created, changed, err := s.ApplyRules(ctx, []rule.Rule{testRule("a"), testRule("b")}, same)
+		first, err := s.CreateRule(ctx, testRule("a"))
 		Expect(err).NotTo(HaveOccurred())
-		Expect([]int{created, changed}).To(Equal([]int{2, 0}))
-		created, changed, err = s.ApplyRules(ctx, []rule.Rule{testRule("a"), testRule("b")}, same)
+		second := first
+		second.Description = "second"
+		second, err = s.ReplaceRule(ctx, second, 1)
 		Expect(err).NotTo(HaveOccurred())
-		Expect([]int{created, changed}).To(Equal([]int{0, 0}))
-		clash := testRule("c")
-		clash.ID = "id-a"
-		_, _, err = s.ApplyRules(ctx, []rule.Rule{testRule("d"), clash}, same)
-		Expect(err).To(MatchError(store.ErrConflict))
+		_, err = s.RollBackRule(ctx, first, 1, 1)
+		Expect(err).To(MatchError(store.ErrConflict), "it is at version 2")
+		third, err := s.RollBackRule(ctx, first, 1, second.Version)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(third.Version).To(Equal(3))
+		Expect(third.SameAs(first)).To(BeTrue())
+		Expect(s.DeleteRule(ctx, first.ID, 0, time.Now().UTC(), "spec")).To(Succeed())
+		fifth, err := s.RollBackRule(ctx, second, 2, 0)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(fifth.Version).To(Equal(5))
+		v, err := s.RuleVersion(ctx, first.ID, 5)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(v.RolledBackTo).To(Equal(2))
+		stored, err := s.Rule(ctx, first.ID)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(stored.SameAs(second)).To(BeTrue())
+	}, SpecTimeout(30*time.Second))
+
+	It("are saved all or none, each with its version", func(ctx SpecContext) {
+		s := fresh(ctx)
+		now := time.Now().UTC()
+		a, b := testRule("a"), testRule("b")
+		Expect(s.SaveRules(ctx, now, "spec", []rule.Rule{a, b}, nil)).To(Succeed())
+		stored, err := s.RulesBy(ctx, []string{a.ID}, []string{"b", "unknown"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(stored).To(ConsistOf(HaveField("Version", 1), HaveField("Version", 1)))
+		before, err := s.RulesStamp(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.SaveRules(ctx, now, "spec", nil, nil)).To(Succeed())
+		Expect(s.RulesStamp(ctx)).To(Equal(before), "nothing changed")
+
+		a.Version, a.Description = 1, "changed"
+		Expect(s.SaveRules(ctx, now, "spec", []rule.Rule{testRule("c")}, []rule.Rule{a})).To(Succeed())
+		stale, clash := a, testRule("other name")
+		clash.ID = b.ID
+		Expect(s.SaveRules(ctx, now, "spec", []rule.Rule{testRule("d")}, []rule.Rule{stale})).To(MatchError(store.ErrConflict), "a is at version 2")
+		Expect(s.SaveRules(ctx, now, "spec", []rule.Rule{testRule("d"), clash}, nil)).To(MatchError(store.ErrConflict), "the id is taken")
 		_, err = s.RuleByName(ctx, "d")
 		Expect(err).To(MatchError(store.ErrNotFound), "nothing is half-applied")
+		Expect(s.EnabledVersions(ctx)).To(Equal(map[string]int{"id-a": 2, "id-b": 1, "id-c": 1}))
+
+		Expect(s.DeleteRule(ctx, "id-c", 0, now, "spec")).To(Succeed())
+		Expect(s.SaveRules(ctx, now, "spec", []rule.Rule{testRule("c"), testRule("d")}, nil)).To(Succeed())
+		Expect(s.EnabledVersions(ctx)).To(Equal(map[string]int{"id-a": 2, "id-b": 1, "id-c": 3, "id-d": 1}))
 	}, SpecTimeout(30*time.Second))
 })
 

@@ -53,7 +53,7 @@ type Store struct {
 
 	events, batches, marks, rules, ruleVersions, notifications *mongo.Collection
 	counters, metricWindows, dimensions, metrics               *mongo.Collection
-	users, leases, deadLetters, stamps                         *mongo.Collection
+	users, leases, deadLetters, stamps, audit, ruleWorkers     *mongo.Collection
 	windowDues                                                 *mongo.Collection
 	throttles, ruleHours, announcements                        *mongo.Collection
 }
@@ -98,6 +98,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"users": &s.users, "leases": &s.leases, "dead_letters": &s.deadLetters, "stamps": &s.stamps,
 		"window_dues": &s.windowDues,
 		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "announcements": &s.announcements,
+		"audit": &s.audit, "rule_workers": &s.ruleWorkers,
 	} {
 		*c = s.db.Collection(name)
 	}

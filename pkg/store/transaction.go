@@ -34,6 +34,11 @@ const (
 // result the whole is run again and the marker's duplicate key is then the
 // answer. Errors that are not transient abort and are returned as they are.
 func (s *Store) transaction(ctx context.Context, fn func(mongo.SessionContext) error) error {
+	return s.transactionWithin(ctx, operationTimeout, fn)
+}
+
+// transactionWithin is transaction with another bound of one attempt.
+func (s *Store) transactionWithin(ctx context.Context, limit time.Duration, fn func(mongo.SessionContext) error) error {
 	session, err := s.cutOff.take(s.client)
 	if err != nil {
 		return &outage{err}
@@ -45,7 +50,7 @@ func (s *Store) transaction(ctx context.Context, fn func(mongo.SessionContext) e
 		backoff.WithMaxInterval(time.Second),
 		backoff.WithMaxElapsedTime(conflictPatience))
 	err = backoff.Retry(func() error {
-		err := s.attempt(ctx, session, fn)
+		err := s.attempt(ctx, limit, session, fn)
 		if err == nil || isTransient(err) && !isAway(err) {
 			return err
 		}
@@ -85,8 +90,8 @@ func (c *cutOff) give(ctx context.Context, session mongo.Session, err error) {
 }
 
 // attempt is one run of fn with its commit or abort.
-func (s *Store) attempt(ctx context.Context, session mongo.Session, fn func(mongo.SessionContext) error) error {
-	bound, cancel := bounded(ctx)
+func (s *Store) attempt(ctx context.Context, limit time.Duration, session mongo.Session, fn func(mongo.SessionContext) error) error {
+	bound, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return mongo.WithSession(bound, session, func(sc mongo.SessionContext) error {
 		if err := session.StartTransaction(); err != nil {

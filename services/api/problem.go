@@ -30,6 +30,8 @@ type Problem struct {
 // FieldFlaw is one mistake: a JSON pointer into the body, or the name of a
 // query parameter.
 type FieldFlaw struct {
+	Line      int    `json:"line,omitempty"` // of the body, where that has many rules
+	Rule      string `json:"rule,omitempty"` // its name
 	Pointer   string `json:"pointer,omitempty"`
 	Parameter string `json:"parameter,omitempty"`
 	Message   string `json:"message"`
@@ -70,7 +72,11 @@ func problemOf(err error) *Problem {
 	case errors.As(err, &file):
 		p = problem(http.StatusUnprocessableEntity, "invalid_rule", "a rule cannot be saved, so none was")
 		for _, m := range file.Mistakes {
-			p.Errors = append(p.Errors, FieldFlaw{Pointer: fmt.Sprintf("/%d%s", m.Index, m.Pointer), Message: m.Message})
+			flaw := FieldFlaw{Line: m.Line, Rule: m.Rule, Message: m.Message}
+			if m.Index >= 0 {
+				flaw.Pointer = fmt.Sprintf("/%d%s", m.Index, m.Pointer)
+			}
+			p.Errors = append(p.Errors, flaw)
 		}
 		return p
 	case errors.As(err, &compile):

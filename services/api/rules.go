@@ -27,22 +27,28 @@ import (
 type RuleStore interface {
 	Rules(ctx context.Context, after string, limit int) ([]rule.Rule, error)
 	Rule(ctx context.Context, id string) (rule.Rule, error)
-	RuleByName(ctx context.Context, name string) (rule.Rule, error)
 	CreateRule(ctx context.Context, r rule.Rule) (rule.Rule, error)
 	ReplaceRule(ctx context.Context, r rule.Rule, expected int) (rule.Rule, error)
 	DeleteRule(ctx context.Context, id string, expected int, at time.Time, by string) error
-	ApplyRules(ctx context.Context, rules []rule.Rule, same func(stored, wanted rule.Rule) bool) (created, changed int, err error)
-	RuleVersions(ctx context.Context, id string, limit int) ([]rule.Rule, error)
+	RollBackRule(ctx context.Context, r rule.Rule, to, expected int) (rule.Rule, error)
+	RulesBy(ctx context.Context, ids, names []string) ([]rule.Rule, error)
+	SaveRules(ctx context.Context, at time.Time, by string, created, changed []rule.Rule) error
+	RuleVersions(ctx context.Context, id string, before, limit int) ([]store.RuleVersion, error)
+	RuleVersion(ctx context.Context, id string, version int) (store.RuleVersion, error)
+	RuleVersionByStamp(ctx context.Context, id string, stamp int64) (store.RuleVersion, error)
 }
 
-// shown is a rule as it leaves the process: secrets masked.
-func shown(r rule.Rule) (json.RawMessage, error) {
+// masked is a rule without its secrets.
+func masked(r rule.Rule) rule.Rule {
 	r = r.Masked(builtin.Table())
 	for i := range r.Actions {
 		r.Actions[i].Config = seal.Hide(r.Actions[i].Config)
 	}
-	return r.JSON()
+	return r
 }
+
+// shown is a rule as it leaves the process.
+func shown(r rule.Rule) (json.RawMessage, error) { return masked(r).JSON() }
 
 func showAll(rules []rule.Rule) ([]json.RawMessage, error) {
 	items := make([]json.RawMessage, len(rules))
@@ -86,22 +92,6 @@ func (s *Server) getRule(c echo.Context) error {
 		return err
 	}
 	return s.answerRule(c, http.StatusOK, r)
-}
-
-// ruleVersions: GET /rules/{rule_id}/versions, newest first.
-func (s *Server) ruleVersions(c echo.Context) error {
-	rules, err := s.rules.RuleVersions(c.Request().Context(), c.Param("rule_id"), s.cfg.PageLimit)
-	if err != nil {
-		return err
-	}
-	if len(rules) == 0 {
-		return store.ErrNotFound
-	}
-	items, err := showAll(rules)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, page{Items: items})
 }
 
 // createRule: POST /rules.
@@ -226,62 +216,6 @@ func (s *Server) deleteRule(c echo.Context) error {
 	}
 	s.rulesChanged(c, c.Param("rule_id"))
 	return c.NoContent(http.StatusNoContent)
-}
-
-// importRules: POST /rules/import, an array. Rules are found by name; all are
-// saved, or none.
-func (s *Server) importRules(c echo.Context) error {
-	rules, err := rule.ParseFile(c.Request().Body, "body")
-	if err != nil {
-		return err
-	}
-	var wrong []FieldFlaw
-	for i := range rules {
-		if rules[i].ID == "" {
-			rules[i].ID = uuid.NewString()
-		}
-		s.stamp(c, &rules[i])
-		if rules[i], err = s.keepSecrets(c.Request().Context(), rules[i]); err != nil {
-			return err
-		}
-		var invalid *rule.ValidationError
-		if err := rules[i].Validate(builtin.Table()); errors.As(err, &invalid) {
-			for _, p := range invalid.Problems {
-				wrong = append(wrong, FieldFlaw{Pointer: fmt.Sprintf("/%d%s", i, p.Pointer), Message: p.Message})
-			}
-		} else if err != nil {
-			return err
-		}
-	}
-	if len(wrong) > 0 {
-		p := problem(http.StatusUnprocessableEntity, "invalid_rule", "a rule cannot be saved, so none was")
-		p.Errors = wrong
-		return p
-	}
-	created, changed, err := s.rules.ApplyRules(c.Request().Context(), rules, rule.Rule.SameAs)
-	if err != nil {
-		return err
-	}
-	if created+changed > 0 {
-		s.rulesChanged(c, "")
-	}
-	return c.JSON(http.StatusOK, map[string]int{"created": created, "changed": changed, "unchanged": len(rules) - created - changed})
-}
-
-// keepSecrets lets a rule that was read be imported again: masks stand for the
-// secrets of the stored rule of that name.
-func (s *Server) keepSecrets(ctx context.Context, r rule.Rule) (rule.Rule, error) {
-	if !anyConfig(r, seal.Masked) {
-		return r, refuseSealed(r)
-	}
-	stored, err := s.rules.RuleByName(ctx, r.Name)
-	if errors.Is(err, store.ErrNotFound) {
-		return r, refuseSealed(r) // and the masks are refused by their type
-	}
-	if err != nil {
-		return r, err
-	}
-	return withSecretsOf(stored, r)
 }
 
 func (s *Server) readRule(c echo.Context) (rule.Rule, error) {

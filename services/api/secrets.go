@@ -14,6 +14,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
 // sealedRules keeps the secrets of rules' actions encrypted: sealed on the way
@@ -72,17 +73,28 @@ func (s sealedRules) Rules(ctx context.Context, after string, limit int) ([]rule
 	return s.all(s.store.Rules(ctx, after, limit))
 }
 
-func (s sealedRules) RuleVersions(ctx context.Context, id string, limit int) ([]rule.Rule, error) {
-	return s.all(s.store.RuleVersions(ctx, id, limit))
+func (s sealedRules) RuleVersions(ctx context.Context, id string, before, limit int) ([]store.RuleVersion, error) {
+	versions, err := s.store.RuleVersions(ctx, id, before, limit)
+	for i := range versions {
+		versions[i].Rule = s.opened(versions[i].Rule)
+	}
+	return versions, err
+}
+
+func (s sealedRules) RuleVersion(ctx context.Context, id string, version int) (store.RuleVersion, error) {
+	v, err := s.store.RuleVersion(ctx, id, version)
+	v.Rule = s.opened(v.Rule)
+	return v, err
+}
+
+func (s sealedRules) RuleVersionByStamp(ctx context.Context, id string, stamp int64) (store.RuleVersion, error) {
+	v, err := s.store.RuleVersionByStamp(ctx, id, stamp)
+	v.Rule = s.opened(v.Rule)
+	return v, err
 }
 
 func (s sealedRules) Rule(ctx context.Context, id string) (rule.Rule, error) {
 	r, err := s.store.Rule(ctx, id)
-	return s.opened(r), err
-}
-
-func (s sealedRules) RuleByName(ctx context.Context, name string) (rule.Rule, error) {
-	r, err := s.store.RuleByName(ctx, name)
 	return s.opened(r), err
 }
 
@@ -106,18 +118,43 @@ func (s sealedRules) DeleteRule(ctx context.Context, id string, expected int, at
 	return s.store.DeleteRule(ctx, id, expected, at, by)
 }
 
-// ApplyRules also saves again what is not encrypted with the current key, so
-// that applying all rules once more is how a key is replaced.
-func (s sealedRules) ApplyRules(ctx context.Context, rules []rule.Rule, same func(stored, wanted rule.Rule) bool) (created, changed int, err error) {
-	all := make([]rule.Rule, len(rules))
-	for i, r := range rules {
-		if all[i], err = s.sealed(r); err != nil {
-			return 0, 0, err
-		}
+func (s sealedRules) RollBackRule(ctx context.Context, r rule.Rule, to, expected int) (rule.Rule, error) {
+	r, err := s.sealed(r)
+	if err == nil {
+		r, err = s.store.RollBackRule(ctx, r, to, expected)
 	}
-	return s.store.ApplyRules(ctx, all, func(stored, wanted rule.Rule) bool {
-		return s.current(stored) && same(s.opened(stored), s.opened(wanted))
-	})
+	return s.opened(r), err
+}
+
+// storedRule is a rule as it is stored. One that is not sealed as it would be
+// now must be saved again even if nothing else changed: importing all rules once
+// more is how a key is replaced.
+type storedRule struct {
+	rule.Rule
+	current bool
+}
+
+func (s sealedRules) RulesBy(ctx context.Context, ids, names []string) ([]storedRule, error) {
+	rules, err := s.store.RulesBy(ctx, ids, names)
+	all := make([]storedRule, len(rules))
+	for i, r := range rules {
+		all[i] = storedRule{s.opened(r), s.current(r)}
+	}
+	return all, err
+}
+
+func (s sealedRules) SaveRules(ctx context.Context, at time.Time, by string, created, changed []rule.Rule) error {
+	for _, list := range []*[]rule.Rule{&created, &changed} {
+		all := make([]rule.Rule, len(*list))
+		for i, r := range *list {
+			var err error
+			if all[i], err = s.sealed(r); err != nil {
+				return err
+			}
+		}
+		*list = all
+	}
+	return s.store.SaveRules(ctx, at, by, created, changed)
 }
 
 // withSecretsOf puts the stored rule's secrets in place of the masks. It refuses

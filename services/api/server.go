@@ -33,7 +33,8 @@ type Server struct {
 	now       func() time.Time
 	auth      *auth
 	events    Events
-	rules     RuleStore
+	rules     sealedRules
+	holdings  Holdings
 	reads     Reads
 	publisher Publisher
 	dead      func(queue string) (DeadLetters, error)
@@ -43,6 +44,7 @@ type Server struct {
 	hub       *hub
 	health    http.Handler
 	metrics   *metrics
+	importing chan struct{} // holds the import that is under way
 }
 
 const (
@@ -66,12 +68,16 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/analytics/summary", false, s.summary},
 		{http.MethodGet, "/rules", false, s.listRules},
 		{http.MethodPost, "/rules", true, s.createRule},
-		{http.MethodPost, "/rules/import", true, s.importRules},
+		{http.MethodPost, importPath, true, s.importRules},
+		{http.MethodGet, "/rules/status", false, s.rulesStatus},
 		{http.MethodGet, "/rules/:rule_id", false, s.getRule},
 		{http.MethodPut, "/rules/:rule_id", true, s.replaceRule},
 		{http.MethodPatch, "/rules/:rule_id", true, s.patchRule},
 		{http.MethodDelete, "/rules/:rule_id", true, s.deleteRule},
 		{http.MethodGet, "/rules/:rule_id/versions", false, s.ruleVersions},
+		{http.MethodGet, "/rules/:rule_id/versions/:version", false, s.ruleVersion},
+		{http.MethodGet, "/rules/:rule_id/diff", false, s.diffRule},
+		{http.MethodPost, "/rules/:rule_id/rollback", true, s.rollBackRule},
 		{http.MethodGet, "/notifications", false, s.listNotifications},
 		{http.MethodGet, "/notifications/:notification_id", false, s.getNotification},
 		{http.MethodGet, "/dead-letters", false, s.listDeadLetters},
@@ -95,7 +101,7 @@ func (s *Server) handler() *echo.Echo {
 		s.observe,
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.panicked}),
 		secure,
-		middleware.BodyLimitWithConfig(middleware.BodyLimitConfig{Limit: bytesText(s.cfg.BodyLimit)}),
+		middleware.BodyLimitWithConfig(middleware.BodyLimitConfig{Limit: bytesText(s.cfg.BodyLimit), Skipper: ownLimit}),
 	)
 	group := e.Group("/api/v1")
 	for _, r := range s.routes() {
@@ -110,16 +116,20 @@ func (s *Server) handler() *echo.Echo {
 
 // bound gives every request but streams its time.
 func (s *Server) bound(r route) echo.MiddlewareFunc {
+	limit := s.cfg.RequestTimeout
+	if r.path == importPath {
+		limit = max(limit, importTime)
+	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.path == "/stream/events" {
 			return next
 		}
 		return func(c echo.Context) error {
-			ctx, cancel := context.WithTimeout(c.Request().Context(), s.cfg.RequestTimeout)
+			ctx, cancel := context.WithTimeout(c.Request().Context(), limit)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
 			controller := http.NewResponseController(c.Response())
-			deadline := time.Now().Add(s.cfg.RequestTimeout)
+			deadline := time.Now().Add(limit)
 			_ = controller.SetReadDeadline(deadline) // a slow body is cut
 			_ = controller.SetWriteDeadline(deadline.Add(idleTimeout))
 			return next(c)

@@ -26,23 +26,39 @@ type Rules struct {
 	source  RuleSource
 	log     *zap.Logger
 	metrics *metrics
+	report  *reporter // nil: nobody is told
 
-	current atomic.Pointer[rule.Set]
+	current atomic.Pointer[held]
 	reload  sync.Mutex // one reload at a time
-	stamp   int64
 	hint    chan struct{}
 }
 
+// held is a set with the stamp of all rules when it was read.
+type held struct {
+	set    *rule.Set
+	stamp  int64 // noStamp before the first Load
+	broken []rule.RuleError
+}
+
+const noStamp = -1
+
 // NewRules is an empty set; Load fills it.
 func NewRules(source RuleSource, log *zap.Logger, m *metrics) *Rules {
-	r := &Rules{source: source, log: log, metrics: m, stamp: -1, hint: make(chan struct{}, 1)}
+	r := &Rules{source: source, log: log, metrics: m, hint: make(chan struct{}, 1)}
 	empty, _ := rule.NewSet(nil)
-	r.current.Store(empty)
+	r.current.Store(&held{set: empty, stamp: noStamp})
 	return r
 }
 
 // Current is the set to match with.
-func (r *Rules) Current() *rule.Set { return r.current.Load() }
+func (r *Rules) Current() *rule.Set { return r.current.Load().set }
+
+// Stamped is the set to match with, and the stamp that says later which version
+// of each rule decided.
+func (r *Rules) Stamped() (*rule.Set, int64) {
+	h := r.current.Load()
+	return h.set, h.stamp
+}
 
 // Changed asks for a reload soon; it never blocks.
 func (r *Rules) Changed() {
@@ -58,16 +74,14 @@ func (r *Rules) Changed() {
 func (r *Rules) Load(ctx context.Context) error {
 	r.reload.Lock()
 	defer r.reload.Unlock()
-	// The stamp is read first: a change between the two reads is then seen
-	// again by the next Load, never missed.
 	stamp, err := r.source.RulesStamp(ctx)
 	if err != nil {
 		return err
 	}
-	if stamp == r.stamp {
+	if stamp == r.current.Load().stamp {
 		return nil
 	}
-	rules, err := r.source.EnabledRules(ctx)
+	rules, stamp, err := r.read(ctx, stamp)
 	if err != nil {
 		return err
 	}
@@ -77,12 +91,37 @@ func (r *Rules) Load(ctx context.Context) error {
 		for _, b := range bad.Rules {
 			r.log.Error("rule left out: it does not compile", zap.String("rule_id", b.ID), zap.String("rule", b.Name), zap.Error(b.Err))
 		}
+	} else {
+		bad = &rule.SetError{}
 	}
-	r.current.Store(set)
-	r.stamp = stamp
+	r.current.Store(&held{set: set, stamp: stamp, broken: bad.Rules})
 	r.metrics.rules.Set(float64(set.Len()))
 	r.log.Info("rules loaded", zap.Int("rules", set.Len()), zap.Int64("stamp", stamp))
 	return nil
+}
+
+// readTries bounds how often rules are read again because they changed
+// meanwhile; under a stream of changes the last reading counts.
+const readTries = 5
+
+// read reads the rules and the stamp that they belong to. If they keep
+// changing, the stamp is that from before they were read: a change between is
+// then seen again by the next Load, never missed.
+func (r *Rules) read(ctx context.Context, stamp int64) ([]rule.Rule, int64, error) {
+	for try := 1; ; try++ {
+		rules, err := r.source.EnabledRules(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		after, err := r.source.RulesStamp(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		if after == stamp || try == readTries {
+			return rules, stamp, nil
+		}
+		stamp = after
+	}
 }
 
 // LoadFirst loads until it succeeds: without its rules a worker must not take
@@ -100,7 +139,9 @@ func (r *Rules) LoadFirst(ctx context.Context) error {
 func (r *Rules) Follow(ctx context.Context, poll time.Duration) error {
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
+	defer r.report.end(ctx)
 	for {
+		r.report.tell(ctx, r.current.Load(), poll)
 		select {
 		case <-ctx.Done():
 			return nil

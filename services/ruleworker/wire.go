@@ -24,6 +24,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 	cfg := p.Config.RuleWorker
 	m := newMetrics(p.Metrics)
 	rules := NewRules(p.Store, p.Log, m)
+	rules.report = newReporter(p.Store, p.Instance, p.Log)
 	if err := rules.LoadFirst(ctx); err != nil {
 		return err
 	}
@@ -100,9 +101,6 @@ func (l ledger) DecidedUnpublished(ctx context.Context, before time.Time, limit 
 // RuleEvents are the events that a rule's windows count.
 func (l ledger) RuleEvents(r *rule.Rule) window.Source { return l.Store.RuleEvents(r) }
 
-// versionsRead bounds how far back a rule's versions are looked for.
-const versionsRead = 100
-
 // RuleVersion reads a version of a rule that is still there and enabled.
 func (l ledger) RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, gone, replaced bool, err error) {
 	r, err = l.Rule(ctx, id)
@@ -116,14 +114,9 @@ func (l ledger) RuleVersion(ctx context.Context, id string, version int) (r rule
 	case r.Version == version:
 		return r, false, false, nil
 	}
-	versions, err := l.RuleVersions(ctx, id, versionsRead)
-	if err != nil {
-		return r, false, true, err
+	v, err := l.Store.RuleVersion(ctx, id, version)
+	if errors.Is(err, store.ErrNotFound) {
+		return r, true, true, nil
 	}
-	for _, v := range versions {
-		if v.Version == version {
-			return v, !v.Enabled, true, nil
-		}
-	}
-	return r, true, true, nil
+	return v.Rule, !v.Rule.Enabled, true, err
 }

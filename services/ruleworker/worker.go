@@ -58,7 +58,7 @@ type Worker struct {
 // dead-lettered.
 func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) error {
 	started := w.Now()
-	set := w.Rules.Current()
+	set, stamp := w.Rules.Stamped()
 	batches := make([]decision.Batch, 0, len(deliveries))
 	ids := make([]string, 0, len(deliveries))
 	events := 0
@@ -72,7 +72,9 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 			return broker.Permanent(fmt.Errorf("message %q names no batch or has no events", d.MessageID))
 		}
 		if !slices.Contains(ids, b.ID) { // the same message twice is one batch
-			batches, ids = append(batches, decide(set, b, w.Retention, started, &t)), append(ids, b.ID)
+			decided := decide(set, b, w.Retention, started, &t)
+			decided.RulesStamp = stamp
+			batches, ids = append(batches, decided), append(ids, b.ID)
 			events += len(b.Events)
 		}
 	}

@@ -37,10 +37,10 @@ var _ = Describe("secrets of actions", func() {
 		rules, err := p.Store.Rules(ctx, "", 100)
 		Expect(err).NotTo(HaveOccurred())
 		for _, r := range rules {
-			versions, err := p.Store.RuleVersions(ctx, r.ID, 100)
+			versions, err := p.Store.RuleVersions(ctx, r.ID, 0, 100)
 			Expect(err).NotTo(HaveOccurred())
-			for _, v := range append(versions, r) {
-				text += v.Actions[0].Config.String()
+			for _, v := range append(versions, store.RuleVersion{Rule: r}) {
+				text += v.Rule.Actions[0].Config.String()
 			}
 		}
 		found, err := p.Store.FindNotifications(ctx, store.NotificationFilter{}, nil, 100)

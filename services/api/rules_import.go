@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+)
+
+const (
+	importPath = "/rules/import"
+	// importTime is for the largest import on the slowest server.
+	importTime = 2 * time.Minute
+	// importTries bounds how often an import begins again because somebody else
+	// saved one of its rules meanwhile.
+	importTries = 3
+	// flawsShown bounds the mistakes of one answer.
+	flawsShown = 100
+)
+
+// ownLimit: the body of an import is bounded by rule.ParseFile.
+func ownLimit(c echo.Context) bool { return c.Path() == "/api/v1"+importPath }
+
+// importRules: POST /rules/import, a JSON array, JSON lines, or YAML. A rule is
+// known by its rule_id, else by its name. All are saved, or none; what is
+// already so gets no new version.
+func (s *Server) importRules(c echo.Context) error {
+	ctx := c.Request().Context()
+	select { // one at a time, since each may be large
+	case s.importing <- struct{}{}:
+		defer func() { <-s.importing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	rules, err := rule.ParseFile(c.Request().Body, "body")
+	if err != nil {
+		return err
+	}
+	for i := range rules {
+		s.stamp(c, &rules[i])
+	}
+	for try := 1; ; try++ {
+		parts, err := s.compareWithStored(ctx, rules)
+		if err == nil {
+			err = s.rules.SaveRules(ctx, s.now(), currentUser(c).Email, parts.created, parts.changed)
+		}
+		if errors.Is(err, store.ErrConflict) && try < importTries {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(parts.created)+len(parts.changed) > 0 {
+			s.rulesChanged(c, "")
+		}
+		return c.JSON(http.StatusOK, map[string]int{
+			"created": len(parts.created), "changed": len(parts.changed), "unchanged": len(rules) - len(parts.created) - len(parts.changed),
+		})
+	}
+}
+
+// importParts are the rules of an import that must be saved.
+type importParts struct{ created, changed []rule.Rule }
+
+// compareWithStored sorts rules by what must be done, and checks each with the
+// secrets that its stored version has.
+func (s *Server) compareWithStored(ctx context.Context, rules []rule.Rule) (importParts, error) {
+	var parts importParts
+	ids, names := make([]string, 0, len(rules)), make([]string, 0, len(rules))
+	for _, r := range rules {
+		if r.ID != "" {
+			ids = append(ids, r.ID)
+		}
+		names = append(names, r.Name)
+	}
+	stored, err := s.rules.RulesBy(ctx, ids, names)
+	if err != nil {
+		return parts, err
+	}
+	byID, byName := map[string]storedRule{}, map[string]storedRule{}
+	for _, r := range stored {
+		byID[r.ID], byName[r.Name] = r, r
+	}
+	var wrong []FieldFlaw
+	for i, r := range rules {
+		old, known := byID[r.ID]
+		if namesake, there := byName[r.Name]; !known {
+			old, known = namesake, there
+		} else if there && namesake.ID != old.ID {
+			wrong = append(wrong, FieldFlaw{Rule: r.Name, Pointer: fmt.Sprintf("/%d/name", i), Message: "the name is taken by the rule " + namesake.ID})
+			continue
+		}
+		if known {
+			r.ID, r.CreatedAt, r.Version = old.ID, old.CreatedAt, old.Version
+			if r, err = withSecretsOf(old.Rule, r); err != nil {
+				return parts, err
+			}
+		} else if err := refuseSealed(r); err != nil {
+			return parts, err
+		} else if r.ID == "" {
+			r.ID = uuid.NewString()
+		}
+		flaws, err := importFlaws(i, r)
+		switch {
+		case err != nil:
+			return parts, err
+		case len(flaws) > 0:
+			wrong = append(wrong, flaws...)
+		case !known:
+			parts.created = append(parts.created, r)
+		case !old.current || !old.SameAs(r):
+			parts.changed = append(parts.changed, r)
+		}
+	}
+	if len(wrong) == 0 {
+		return parts, nil
+	}
+	p := problem(http.StatusUnprocessableEntity, "invalid_rule", "a rule cannot be saved, so none was")
+	p.Errors = wrong
+	if more := len(wrong) - flawsShown; more > 0 {
+		p.Errors = append(wrong[:flawsShown:flawsShown], FieldFlaw{Message: fmt.Sprintf("and %d more mistakes", more)})
+	}
+	return importParts{}, p
+}
+
+func importFlaws(i int, r rule.Rule) ([]FieldFlaw, error) {
+	err := r.Validate(builtin.Table())
+	var invalid *rule.ValidationError
+	if !errors.As(err, &invalid) {
+		return nil, err
+	}
+	flaws := make([]FieldFlaw, len(invalid.Problems))
+	for k, p := range invalid.Problems {
+		flaws[k] = FieldFlaw{Rule: r.Name, Pointer: fmt.Sprintf("/%d%s", i, p.Pointer), Message: p.Message}
+	}
+	return flaws, nil
+}
