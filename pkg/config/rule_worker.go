@@ -11,6 +11,7 @@ type RuleWorker struct {
 	BatchCount            int // batches decided in one transaction
 	Concurrency           int // transactions at the same time, per queue
 	Poll                  time.Duration
+	WindowsEvery          time.Duration
 	NotificationRetention time.Duration
 }
 
@@ -19,6 +20,8 @@ func (w *RuleWorker) keys(r *registry) {
 	r.integer("batch_count", &w.BatchCount, 32, 1, 1000, "Batches decided in one transaction at most; they are taken together when they are waiting.")
 	r.integer("concurrency", &w.Concurrency, 2, 1, 64, "Transactions of each queue at the same time.")
 	r.duration("poll", &w.Poll, 15*time.Second, 100*time.Millisecond, time.Hour, "How often rules are compared with the database, in case a broadcast was missed.")
+	r.duration("windows_every", &w.WindowsEvery, 500*time.Millisecond, 50*time.Millisecond, time.Hour,
+		"How often windows whose time to be decided has come are looked for.")
 	r.duration("notification_retention", &w.NotificationRetention, 2160*time.Hour, time.Hour, 10*365*24*time.Hour,
 		"How long a notification is kept.")
 }

@@ -18,6 +18,10 @@ const (
 	RuleWorkerMarked    Point = "rule-worker.marked"    // actions_published_at is set, the batch is not acked
 	RuleWorkerAnnounced Point = "rule-worker.announced" // an event about a rule is confirmed, and still waits to be published
 
+	RuleWorkerWindowEvaluated Point = "rule-worker.window-evaluated" // a due window has alerts, nothing is committed
+	RuleWorkerWindowDecided   Point = "rule-worker.window-decided"   // a due window's alerts are committed, none is published
+	RuleWorkerWindowPublished Point = "rule-worker.window-published" // its alerts are confirmed, and not marked as published
+
 	DispatcherCalled   Point = "dispatcher.called"   // the endpoint has answered, the attempt is not recorded
 	DispatcherRecorded Point = "dispatcher.recorded" // the attempt is recorded, its consequence is not published
 	DispatcherSettled  Point = "dispatcher.settled"  // the consequence is confirmed, the message is not acked
@@ -32,6 +36,7 @@ const (
 var Points = []Point{
 	IngesterInserted, IngesterPublished, IngesterMarked,
 	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerAnnounced,
+	RuleWorkerWindowEvaluated, RuleWorkerWindowDecided, RuleWorkerWindowPublished,
 	DispatcherCalled, DispatcherRecorded, DispatcherSettled,
 	AggregatorCounted, AggregatorRecorded,
 	DeadLetterPublished,

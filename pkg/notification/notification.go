@@ -106,9 +106,11 @@ type Alert struct {
 	Key  bson.Raw `bson:"key,omitempty" json:"-"` // the values of the rule's group_by, by path
 	// Slot tells the windows of one key apart: two alerts of the same slot are
 	// the same alert.
-	Slot  int64     `bson:"slot" json:"slot"`
-	From  time.Time `bson:"from" json:"from"` // of the window; exclusive
-	To    time.Time `bson:"to" json:"to"`     // inclusive
+	Slot int64 `bson:"slot" json:"slot"`
+	// From and To are the window: one that ends at an event is without From and
+	// with To, one of a slot with From and without To.
+	From  time.Time `bson:"from" json:"from"`
+	To    time.Time `bson:"to" json:"to"`
 	Value float64   `bson:"value" json:"value"`
 	// Reference is what Value was compared with: the window before, or a bound.
 	Reference float64 `bson:"reference,omitempty" json:"reference,omitempty"`

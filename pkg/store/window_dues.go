@@ -26,8 +26,19 @@ import (
 // it does not: then it makes the slot due, again if need be, which ends a claim.
 // Clocks are not asked.
 
-// AddDues makes slots due that are not, or that somebody is deciding already.
+// AddDues makes slots due that are not, or that somebody is deciding already: an
+// event came into them.
 func (s *Store) AddDues(ctx context.Context, dues []window.Due) error {
+	return s.addDues(ctx, dues, bson.D{field("$unset", bson.D{field("claim", "")})})
+}
+
+// FollowDues makes slots due that are not. No event came into them, so whoever
+// is deciding one goes on.
+func (s *Store) FollowDues(ctx context.Context, dues []window.Due) error {
+	return s.addDues(ctx, dues, nil)
+}
+
+func (s *Store) addDues(ctx context.Context, dues []window.Due, also bson.D) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	for len(dues) > 0 {
@@ -42,7 +53,7 @@ func (s *Store) AddDues(ctx context.Context, dues []window.Due) error {
 				return fmt.Errorf("encode due slot %s: %w", d.ID, err)
 			}
 			models[i] = mongo.NewUpdateOneModel().SetFilter(bson.D{field("_id", d.ID)}).SetUpsert(true).SetUpdate(
-				bson.D{field("$setOnInsert", fieldsBut("_id", set)), field("$unset", bson.D{field("claim", "")})})
+				append(bson.D{field("$setOnInsert", fieldsBut("_id", set))}, also...))
 		}
 		_, err = s.windowDues.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
 		if !isDuplicateKey(err) {

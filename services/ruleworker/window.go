@@ -23,6 +23,8 @@ type WindowStore interface {
 	ExistingNotifications(ctx context.Context, ids []string) (map[string]bool, error)
 	// AddDues makes slots due that are not, or that somebody is deciding already.
 	AddDues(ctx context.Context, dues []window.Due) error
+	// FollowDues makes slots due that are not.
+	FollowDues(ctx context.Context, dues []window.Due) error
 	ClaimDues(ctx context.Context, now time.Time, limit int) (token primitive.ObjectID, dues []window.Due, err error)
 	DropDues(ctx context.Context, token primitive.ObjectID, dues []window.Due) error
 	PostponeDues(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string) error
@@ -58,6 +60,8 @@ type windowRule struct {
 	rule   *rule.Rule
 	parts  []window.Part
 	source window.Source
+	// replaced says that there is a newer version: this one is not in the set.
+	replaced bool
 }
 
 func (w *windows) compile(r *rule.Rule) *windowRule {

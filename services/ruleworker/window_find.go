@@ -1,6 +1,7 @@
 package ruleworker
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -166,7 +167,7 @@ func (w *windows) askAll(ctx context.Context, asks []ask, now time.Time) (alerts
 	if len(asks) == 0 {
 		return nil, nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	bound, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -175,7 +176,7 @@ func (w *windows) askAll(ctx context.Context, asks []ask, now time.Time) (alerts
 		places <- struct{}{}
 		group.Go(func() {
 			defer func() { <-places }()
-			got, askErr := w.ask(ctx, a)
+			got, askErr := w.ask(bound, a)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -183,7 +184,7 @@ func (w *windows) askAll(ctx context.Context, asks []ask, now time.Time) (alerts
 				for _, one := range got.Alerts {
 					alerts = append(alerts, found{a.rule.rule, one})
 				}
-			case isOutage(askErr):
+			case isOutage(askErr), ctx.Err() != nil:
 				err = errors.Join(err, askErr)
 			default:
 				w.postponed(a.rule.rule, askErr, now)
@@ -226,6 +227,7 @@ func (w *windows) owe(ctx context.Context, alerts []found, events map[primitive.
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(fresh, earlier) // what holds alerts back meets them in the order of their windows
 	var missing []primitive.ObjectID
 	for _, f := range fresh {
 		if !f.alert.Event.IsZero() && events[f.alert.Event] == nil {
@@ -249,6 +251,10 @@ func (w *windows) owe(ctx context.Context, alerts []found, events map[primitive.
 		owed = append(owed, of...)
 	}
 	return owed, nil
+}
+
+func earlier(a, b found) int {
+	return cmp.Or(a.alert.To.Compare(b.alert.To), cmp.Compare(a.rule.ID, b.rule.ID), bytes.Compare(a.alert.Key, b.alert.Key), cmp.Compare(a.alert.Slot, b.alert.Slot))
 }
 
 // fresh leaves out the alerts that exist.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
@@ -60,23 +61,33 @@ func batchOf(eventType string, events ...one) event.Batch {
 	return b
 }
 
+// notificationsOf are a rule's, the newest first.
+func notificationsOf(ctx context.Context, f *fleet.Fleet, ruleID string) []notification.Notification {
+	GinkgoHelper()
+	const page = 200
+	var all []notification.Notification
+	var after *store.NotificationPosition
+	for {
+		some, err := f.Store.FindNotifications(ctx, store.NotificationFilter{RuleID: ruleID}, after, page)
+		Expect(err).NotTo(HaveOccurred())
+		all = append(all, some...)
+		if len(some) < page {
+			return all
+		}
+		last := some[page-1]
+		after = &store.NotificationPosition{CreatedAt: last.CreatedAt, ID: last.ID}
+	}
+}
+
 // alertsOf are the alerts of a rule that are in the database, each as key@slot.
 func alertsOf(ctx context.Context, f *fleet.Fleet, ruleID string) []string {
 	GinkgoHelper()
-	var all []string
-	var after *store.NotificationPosition
-	for {
-		page, err := f.Store.FindNotifications(ctx, store.NotificationFilter{RuleID: ruleID}, after, 200)
-		Expect(err).NotTo(HaveOccurred())
-		for _, n := range page {
-			all = append(all, fmt.Sprintf("%s@%d", n.Alert.Key, n.Alert.Slot))
-			after = &store.NotificationPosition{CreatedAt: n.CreatedAt, ID: n.ID}
-		}
-		if len(page) < 200 {
-			slices.Sort(all)
-			return all
-		}
+	all := []string{}
+	for _, n := range notificationsOf(ctx, f, ruleID) {
+		all = append(all, fmt.Sprintf("%s@%d", n.Alert.Key, n.Alert.Slot))
 	}
+	slices.Sort(all)
+	return all
 }
 
 // recounted are the alerts that the stored events give, found by the same rules
@@ -85,7 +96,7 @@ func recounted(ctx context.Context, f *fleet.Fleet, r rule.Rule, from, to time.T
 	GinkgoHelper()
 	alerts, err := r.Window.Evaluate(ctx, f.Store.RuleEvents(&r), from, to)
 	Expect(err).NotTo(HaveOccurred())
-	var all []string
+	all := []string{}
 	for _, a := range alerts {
 		all = append(all, fmt.Sprintf("%s@%d", a.Key, a.Slot))
 	}

@@ -46,6 +46,9 @@ func Wire(ctx context.Context, p *app.Process) error {
 	p.Lease("rule-worker-sweep", func(ctx context.Context, _ int64) error {
 		return w.Sweep(ctx, ledger, sweep.Every, sweep.ActionsAfter, sweep.Limit)
 	})
+	p.Lease("rule-worker-windows", func(ctx context.Context, _ int64) error {
+		return w.DecideWindows(ctx, cfg.WindowsEvery)
+	})
 	p.Lease("rule-worker-outbox", func(ctx context.Context, _ int64) error {
 		return w.SweepOutbox(ctx, sweep.Every, sweep.ActionsAfter, sweep.Limit)
 	})

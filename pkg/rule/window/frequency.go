@@ -56,10 +56,8 @@ func (o often) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (Fou
 			found.Alerts = append(found.Alerts, alerts...)
 		}
 		return found, nil
-	case errors.Is(err, errFull):
-		return found, ErrTooMany
 	case err != nil:
-		return found, err
+		return found, tooMany(err)
 	}
 	keys, series := byKey(all)
 	for _, key := range keys {

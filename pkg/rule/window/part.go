@@ -90,6 +90,19 @@ func (p Part) Settled() bool { return p.settled() }
 // PerKey says that slots are decided for each key by itself.
 func (p Part) PerKey() bool { return p.perKey() }
 
+// EachEvent says that an alert is about one event, and not about a window that
+// other events share.
+func (p Part) EachEvent() bool {
+	_, ok := p.evaluator.(eachEvent)
+	return ok
+}
+
+// eachEvent marks the evaluators whose alerts are about one event each.
+type eachEvent interface{ eachEvent() }
+
+// Settle is how long after its end a slot is decided.
+func (p Part) Settle() time.Duration { return p.settle }
+
 // Due are the slots to decide because of an event at that time.
 func (p Part) Due(at time.Time) []int64 { return p.due(at.UnixMilli()) }
 

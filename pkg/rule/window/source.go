@@ -62,31 +62,44 @@ var errFull = errors.New("more observations than asked for")
 // reader reads from a source, within bounds.
 type reader struct {
 	source Source
-	left   int
+	left   int // observations that may still be read; negative: any number
 }
 
-// all is every observation that a query asks for, at most limit: more are
-// errFull, and an evaluation that has read too much ends with ErrTooMany.
+// each hands over what a query asks for, until f returns false.
+func (r *reader) each(ctx context.Context, q Query, f func(Observation) bool) error {
+	var full error
+	err := r.source.Observe(ctx, q, func(o Observation) bool {
+		if r.left == 0 {
+			full = ErrTooMany
+			return false
+		}
+		r.left--
+		return f(o)
+	})
+	return cmp.Or(err, full)
+}
+
+// all is every observation that a query asks for; more than limit are errFull.
 func (r *reader) all(ctx context.Context, q Query, limit int) ([]Observation, error) {
 	var got []Observation
 	var full error
-	err := r.source.Observe(ctx, q, func(o Observation) bool {
-		switch {
-		case len(got) == limit:
+	err := r.each(ctx, q, func(o Observation) bool {
+		if len(got) == limit {
 			full = errFull
-		case r.left == 0:
-			full = ErrTooMany
-		default:
-			r.left--
-			got = append(got, o)
-			return true
+			return false
 		}
-		return false
+		got = append(got, o)
+		return true
 	})
-	if err == nil {
-		err = full
+	return got, cmp.Or(err, full)
+}
+
+// tooMany is what errFull means where there is no other way to read.
+func tooMany(err error) error {
+	if errors.Is(err, errFull) {
+		return ErrTooMany
 	}
-	return got, err
+	return err
 }
 
 // some is the first n observations in the query's order.
@@ -96,7 +109,7 @@ func (r *reader) some(ctx context.Context, q Query, n int) ([]Observation, error
 	}
 	q.Wanted = n
 	got := make([]Observation, 0, min(n, 64))
-	err := r.source.Observe(ctx, q, func(o Observation) bool {
+	err := r.each(ctx, q, func(o Observation) bool {
 		got = append(got, o)
 		return len(got) < n
 	})

@@ -1,0 +1,130 @@
+package window_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+)
+
+// minutes puts n events of a key into each minute, from the first one on.
+func (s *series) minutes(key string, counts ...int) {
+	for minute, n := range counts {
+		for i := range n {
+			s.add(time.Duration(minute)*time.Minute+time.Duration(i)*time.Second, 1, key)
+		}
+	}
+}
+
+var _ = Describe("flatline", func() {
+	spec := window.Spec{Kind: "flatline", Timeframe: for_(time.Minute), Threshold: 3, GroupBy: []string{"user_id"}}
+	forgetting := spec
+	forgetting.ForgetKeys = true
+	whole := spec
+	whole.GroupBy = nil
+
+	DescribeTable("fires for each slot with too few events, once a key was seen before it",
+		func(ctx SpecContext, spec window.Spec, minutes []int, want ...string) {
+			s := &series{}
+			key := "k"
+			if spec.GroupBy == nil {
+				key = ""
+			}
+			s.minutes(key, minutes...)
+			Expect(slots(evaluate(ctx, spec, s, 0, time.Duration(len(minutes))*time.Minute))).To(Equal(append([]string{}, want...)))
+		},
+		Entry("never seen", spec, []int{0, 0, 0}),
+		Entry("too few where it is seen first: a timeframe has not passed yet", spec, []int{0, 1}),
+		Entry("enough", spec, []int{3, 3, 4}),
+		Entry("too few, none, enough", spec, []int{3, 2, 0, 3}, "k@1", "k@2"),
+		Entry("as long as it is silent", spec, []int{1, 0, 0, 0, 0}, "k@1", "k@2", "k@3", "k@4"),
+		Entry("forgotten after an alert, until it is seen again", forgetting, []int{3, 0, 0, 0, 1, 0, 0}, "k@1", "k@5"),
+		Entry("forgotten, and seen by too few again and again", forgetting, []int{3, 1, 1, 1, 1}, "k@1", "k@3"),
+		Entry("forgotten, then there are enough", forgetting, []int{3, 0, 3, 3, 2, 3, 2}, "k@1", "k@4", "k@6"),
+		Entry("without keys, always", whole, []int{0, 1, 3, 0}, "@0", "@1", "@3"),
+	)
+
+	It("forgets a key that is silent for ten timeframes and a day", func(ctx SpecContext) {
+		hourly := spec
+		hourly.Timeframe = for_(time.Hour)
+		s := &series{}
+		s.add(time.Minute, 5, "k")
+		alerts := evaluate(ctx, hourly, s, 0, 100*time.Hour)
+		Expect(alerts).To(HaveLen(24))
+		Expect(alerts[23].Slot).To(BeEquivalentTo(24))
+
+		slow := spec
+		slow.Timeframe = for_(24 * time.Hour)
+		Expect(evaluate(ctx, slow, s, 0, 100*24*time.Hour)).To(HaveLen(10))
+	})
+
+	It("says what it found, without an event", func(ctx SpecContext) {
+		s := &series{}
+		s.minutes("k", 3, 1)
+		alerts := evaluate(ctx, spec, s, 0, 2*time.Minute)
+		Expect(alerts).To(HaveLen(1))
+		Expect(alerts[0].Event.IsZero()).To(BeTrue())
+		Expect(alerts[0].From).To(Equal(time.UnixMilli(60_000).UTC()))
+		Expect(alerts[0].To).To(Equal(time.UnixMilli(120_000).UTC()))
+		Expect(alerts[0].Text).To(Equal("1 event in 1m; at least 3 are expected"))
+	})
+
+	DescribeTable("gives the same alerts slot by slot as over all events",
+		func(ctx SpecContext, forget bool) {
+			random := rand.New(rand.NewPCG(3, 4))
+			for range 100 {
+				spec := spec
+				spec.ForgetKeys = forget
+				spec.Timeframe = for_(time.Hour)
+				s := &series{}
+				for range random.IntN(60) {
+					s.add(time.Duration(random.IntN(60))*time.Hour+time.Duration(random.IntN(3600))*time.Second, 1, string(rune('a'+random.IntN(3))))
+				}
+				want := slots(evaluate(ctx, spec, s, 0, 100*time.Hour))
+				slices.Sort(want)
+
+				// As the timer does: what events make due, and what follows from it.
+				part := spec.Parts()[0]
+				type due struct {
+					key  string
+					slot int64
+				}
+				open := map[due]bool{}
+				for _, o := range s.all {
+					for _, slot := range part.Due(time.UnixMilli(o.At)) {
+						open[due{o.Key, slot}] = true
+					}
+				}
+				got := []string{}
+				for slot := int64(0); slot < 100; slot++ {
+					for _, key := range []string{"a", "b", "c"} {
+						if !open[due{key, slot}] {
+							continue
+						}
+						from, to := part.Slot(slot)
+						found, err := part.Evaluate(ctx, s, window.Ask{Keys: []string{key}, From: from, To: to})
+						Expect(err).NotTo(HaveOccurred())
+						got = append(got, slots(found.Alerts)...)
+						for _, next := range found.Next {
+							open[due{next, slot + 1}] = true
+						}
+					}
+				}
+				slices.Sort(got)
+				Expect(got).To(Equal(want))
+			}
+		},
+		Entry("that remembers", false), Entry("that forgets", true))
+
+	DescribeTable("is refused",
+		func(spec window.Spec, want ...window.Problem) { Expect(spec.Check()).To(ConsistOf(want)) },
+		Entry("to forget keys without any", window.Spec{Kind: "flatline", Timeframe: for_(time.Minute), Threshold: 1, ForgetKeys: true},
+			window.Problem{Pointer: "/forget_keys", Message: "needs group_by: without it there are no keys"}),
+		Entry("without a threshold", window.Spec{Kind: "flatline", Timeframe: for_(time.Minute)},
+			window.Problem{Pointer: "/threshold", Message: "is missing; a flatline rule needs it"}),
+	)
+})

@@ -1,0 +1,272 @@
+package ruleworker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson/primitive"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
+)
+
+const (
+	// duesTogether bounds the slots that are taken at once, and with them one
+	// query's keys and one transaction's notifications.
+	duesTogether = 500
+	// dueTimeout bounds one evaluation of the timer, which holds no batch up.
+	dueTimeout = 60 * time.Second
+	// A slot that cannot be decided is tried again after a second, then twice as
+	// long each time; after so many times, about a day, it is given up.
+	dueRetry     = time.Second
+	dueRetryMost = 5 * time.Minute
+	dueTries     = 300
+	longestCause = 500
+)
+
+// DecideWindows decides the slots whose time has come, and publishes what they
+// owe. It is run by one process at a time; a paused one that wakes beside its
+// successor has lost the claims on its slots and changes nothing.
+func (w *Worker) DecideWindows(ctx context.Context, every time.Duration) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	seeds := map[string]int{} // the version of each rule that is seeded
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		err := w.Windows.seed(ctx, w.Rules.Current(), seeds, w.Now())
+		for more := true; more && err == nil && ctx.Err() == nil; {
+			more, err = w.decideDues(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			w.Log.Warn("due windows not decided, they will be", zap.Error(err))
+		}
+	}
+}
+
+// decideDues decides the slots that are due now; more says that others may be
+// due by now.
+func (w *Worker) decideDues(ctx context.Context) (more bool, err error) {
+	now := w.Now()
+	token, dues, err := w.Windows.store.ClaimDues(ctx, now, duesTogether)
+	if err != nil || len(dues) == 0 {
+		return false, err
+	}
+	outcome, err := w.Windows.decideDues(ctx, w.Windows.in(w.Rules.Current()), dues, now)
+	if err != nil {
+		return false, err
+	}
+	if err := w.Windows.settle(ctx, token, outcome, now); err != nil {
+		return false, err
+	}
+	if err := w.settleLoud(ctx, token, outcome, now); err != nil {
+		return false, err
+	}
+	return len(dues) == duesTogether || outcome.overdue, nil
+}
+
+// settleLoud commits the slots that have alerts, and publishes what they owe.
+func (w *Worker) settleLoud(ctx context.Context, token primitive.ObjectID, o *duesOutcome, now time.Time) error {
+	if len(o.alerts) == 0 {
+		return nil
+	}
+	owed, err := w.Windows.owe(ctx, o.alerts, nil, now)
+	if err != nil {
+		return err
+	}
+	fault.At(fault.RuleWorkerWindowEvaluated)
+	committed, claimed, err := w.Windows.store.DecideDues(ctx, now, token, o.loud, owed)
+	if err != nil || !claimed {
+		return err
+	}
+	fault.At(fault.RuleWorkerWindowDecided)
+	w.Metrics.decided(nil, committed)
+	w.Windows.remember(committed)
+	if err := w.publish(ctx, decision.MessagesOf(committed)); err != nil {
+		return err // the sweep publishes them
+	}
+	fault.At(fault.RuleWorkerWindowPublished)
+	return w.Outbox.MarkPublished(ctx, notificationIDs(committed)...)
+}
+
+// duesOutcome is what became of some due slots.
+type duesOutcome struct {
+	quiet, loud []window.Due // without and with alerts
+	alerts      []found
+	next        []window.Due
+	overdue     bool // some of next are due already
+	failed      []failedDues
+}
+
+type failedDues struct {
+	dues []window.Due
+	err  error
+}
+
+// dueGroup are slots that one evaluation decides: the same slot of the same part
+// for several keys.
+type dueGroup struct {
+	rule *windowRule
+	part window.Part
+	dues []window.Due
+}
+
+// decideDues evaluates due slots, several at a time. Only an outage is an error.
+func (w *windows) decideDues(ctx context.Context, current map[string]*windowRule, dues []window.Due, now time.Time) (*duesOutcome, error) {
+	o := &duesOutcome{}
+	groups, err := w.groupDues(ctx, current, dues, o)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	places := make(chan struct{}, askTogether)
+	for _, g := range groups {
+		places <- struct{}{}
+		group.Go(func() {
+			defer func() { <-places }()
+			got, evalErr := w.evaluateDue(ctx, g)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case evalErr == nil:
+				o.add(g, got, now)
+			case isOutage(evalErr), ctx.Err() != nil:
+				err = errors.Join(err, evalErr)
+			default:
+				o.failed = append(o.failed, failedDues{g.dues, evalErr})
+			}
+		})
+	}
+	group.Wait()
+	return o, err
+}
+
+func (o *duesOutcome) add(g *dueGroup, got window.Found, now time.Time) {
+	for _, key := range got.Next {
+		next := window.NewDue(g.rule.rule.ID, g.rule.rule.Version, g.part, g.dues[0].Slot+1, key)
+		o.next = append(o.next, next)
+		o.overdue = o.overdue || !next.DueAt.After(now)
+	}
+	if len(got.Alerts) == 0 {
+		o.quiet = append(o.quiet, g.dues...)
+		return
+	}
+	o.loud = append(o.loud, g.dues...)
+	for _, a := range got.Alerts {
+		o.alerts = append(o.alerts, found{g.rule.rule, a})
+	}
+}
+
+// groupDues finds the rule of each slot. Slots of rules that are gone are quiet.
+// A rule that was changed meanwhile decides by its old version what concerns
+// single events, since they came under it; windows that the new version decides
+// as well are left to that.
+func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule, dues []window.Due, o *duesOutcome) ([]*dueGroup, error) {
+	type of struct {
+		id      string
+		version int
+	}
+	type slotOf struct {
+		of
+		part  int
+		slot  int64
+		keyed bool
+	}
+	versions := map[of]*windowRule{}
+	groups := map[slotOf]*dueGroup{}
+	var order []*dueGroup
+	for _, d := range dues {
+		id := of{d.RuleID, d.RuleVersion}
+		r, known := versions[id]
+		if !known {
+			var err error
+			if r, err = w.ruleOf(ctx, current, d); err != nil {
+				return nil, err
+			}
+			versions[id] = r
+		}
+		if r == nil || d.Part >= len(r.parts) || r.replaced && r.parts[d.Part].Settled() && !r.parts[d.Part].EachEvent() {
+			o.quiet = append(o.quiet, d)
+			continue
+		}
+		at := slotOf{id, d.Part, d.Slot, len(d.Key) > 0}
+		g := groups[at]
+		if g == nil {
+			g = &dueGroup{rule: r, part: r.parts[d.Part]}
+			groups[at] = g
+			order = append(order, g)
+		}
+		g.dues = append(g.dues, d)
+	}
+	return order, nil
+}
+
+// ruleOf is the rule that a slot belongs to; nil when it is gone.
+func (w *windows) ruleOf(ctx context.Context, current map[string]*windowRule, d window.Due) (*windowRule, error) {
+	if r := current[d.RuleID]; r != nil && r.rule.Version == d.RuleVersion {
+		return r, nil
+	}
+	r, gone, replaced, err := w.store.RuleVersion(ctx, d.RuleID, d.RuleVersion)
+	if err != nil || gone || r.Window == nil {
+		return nil, err
+	}
+	compiled := w.compile(&r)
+	compiled.replaced = replaced
+	return compiled, nil
+}
+
+func (w *windows) evaluateDue(ctx context.Context, g *dueGroup) (window.Found, error) {
+	ctx, cancel := context.WithTimeout(ctx, dueTimeout)
+	defer cancel()
+	started := time.Now()
+	from, to := g.part.Slot(g.dues[0].Slot)
+	ask := window.Ask{From: from, To: to}
+	if g.part.PerKey() {
+		ask.Keys = make([]string, len(g.dues))
+		for i, d := range g.dues {
+			ask.Keys[i] = string(d.Key)
+		}
+	}
+	got, err := g.part.Evaluate(ctx, g.rule.source, ask)
+	w.metrics.evaluated(g.rule.rule.Window.Kind, err, time.Since(started))
+	return got, err
+}
+
+// settle takes the slots without alerts away, after those that follow them are
+// due, and lets those wait that could not be decided.
+func (w *windows) settle(ctx context.Context, token primitive.ObjectID, o *duesOutcome, now time.Time) error {
+	if len(o.next) > 0 {
+		if err := w.store.FollowDues(ctx, unique(o.next)); err != nil {
+			return err
+		}
+	}
+	for _, f := range o.failed {
+		if err := w.postponeDues(ctx, token, f, now); err != nil {
+			return err
+		}
+	}
+	return w.store.DropDues(ctx, token, o.quiet)
+}
+
+func (w *windows) postponeDues(ctx context.Context, token primitive.ObjectID, f failedDues, now time.Time) error {
+	first := f.dues[0]
+	fields := []zap.Field{zap.String(telemetry.FieldRule, first.RuleID), zap.Int("version", first.RuleVersion),
+		zap.Int64("slot", first.Slot), zap.Int("keys", len(f.dues)), zap.Int("tries", first.Tries+1), zap.Error(f.err)}
+	if first.Tries+1 >= dueTries {
+		w.log.Error("window given up: its query never succeeded", fields...)
+		return w.store.DropDues(ctx, token, f.dues)
+	}
+	wait := dueRetry << min(first.Tries, 10)
+	w.log.Warn("window not decided, it is tried again; its query needs an index, or its condition is refused", fields...)
+	cause := f.err.Error()
+	return w.store.PostponeDues(ctx, token, f.dues, now.Add(min(wait, dueRetryMost)), cause[:min(len(cause), longestCause)])
+}
