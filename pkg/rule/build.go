@@ -7,12 +7,13 @@ import (
 
 // builder makes the index of a set.
 type builder struct {
-	fields *fields
-	stats  map[string]*pathStats
-	rules  []allOf // by rank
-	memos  map[memoKey]int32
-	slots  []*slotBuild
-	always []*pending
+	fields  *fields
+	stats   map[string]*pathStats
+	implied map[*leaf]node // what follows from a leaf that cannot be looked up itself
+	rules   []allOf        // by rank
+	memos   map[memoKey]int32
+	slots   []*slotBuild
+	always  []*pending
 }
 
 type memoKey struct {
@@ -46,7 +47,10 @@ type keyed[T cmp.Ordered] struct {
 }
 
 func newBuilder(rules int) *builder {
-	return &builder{fields: newFields(), rules: make([]allOf, 0, rules), stats: map[string]*pathStats{}, memos: map[memoKey]int32{}}
+	return &builder{
+		fields: newFields(), rules: make([]allOf, 0, rules),
+		stats: map[string]*pathStats{}, implied: map[*leaf]node{}, memos: map[memoKey]int32{},
+	}
 }
 
 // add takes the next rule; all are taken before any is placed, since which
@@ -158,7 +162,7 @@ func (b *builder) clause(n node) clause {
 }
 
 func (b *builder) leafClause(l *leaf) clause {
-	c := clause{kind: clausePredicate, slot: b.fields.slot(l.path.name), more: &clauseMore{pred: l.pred}}
+	c := clause{kind: clausePredicate, slot: b.fields.slot(l.path.name), more: &clauseMore{pred: l.pred, whole: l.whole}}
 	switch p := l.pred.(type) {
 	case *equal:
 		if p.class == classString {

@@ -30,8 +30,10 @@ const (
 // clauseMore is what the rarer kinds need.
 type clauseMore struct {
 	pred predicate
-	memo int32
-	kids []clause
+	// whole: of an array the predicate looks at all of it only.
+	whole bool
+	memo  int32
+	kids  []clause
 }
 
 func (m *scratch) all(clauses []clause) bool {
@@ -50,12 +52,12 @@ func (m *scratch) holds(c *clause) bool {
 		if s.kind == slotText {
 			return string(s.text) == c.text
 		}
-		return s.kind == slotMany && m.any(c.slot, c.more.pred)
+		return s.kind == slotMany && m.any(c.slot, c.more.pred, c.more.whole, &m.meter)
 	case clauseNumber:
 		if s.kind == slotNumber {
 			return s.f == c.num
 		}
-		return s.kind == slotMany && m.any(c.slot, c.more.pred)
+		return s.kind == slotMany && m.any(c.slot, c.more.pred, c.more.whole, &m.meter)
 	case clauseGreater:
 		if s.kind == slotNumber {
 			return s.f > c.num
@@ -73,7 +75,7 @@ func (m *scratch) holds(c *clause) bool {
 			return s.f <= c.num
 		}
 	case clausePredicate:
-		return m.any(c.slot, c.more.pred)
+		return m.any(c.slot, c.more.pred, c.more.whole, &m.meter)
 	case clauseRegex:
 		return s.kind != slotMissing && m.regex(c.slot, c.more.pred.(*regex), c.more.memo) //nolint:forcetypeassert // the builder puts nothing else there
 	case clauseNot:
@@ -89,5 +91,5 @@ func (m *scratch) holds(c *clause) bool {
 		return false
 	}
 	// An ordered comparison with what is no plain number.
-	return s.kind >= slotOther && m.any(c.slot, c.more.pred)
+	return s.kind >= slotOther && m.any(c.slot, c.more.pred, c.more.whole, &m.meter)
 }

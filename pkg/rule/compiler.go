@@ -328,3 +328,12 @@ func (c *compiler) leaf(p *path, pred predicate, at *place) node {
 	}
 	return &leaf{path: p, pred: pred}
 }
+
+// wholeLeaf is a comparison that looks at an array as such, not at its elements.
+func (c *compiler) wholeLeaf(p *path, pred predicate, at *place) node {
+	n := c.leaf(p, pred, at)
+	if l, ok := n.(*leaf); ok {
+		l.whole = true
+	}
+	return n
+}

@@ -52,8 +52,8 @@ func Compile(conditions bson.Raw) (*Condition, error) {
 }
 
 // Match says whether a document fulfils the condition, as MongoDB's find would.
-// It allocates nothing.
-func (c *Condition) Match(doc bson.Raw) bool { return c.root.match(doc) }
+// It allocates nothing, and takes as long as it takes: a Set has a Budget.
+func (c *Condition) Match(doc bson.Raw) bool { return c.root.match(doc, nil) }
 
 // Comment is the condition's $comment, empty when there is none or no text.
 func (c *Condition) Comment() string { return c.comment }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/bsontype"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 )
@@ -24,7 +25,7 @@ func (n *notes) appendDocument(dst []byte, t *tree, at *place) []byte {
 	start, dst := bsoncore.AppendDocumentStart(dst)
 	for i, key := range t.keys {
 		kid := t.kids[i]
-		if key == "$in" || key == "$nin" {
+		if key == "$in" || key == "$nin" || key == "$all" {
 			kid = membersAsRegexes(kid)
 		}
 		dst = n.appendElement(dst, key, kid, at)
@@ -183,8 +184,20 @@ var extendedJSON = map[string]func(whole, arg *tree) (bsoncore.Value, string){
 		}
 		return bsoncore.Value{Type: bson.TypeTimestamp, Data: bsoncore.AppendTimestamp(nil, uint32(t.i), uint32(i.i))}, ""
 	},
+	"$symbol": textual(bson.TypeSymbol),
+	"$code":   textual(bson.TypeJavaScript),
 	"$minKey": func(_, _ *tree) (bsoncore.Value, string) { return bsoncore.Value{Type: bson.TypeMinKey}, "" },
 	"$maxKey": func(_, _ *tree) (bsoncore.Value, string) { return bsoncore.Value{Type: bson.TypeMaxKey}, "" },
+}
+
+// textual reads the types that hold text beside strings.
+func textual(t bsontype.Type) func(whole, arg *tree) (bsoncore.Value, string) {
+	return func(_, arg *tree) (bsoncore.Value, string) {
+		if arg.kind != treeText {
+			return bsoncore.Value{}, "takes text"
+		}
+		return bsoncore.Value{Type: t, Data: bsoncore.AppendString(nil, arg.text)}, ""
+	}
 }
 
 func dateOf(arg *tree) (ms int64, ok bool) {

@@ -150,6 +150,7 @@ func (m *scratch) read(doc []byte) {
 		clear(m.seen)
 		clear(m.listed)
 		clear(m.verdicts)
+		clear(m.spent)
 		m.epoch = 1
 	}
 	m.readNode(doc, &m.set.fields.nodes[0])
@@ -189,10 +190,11 @@ func (m *scratch) readNode(doc []byte, n *fieldNode) {
 }
 
 // any says whether the predicate holds for one of the slot's values.
-func (m *scratch) any(slot int32, p predicate) bool {
+func (m *scratch) any(slot int32, p predicate, whole bool, meter *meter) bool {
 	s := &m.slots[slot]
 	if s.kind == slotMany {
-		return anyInArray(s.v, m.set.fields.paths[slot].parts[s.rest:], p)
+		w := walk{pred: p, whole: whole, meter: meter}
+		return w.array(s.v, m.set.fields.paths[slot].parts[s.rest:])
 	}
-	return p.test(s.v)
+	return p.test(s.v, meter)
 }

@@ -7,14 +7,15 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/test/support/querygen"
 )
 
 // FuzzCompile: whatever the bytes, compiling ends without a panic, and what
 // compiles can be matched, alone and in a set, with the same answer.
 func FuzzCompile(f *testing.F) {
-	g := newGenerator(1)
+	g := querygen.New(1)
 	for range 200 {
-		f.Add([]byte(marshalD(g.condition(2))), []byte(marshalD(g.document(3))))
+		f.Add([]byte(querygen.Marshal(g.Condition(2))), []byte(querygen.Marshal(g.Document(3))))
 	}
 	f.Fuzz(func(t *testing.T, condition, doc []byte) {
 		cond, err := rule.Compile(condition)
@@ -42,7 +43,7 @@ func guarded(doc bson.Raw) bool {
 
 // FuzzMatch: generated rules against any bytes.
 func FuzzMatch(f *testing.F) {
-	g := newGenerator(2)
+	g := querygen.New(2)
 	rules := generated(g, 300)
 	set, err := rule.NewSet(rules)
 	if err != nil {
@@ -55,7 +56,7 @@ func FuzzMatch(f *testing.F) {
 		}
 	}
 	for range 100 {
-		f.Add([]byte(marshalD(g.document(4))))
+		f.Add([]byte(querygen.Marshal(g.Document(4))))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		found := map[string]bool{}

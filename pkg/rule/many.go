@@ -21,7 +21,7 @@ const (
 func (m *scratch) findMany(x *slotIndex, slot int32) {
 	c := &m.many
 	*c = collector{m: m, x: x}
-	m.any(slot, c)
+	m.any(slot, c, false, nil) // for all rules, so nobody pays
 	if c.present {
 		m.scan(x.present)
 	}
@@ -32,9 +32,7 @@ func (m *scratch) findMany(x *slotIndex, slot int32) {
 		m.scanEnds(x, r, &c.least)
 	}
 	for i := range x.regexes {
-		if r := &x.regexes[i]; m.regex(slot, r.re, r.memo) {
-			m.scan(r.span)
-		}
+		m.findRegex(slot, &x.regexes[i])
 	}
 	*c = collector{m: m}
 }
@@ -56,7 +54,7 @@ func (m *scratch) scanEnds(x *slotIndex, r relation, ends *[3]value) {
 }
 
 // test takes each value and asks for the next.
-func (c *collector) test(v value) bool {
+func (c *collector) test(v value, _ *meter) bool {
 	if v.t == missing {
 		return false
 	}

@@ -294,3 +294,47 @@ func b2i(b bool) int {
 	}
 	return 0
 }
+
+// truncated is the value without its fraction, if 64 bits hold that.
+func (d decimal) truncated() (int64, bool) {
+	const mostDigits = 19 // of an int64
+	switch {
+	case d.kind != decimalFinite || d.magnitude > mostDigits:
+		return 0, false
+	case d.magnitude <= 0:
+		return 0, true
+	}
+	hi, lo := d.hi, d.lo
+	for range decimalDigits - d.magnitude {
+		hi, lo = hi/10, first(bits.Div64(hi%10, lo, 10))
+	}
+	if d.negative {
+		return -int64(lo), lo <= 1<<63
+	}
+	return int64(lo), lo < 1<<63
+}
+
+func first(quotient, _ uint64) uint64 { return quotient }
+
+// finite is a number as a double, rounded if it must be; neither NaN nor an
+// infinity.
+func finite(v value) (float64, bool) {
+	var f float64
+	switch v.t {
+	case bson.TypeInt32, bson.TypeInt64:
+		i, _ := integer(v)
+		f = float64(i)
+	case bson.TypeDouble:
+		f = float(v)
+	case bson.TypeDecimal128:
+		d := decimalOf(v)
+		if d.kind != decimalFinite {
+			return 0, false
+		}
+		var buf [48]byte
+		f, _ = strconv.ParseFloat(view(d.append(buf[:0])), 64)
+	default:
+		return 0, false
+	}
+	return f, !math.IsInf(f, 0) && f == f
+}

@@ -26,7 +26,7 @@ type equal struct {
 	class   class
 }
 
-func (p *equal) test(v value) bool {
+func (p *equal) test(v value, _ *meter) bool {
 	if c := v.class(); c != p.class {
 		return c == classMissing && p.class == classNull
 	}

@@ -29,4 +29,4 @@ var opExists = operator{
 // present holds for every value that is there.
 type present struct{}
 
-func (present) test(v value) bool { return v.t != missing }
+func (present) test(v value, _ *meter) bool { return v.t != missing }

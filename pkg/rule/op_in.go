@@ -77,7 +77,7 @@ func (p *member) index() {
 	}
 }
 
-func (p *member) test(v value) bool {
+func (p *member) test(v value, m *meter) bool {
 	switch v.class() {
 	case classMissing:
 		return p.null
@@ -91,7 +91,7 @@ func (p *member) test(v value) bool {
 		}
 	}
 	for _, r := range p.regexes {
-		if r.test(v) {
+		if r.test(v, m) {
 			return true
 		}
 	}

@@ -19,8 +19,11 @@ func operators() []operator {
 	return []operator{
 		opEq, opNe, opGt, opGte, opLt, opLte,
 		opIn, opNin,
-		opExists,
+		opExists, opType,
 		opRegex, opOptions,
+		opMod, opSize,
+		opAll, opElemMatch,
+		opGeoWithin,
 		opAnd, opOr, opNor, opNot,
 		opComment,
 	}
@@ -41,12 +44,6 @@ func Operators() []Operator {
 // unsupported are the operators that MongoDB has and a condition cannot use,
 // with the reason.
 var unsupported = map[string]string{
-	"$all":              notYet,
-	"$elemMatch":        notYet,
-	"$geoWithin":        notYet,
-	"$mod":              notYet,
-	"$size":             notYet,
-	"$type":             notYet,
 	"$where":            "it runs code in the database, a rule only compares",
 	"$function":         "it runs code in the database, a rule only compares",
 	"$expr":             "a rule compares fields with values, not with each other",
@@ -54,7 +51,7 @@ var unsupported = map[string]string{
 	"$text":             "text search is GET /api/v1/events/search",
 	"$near":             "it sorts by distance, a rule only says yes or no",
 	"$nearSphere":       "it sorts by distance, a rule only says yes or no",
-	"$geoIntersects":    "only points can be matched",
+	"$geoIntersects":    "only points can be matched; use $geoWithin",
 	"$bitsAllClear":     "bits cannot be matched",
 	"$bitsAllSet":       "bits cannot be matched",
 	"$bitsAnyClear":     "bits cannot be matched",
@@ -72,13 +69,13 @@ var unsupported = map[string]string{
 	"$slice":            "a rule has no projection",
 	"$maxDistance":      "it belongs to $near, which sorts by distance",
 	"$minDistance":      "it belongs to $near, which sorts by distance",
-	"$geometry":         notYet,
-	"$centerSphere":     notYet,
-	"$center":           notYet,
-	"$box":              notYet,
-	"$polygon":          notYet,
+	"$geometry":         aShape,
+	"$centerSphere":     aShape,
+	"$center":           aShape,
+	"$box":              aShape,
+	"$polygon":          aShape,
 	"$uniqueDocs":       "it is deprecated",
-	"$within":           "it is deprecated; the name is $geoWithin, which is not available yet",
+	"$within":           "it is deprecated; the name is $geoWithin",
 	"$_internalExpr":    "it is MongoDB's own",
 	"$_internalPath":    "it is MongoDB's own",
 	"$numberDecimal":    "it is extended JSON that was not read as such",
@@ -91,7 +88,7 @@ var unsupported = map[string]string{
 	"$encStrStartsWith": "it is MongoDB's own",
 }
 
-const notYet = "it is not available yet"
+const aShape = "it belongs into $geoWithin"
 
 // operator finds an operator or says why there is none.
 func (c *compiler) operator(name string, at *place) *operator {

@@ -22,6 +22,8 @@ type operatorCase struct {
 	Matches   []json.RawMessage `json:"matches"`
 	Not       []json.RawMessage `json:"not"`
 	Refused   map[string]string `json:"refused"`
+	// Unparsable is Refused where the text itself is, before it is compiled.
+	Unparsable map[string]string `json:"unparsable"`
 }
 
 func casesOf(file string) []operatorCase {
@@ -47,10 +49,14 @@ func document(text []byte) bson.Raw {
 func (c operatorCase) check() {
 	GinkgoHelper()
 	raw, err := rule.ParseCondition(c.Condition)
+	if c.Unparsable != nil {
+		c.checkRefusal(err, c.Unparsable)
+		return
+	}
 	Expect(err).NotTo(HaveOccurred())
 	cond, err := rule.Compile(raw)
 	if c.Refused != nil {
-		c.checkRefusal(err)
+		c.checkRefusal(err, c.Refused)
 		return
 	}
 	Expect(err).NotTo(HaveOccurred())
@@ -73,7 +79,7 @@ func (c operatorCase) check() {
 	}
 }
 
-func (c operatorCase) checkRefusal(err error) {
+func (c operatorCase) checkRefusal(err error, want map[string]string) {
 	GinkgoHelper()
 	var refused *rule.CompileError
 	Expect(errors.As(err, &refused)).To(BeTrue(), "%s should be refused", c.Condition)
@@ -81,8 +87,8 @@ func (c operatorCase) checkRefusal(err error) {
 	for _, e := range refused.All() {
 		got[e.Path] = e.Reason
 	}
-	Expect(got).To(HaveLen(len(c.Refused)), "%v", got)
-	for path, reason := range c.Refused {
+	Expect(got).To(HaveLen(len(want)), "%v", got)
+	for path, reason := range want {
 		Expect(got).To(HaveKey(path), "%v", got)
 		Expect(got[path]).To(ContainSubstring(reason))
 	}
@@ -95,6 +101,14 @@ var _ = Describe("The condition language", func() {
 				It(c.Says, c.check)
 			}
 			It("has documentation", func() { Expect(op.Doc).To(HaveSuffix(".")) })
+		})
+	}
+	for _, shape := range rule.Shapes() {
+		Describe(shape.Name, func() {
+			for _, c := range casesOf(filepath.Join("shapes", strings.TrimPrefix(shape.Name, "$")+".json")) {
+				It(c.Says, c.check)
+			}
+			It("has documentation", func() { Expect(shape.Doc).To(HaveSuffix(".")) })
 		})
 	}
 	Describe("a path", func() {
@@ -111,6 +125,9 @@ var _ = Describe("The condition language", func() {
 		files, err := filepath.Glob("testdata/operators/*.json")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(files).To(HaveLen(len(rule.Operators())))
+		files, err = filepath.Glob("testdata/shapes/*.json")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(files).To(HaveLen(len(rule.Shapes())))
 	})
 	It("keeps the remark", func() {
 		cond, err := rule.Compile(document([]byte(`{"$comment": "why", "a": 1}`)))

@@ -15,12 +15,8 @@ const (
 // ordering compiles {path: {$gt: arg}} and its kin.
 func ordering(name string, r relation) func(c *compiler, p *path, arg value, o operand) node {
 	return func(c *compiler, p *path, arg value, o operand) node {
-		switch arg.t {
-		case bson.TypeRegex:
+		if arg.t == bson.TypeRegex {
 			c.refuse(o.at, "%s cannot compare with a regular expression", name)
-			return nil
-		case bson.TypeMinKey, bson.TypeMaxKey:
-			c.refuse(o.at, "%s with the minimum or maximum key says nothing; use $exists", name)
 			return nil
 		}
 		return c.leaf(p, &ordered{
@@ -39,10 +35,19 @@ type ordered struct {
 	nan      bool // the operand is NaN, which only NaN is equal to
 }
 
-func (p *ordered) test(v value) bool {
+func (p *ordered) test(v value, _ *meter) bool {
 	inclusive := p.relation == greaterOrEqual || p.relation == lessOrEqual
 	if c := v.class(); c != p.class {
-		return c == classMissing && p.class == classNull && inclusive
+		switch p.class {
+		case classNull:
+			return c == classMissing && inclusive
+		case classMinKey: // all else is greater, also what is absent
+			return p.relation == greater || p.relation == greaterOrEqual
+		case classMaxKey:
+			return p.relation == less || p.relation == lessOrEqual
+		default:
+			return false
+		}
 	}
 	if p.class == classNumber {
 		if nan := isNaN(v); nan || p.nan {

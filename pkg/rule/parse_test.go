@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/test/support/querygen"
 )
 
 func parse(name, text string) []rule.Rule {
@@ -43,7 +44,7 @@ var _ = Describe("A rule file", func() {
 		Expect(r.Priority).To(Equal(3))
 		Expect(r.Enabled).To(BeFalse())
 		Expect(r.Mode).To(Equal(rule.Shadow))
-		Expect(r.Conditions).To(Equal(marshalD(bson.D{
+		Expect(r.Conditions).To(Equal(querygen.Marshal(bson.D{
 			{Key: "type", Value: "PAYMENT_FAILED"},
 			{Key: "severity", Value: bson.D{{Key: "$gte", Value: int32(7)}}},
 			{Key: "payload.amount", Value: bson.D{{Key: "$gt", Value: 1000.0}, {Key: "$lt", Value: int64(9007199254740993)}}},
@@ -54,13 +55,13 @@ var _ = Describe("A rule file", func() {
 		Expect(r.Actions).To(HaveLen(2))
 		Expect(r.Actions[0].Type).To(Equal("WEBHOOK"))
 		Expect(r.Actions[0].Config.Lookup("url").StringValue()).To(Equal("https://example.com/hook"))
-		Expect(r.Actions[1]).To(Equal(rule.ActionSpec{Type: "LOG", Config: marshalD(bson.D{})}))
+		Expect(r.Actions[1]).To(Equal(rule.ActionSpec{Type: "LOG", Config: querygen.Marshal(bson.D{})}))
 
 		defaults := rules[1]
 		Expect(defaults.Priority).To(Equal(rule.DefaultPriority))
 		Expect(defaults.Enabled).To(BeTrue())
 		Expect(defaults.Mode).To(Equal(rule.Live))
-		Expect(defaults.Conditions).To(Equal(marshalD(bson.D{})))
+		Expect(defaults.Conditions).To(Equal(querygen.Marshal(bson.D{})))
 	},
 		Entry("a JSON array", "array.json"),
 		Entry("JSON lines", "lines.jsonl"),
@@ -85,7 +86,7 @@ var _ = Describe("A rule file", func() {
 
 	It("may use YAML's anchors", func() {
 		rules := parse("rules.yaml", "- name: a\n  conditions: &c {type: A}\n- name: b\n  conditions: *c\n")
-		Expect(rules[1].Conditions).To(Equal(marshalD(bson.D{{Key: "type", Value: "A"}})))
+		Expect(rules[1].Conditions).To(Equal(querygen.Marshal(bson.D{{Key: "type", Value: "A"}})))
 	})
 
 	It("is refused with every mistake, each with line, rule and place", func() {
@@ -98,7 +99,7 @@ var _ = Describe("A rule file", func() {
 			`{"name": "six", "conditions": {"t": {"$date": "yesterday"}}}`,
 			`7`,
 		}, "\n"))).To(Equal([]string{
-			`rules.json:1: rule 1 "one": /conditions/a/$gtt: there is no operator $gtt, did you mean $gt? Supported are $eq $ne $gt $gte $lt $lte $in $nin $exists $regex $options $and $or $nor $not $comment`,
+			`rules.json:1: rule 1 "one": /conditions/a/$gtt: there is no operator $gtt, did you mean $gt? Supported are $eq $ne $gt $gte $lt $lte $in $nin $exists $type $regex $options $mod $size $all $elemMatch $geoWithin $and $or $nor $not $comment`,
 			`rules.json:1: rule 1 "one": /conditions/b/$in: $in takes a list of values`,
 			`rules.json:2: rule 2 "two": /conditions/a: is there twice`,
 			`rules.json:2: rule 2 "two": /prioritty: there is no prioritty, did you mean priority?`,
@@ -176,7 +177,7 @@ var _ = Describe("Extended JSON", func() {
 			"d": {"$numberLong": "2"}, "e": {"$numberDouble": "NaN"}, "f": {"$numberDecimal": "1.5"},
 			"g": {"$binary": {"base64": "AQI=", "subType": "80"}}, "h": {"$uuid": "c8edabc3-f738-4ca3-b68d-ab92a91478a3"},
 			"i": {"$regularExpression": {"pattern": "a", "options": "i"}}, "j": {"$timestamp": {"t": 1, "i": 2}},
-			"k": {"$minKey": 1}, "l": {"$maxKey": 1}, "m": 2147483648, "n": 1.0, "o": [null, true, {"x": "y"}], "p": -2147483648}`))
+			"k": {"$minKey": 1}, "l": {"$maxKey": 1}, "q": {"$code": "x"}, "r": {"$symbol": "y"}, "m": 2147483648, "n": 1.0, "o": [null, true, {"x": "y"}], "p": -2147483648}`))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(raw.Validate()).To(Succeed())
 		var want bson.Raw
@@ -185,7 +186,7 @@ var _ = Describe("Extended JSON", func() {
 			"d": {"$numberLong": "2"}, "e": {"$numberDouble": "NaN"}, "f": {"$numberDecimal": "1.5"},
 			"g": {"$binary": {"base64": "AQI=", "subType": "80"}}, "h": {"$uuid": "c8edabc3-f738-4ca3-b68d-ab92a91478a3"},
 			"i": {"$regularExpression": {"pattern": "a", "options": "i"}}, "j": {"$timestamp": {"t": 1, "i": 2}},
-			"k": {"$minKey": 1}, "l": {"$maxKey": 1}, "m": {"$numberLong": "2147483648"}, "n": {"$numberDouble": "1.0"}, "o": [null, true, {"x": "y"}], "p": -2147483648}`), false, &want)).To(Succeed())
+			"k": {"$minKey": 1}, "l": {"$maxKey": 1}, "q": {"$code": "x"}, "r": {"$symbol": "y"}, "m": {"$numberLong": "2147483648"}, "n": {"$numberDouble": "1.0"}, "o": [null, true, {"x": "y"}], "p": -2147483648}`), false, &want)).To(Succeed())
 		Expect(raw).To(Equal(want))
 	})
 	DescribeTable("is refused where it is none", func(text, at string) {
@@ -202,6 +203,8 @@ var _ = Describe("Extended JSON", func() {
 		Entry(nil, `{"a": {"$numberDecimal": "x"}}`, "/a"),
 		Entry(nil, `{"a": {"$binary": {"base64": "!", "subType": "00"}}}`, "/a"),
 		Entry(nil, `{"a": {"$uuid": "x"}}`, "/a"),
+		Entry(nil, `{"a": {"$code": 1}}`, "/a"),
+		Entry(nil, `{"a": {"$code": "x", "$scope": {}}}`, "/a"),
 		Entry(nil, `{"a": {"$regularExpression": {"pattern": "a"}}}`, "/a"),
 		Entry(nil, `{"a": {"$timestamp": {"t": -1, "i": 0}}}`, "/a"),
 		Entry(nil, `{"a": {"$oid": "507f1f77bcf86cd799439011", "b": 1}}`, "/a"),

@@ -31,11 +31,12 @@ func isNumber(s string) bool {
 	return s != ""
 }
 
-// predicate judges one value that a path leads to.
-type predicate interface{ test(v value) bool }
+// predicate judges one value that a path leads to. A predicate that may take
+// long asks the meter.
+type predicate interface{ test(v value, m *meter) bool }
 
-// anyInDocument says whether the predicate holds for one of the values that the
-// path leads to, and walks as MongoDB does:
+// walk asks whether a predicate holds for one of the values that a path leads
+// to, and walks as MongoDB does:
 //
 //   - A path that leads nowhere yields one "missing" value.
 //   - Where it meets an array with parts left, it goes on in each element that
@@ -43,49 +44,46 @@ type predicate interface{ test(v value) bool }
 //     number; elements that are neither yield nothing, not even "missing".
 //   - An array at its end yields each element and then the whole array; an
 //     array reached by its position at the end yields only itself.
-func anyInDocument(doc []byte, parts []part, p predicate) bool {
+type walk struct {
+	pred  predicate
+	whole bool // an array at the end yields only itself
+	meter *meter
+}
+
+func (w *walk) document(doc []byte, parts []part) bool {
 	for {
-		v := field(doc, parts[0].name)
+		v := find(doc, parts[0].name, w.meter)
 		parts = parts[1:]
 		switch v.class() {
 		case classArray:
-			return anyInArray(v, parts, p)
+			return w.array(v, parts)
 		case classObject:
 			if len(parts) == 0 {
-				return p.test(v)
+				return w.pred.test(v, w.meter)
 			}
 			doc = v.b
 		default:
 			if len(parts) > 0 {
 				v = value{}
 			}
-			return p.test(v)
+			return w.pred.test(v, w.meter)
 		}
 	}
 }
 
-// anyInArray goes on in an array with the parts that are left.
-func anyInArray(array value, parts []part, p predicate) bool {
-	it := elementsOf(array.b)
+// array goes on in an array with the parts that are left.
+func (w *walk) array(array value, parts []part) bool {
 	if len(parts) == 0 {
-		for {
-			_, v, ok := it.next()
-			if !ok {
-				return p.test(array)
-			}
-			if p.test(v) {
-				return true
-			}
-		}
+		return !w.whole && w.elements(array) || w.pred.test(array, w.meter)
 	}
 	first, rest := parts[0], parts[1:]
-	for {
+	for it := elementsOf(array.b); ; {
 		key, v, ok := it.next()
-		if !ok {
+		if !ok || !w.meter.take(1) {
 			return false
 		}
 		class := v.class()
-		if class == classObject && anyInDocument(v.b, parts, p) {
+		if class == classObject && w.document(v.b, parts) {
 			return true
 		}
 		if !first.number || string(key) != first.name {
@@ -93,30 +91,42 @@ func anyInArray(array value, parts []part, p predicate) bool {
 		}
 		switch {
 		case len(rest) == 0:
-			if p.test(v) {
+			if w.pred.test(v, w.meter) {
 				return true
 			}
 		case class == classObject:
-			if anyInDocument(v.b, rest, p) {
+			if w.document(v.b, rest) {
 				return true
 			}
 		case class == classArray:
-			if anyInArray(v, rest, p) {
+			if w.array(v, rest) {
 				return true
 			}
 		}
 	}
 }
 
-// field is a document's first field of that name.
-func field(doc []byte, name string) value {
-	it := elementsOf(doc)
-	for {
-		key, v, ok := it.next()
-		if !ok {
-			return value{}
+func (w *walk) elements(array value) bool {
+	for it := elementsOf(array.b); ; {
+		_, v, ok := it.next()
+		if !ok || !w.meter.take(1) {
+			return false
 		}
-		if string(key) == name {
+		if w.pred.test(v, w.meter) {
+			return true
+		}
+	}
+}
+
+// field is a document's first field of that name.
+func field(doc []byte, name string) value { return find(doc, name, nil) }
+
+func find(doc []byte, name string, m *meter) value {
+	steps := 0
+	for it := elementsOf(doc); ; steps++ {
+		key, v, ok := it.next()
+		if !ok || string(key) == name {
+			m.take(steps)
 			return v
 		}
 	}

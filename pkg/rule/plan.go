@@ -32,6 +32,10 @@ func (b *builder) count(nodes []node) {
 			b.count(n)
 		case *leaf:
 			b.countLeaf(n)
+			if i := implied(n); i != nil {
+				b.implied[n] = i
+				b.count([]node{i})
+			}
 		}
 	}
 }
@@ -81,6 +85,9 @@ type plan struct {
 	ok   bool
 	cost float64
 	ways []way
+	// keep: what finds the conjunction follows from one of its nodes and is
+	// less than that, so the node itself is left to check, too.
+	keep bool
 }
 
 // maxWays bounds the entries of one rule that $or makes.
@@ -97,16 +104,23 @@ func (b *builder) plan(conj []node) (best plan, all []clause) {
 		}
 	}
 	for w := range best.ways {
+		if best.keep {
+			best.ways[w].rest = all
+			continue
+		}
 		best.ways[w].rest = slices.Concat(best.ways[w].rest, all[:at], all[at+1:])
 	}
+	best.keep = false
 	return best, all
 }
 
 func (b *builder) planNode(n node) plan {
 	switch n := n.(type) {
 	case *leaf:
-		cost, ok := b.selectivity(n)
-		return plan{ok: ok, cost: cost, ways: []way{{leaf: n}}}
+		if cost, ok := b.selectivity(n); ok {
+			return plan{ok: true, cost: cost, ways: []way{{leaf: n}}}
+		}
+		return b.planImplied(n)
 	case anyOf:
 		p := plan{ok: true}
 		for _, k := range n {
@@ -121,6 +135,22 @@ func (b *builder) planNode(n node) plan {
 	default:
 		return plan{}
 	}
+}
+
+// planImplied finds a leaf by what follows from it: that the field is there, or
+// what an element of its array holds.
+func (b *builder) planImplied(l *leaf) plan {
+	if l.pred.test(value{}, nil) { // so does an event without the field
+		return plan{}
+	}
+	best := plan{ok: true, cost: costPresent, ways: []way{{leaf: &leaf{path: l.path, pred: present{}}}}}
+	if i := b.implied[l]; i != nil {
+		if p, _ := b.plan(flatten([]node{i})); p.ok && p.cost < best.cost {
+			best = p
+		}
+	}
+	best.keep = true
+	return best
 }
 
 // The guesses. A value out of many that rules tell apart is rare; of the

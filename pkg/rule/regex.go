@@ -25,10 +25,10 @@ type regex struct {
 
 type regexKey struct{ pattern, options string }
 
-func (p *regex) test(v value) bool {
+func (p *regex) test(v value, m *meter) bool {
 	switch v.t {
 	case bson.TypeString, bson.TypeSymbol:
-		return p.matches(v.text())
+		return p.matches(v.text(), m)
 	case bson.TypeRegex:
 		pattern, options := v.regex()
 		return string(pattern) == p.pattern && string(options) == p.options
@@ -37,13 +37,13 @@ func (p *regex) test(v value) bool {
 	}
 }
 
-func (p *regex) matches(text []byte) bool {
+func (p *regex) matches(text []byte, m *meter) bool {
 	if p.prefixes != nil && !slices.ContainsFunc(p.prefixes, func(s string) bool {
 		return len(text) >= len(s) && string(text[:len(s)]) == s
 	}) {
 		return false
 	}
-	return p.re.Match(text)
+	return m.take(len(text)) && p.re.Match(text)
 }
 
 // regexLeaf is the comparison with an expression, unless it was refused.

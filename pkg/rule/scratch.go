@@ -20,11 +20,16 @@ type scratch struct {
 	some     []uint64 // a bit for each word of hits that has one
 	buf      [64]byte
 	many     collector
+	meter    meter
+	spent    []spending // by rank
+	slow     bool       // some rule of this event has spent
+	over     []int32    // the ranks that spent all
 }
 
 type verdict struct {
 	epoch uint32
 	holds bool
+	cost  int32
 }
 
 func newScratch(s *Set) *scratch {
@@ -38,6 +43,7 @@ func newScratch(s *Set) *scratch {
 		verdicts: make([]verdict, s.index.memos),
 		hits:     make([]uint64, words),
 		some:     make([]uint64, (words+63)/64),
+		spent:    make([]spending, len(s.rules)),
 	}
 	m.many.m = m
 	return m
@@ -49,6 +55,7 @@ func (m *scratch) reset() {
 		m.slots[i] = slot{}
 	}
 	m.filled = m.filled[:0]
+	m.slow, m.over = false, m.over[:0]
 }
 
 // find marks the rules that match the event that was read.
@@ -98,10 +105,7 @@ func (m *scratch) findText(x *slotIndex, slot int32, text []byte) {
 
 func (m *scratch) findRegexes(x *slotIndex, slot int32, which []int32) {
 	for _, i := range which {
-		r := &x.regexes[i]
-		if m.regex(slot, r.re, r.memo) {
-			m.scan(r.span)
-		}
+		m.findRegex(slot, &x.regexes[i])
 	}
 }
 
@@ -115,9 +119,7 @@ func (m *scratch) findOther(x *slotIndex, slot int32, v value) {
 		}
 	case bson.TypeRegex: // equal to the expression itself
 		for i := range x.regexes {
-			if r := &x.regexes[i]; m.regex(slot, r.re, r.memo) {
-				m.scan(r.span)
-			}
+			m.findRegex(slot, &x.regexes[i])
 		}
 	case bson.TypeInt64, bson.TypeDecimal128:
 		if isNaN(v) {
@@ -146,7 +148,7 @@ func (m *scratch) scan(s span) {
 	for i := range entries {
 		e := &entries[i]
 		word, bit := e.rank>>6, uint64(1)<<(e.rank&63)
-		if m.hits[word]&bit == 0 && m.all(e.clauses) {
+		if m.hits[word]&bit == 0 && m.allWithin(e) {
 			m.hits[word] |= bit
 			m.some[word>>6] |= 1 << (word & 63)
 		}
@@ -180,13 +182,4 @@ func (m *scratch) take(dst []*Compiled) []*Compiled {
 		}
 	}
 	return dst
-}
-
-// regex says whether the field matches the expression; it is run once an event.
-func (m *scratch) regex(slot int32, re *regex, memo int32) bool {
-	v := &m.verdicts[memo]
-	if v.epoch != m.epoch {
-		v.epoch, v.holds = m.epoch, m.any(slot, re)
-	}
-	return v.holds
 }

@@ -108,15 +108,25 @@ func ranked(rules []Rule) []int {
 // id. It allocates nothing besides dst's growth. An event of MaxHops or more
 // matches nothing, one of DeliveryType only the rules that require that type.
 func (s *Set) Match(doc bson.Raw, dst []*Compiled) []*Compiled {
+	dst, _ = s.MatchBudget(doc, dst, nil)
+	return dst
+}
+
+// MatchBudget is Match, and appends to over the rules that were given up for
+// this document because they took more than Budget steps; those do not match.
+func (s *Set) MatchBudget(doc bson.Raw, dst, over []*Compiled) (matched, exceeded []*Compiled) {
 	m := s.scratch.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
 	m.read(doc)
 	if hops(m.slots[slotHops].value()) < MaxHops {
 		m.find()
 		dst = m.take(dst)
+		for _, rank := range m.over {
+			over = append(over, &s.rules[rank])
+		}
 	}
 	m.reset()
 	s.scratch.Put(m)
-	return dst
+	return dst, over
 }
 
 // Versions is the version of each rule in the set, by id.

@@ -12,15 +12,16 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/test/support/querygen"
 )
 
 // generated are rules with conditions of all kinds.
-func generated(g generator, n int) []rule.Rule {
+func generated(g querygen.Generator, n int) []rule.Rule {
 	rules := make([]rule.Rule, n)
 	for i := range rules {
 		rules[i] = rule.Rule{
 			ID: fmt.Sprintf("r-%04d", g.IntN(1<<30)<<12|i), Name: fmt.Sprint("rule ", i),
-			Priority: 1 + g.IntN(5), Enabled: true, Mode: rule.Live, Version: i, Conditions: marshalD(g.condition(2)),
+			Priority: 1 + g.IntN(5), Enabled: true, Mode: rule.Live, Version: i, Conditions: querygen.Marshal(g.Condition(2)),
 		}
 	}
 	return rules
@@ -37,7 +38,7 @@ func ids(compiled []*rule.Compiled) []string {
 func rulesOf(conditions ...bson.D) []rule.Rule {
 	var rules []rule.Rule
 	for i, c := range conditions {
-		rules = append(rules, rule.Rule{ID: fmt.Sprint(i), Enabled: true, Priority: 1, Conditions: marshalD(c)})
+		rules = append(rules, rule.Rule{ID: fmt.Sprint(i), Enabled: true, Priority: 1, Conditions: querygen.Marshal(c)})
 	}
 	return rules
 }
@@ -57,7 +58,7 @@ func naive(rules []rule.Rule, doc bson.Raw) []string {
 
 var _ = Describe("The set", func() {
 	DescribeTable("finds exactly the rules whose conditions match", func(seed uint64) {
-		g := newGenerator(seed)
+		g := querygen.New(seed)
 		rules := generated(g, 1000)
 		set, err := rule.NewSet(rules)
 		Expect(err).NotTo(HaveOccurred())
@@ -69,7 +70,7 @@ var _ = Describe("The set", func() {
 		var dst []*rule.Compiled
 		hits := 0
 		for range 300 {
-			doc := marshalD(g.document(3))
+			doc := querygen.Marshal(g.Document(3))
 			var want []string
 			for _, r := range rules {
 				if conds[r.ID].Match(doc) {
@@ -95,11 +96,11 @@ var _ = Describe("The set", func() {
 	It("lists them by priority, then id", func() {
 		var rules []rule.Rule
 		for i := range 500 {
-			rules = append(rules, rule.Rule{ID: fmt.Sprintf("%03d", 499-i), Priority: 1 + i%3, Enabled: true, Conditions: marshalD(bson.D{})})
+			rules = append(rules, rule.Rule{ID: fmt.Sprintf("%03d", 499-i), Priority: 1 + i%3, Enabled: true, Conditions: querygen.Marshal(bson.D{})})
 		}
 		set, err := rule.NewSet(rules)
 		Expect(err).NotTo(HaveOccurred())
-		got := set.Match(marshalD(bson.D{}), nil)
+		got := set.Match(querygen.Marshal(bson.D{}), nil)
 		Expect(got).To(HaveLen(500))
 		Expect(slices.IsSortedFunc(got, func(a, b *rule.Compiled) int {
 			if a.Rule.Priority != b.Rule.Priority {
@@ -115,8 +116,8 @@ var _ = Describe("The set", func() {
 	It("appends to what is there", func() {
 		set, err := rule.NewSet(rulesOf(bson.D{}))
 		Expect(err).NotTo(HaveOccurred())
-		dst := set.Match(marshalD(bson.D{}), nil)
-		Expect(set.Match(marshalD(bson.D{}), dst)).To(HaveLen(2))
+		dst := set.Match(querygen.Marshal(bson.D{}), nil)
+		Expect(set.Match(querygen.Marshal(bson.D{}), dst)).To(HaveLen(2))
 	})
 
 	It("leaves out rules that are not enabled and keeps shadows", func() {
@@ -125,7 +126,7 @@ var _ = Describe("The set", func() {
 		rules[1].Mode, rules[1].Version = rule.Shadow, 7
 		set, err := rule.NewSet(rules)
 		Expect(err).NotTo(HaveOccurred())
-		got := set.Match(marshalD(bson.D{}), nil)
+		got := set.Match(querygen.Marshal(bson.D{}), nil)
 		Expect(ids(got)).To(Equal([]string{"1"}))
 		Expect(got[0].Rule.Mode).To(Equal(rule.Shadow))
 		Expect(set.Versions()).To(Equal(map[string]int{"1": 7}))
@@ -143,18 +144,18 @@ var _ = Describe("The set", func() {
 		Expect(err).To(MatchError(ContainSubstring(`rule "the broken one" (1): /a/$what: there is no operator $what`)))
 		var refused *rule.CompileError
 		Expect(errors.As(err, &refused)).To(BeTrue())
-		Expect(ids(set.Match(marshalD(bson.D{{Key: "a", Value: 1}}), nil))).To(Equal([]string{"0"}))
+		Expect(ids(set.Match(querygen.Marshal(bson.D{{Key: "a", Value: 1}}), nil))).To(Equal([]string{"0"}))
 	})
 
 	It("is empty without rules", func() {
 		set, err := rule.NewSet(nil)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(set.Match(marshalD(bson.D{{Key: "a", Value: 1}}), nil)).To(BeEmpty())
+		Expect(set.Match(querygen.Marshal(bson.D{{Key: "a", Value: 1}}), nil)).To(BeEmpty())
 		Expect(set.Versions()).To(BeEmpty())
 	})
 
 	It("takes the first of two fields of one name, as MongoDB does", func() {
-		twice := marshalD(bson.D{{Key: "a", Value: 1}, {Key: "a", Value: 2}, {Key: "d", Value: bson.D{{Key: "x", Value: 1}}}, {Key: "d", Value: bson.D{{Key: "y", Value: 1}}}})
+		twice := querygen.Marshal(bson.D{{Key: "a", Value: 1}, {Key: "a", Value: 2}, {Key: "d", Value: bson.D{{Key: "x", Value: 1}}}, {Key: "d", Value: bson.D{{Key: "y", Value: 1}}}})
 		rules := rulesOf(bson.D{{Key: "a", Value: 1}}, bson.D{{Key: "a", Value: 2}}, bson.D{{Key: "d.y", Value: 1}}, bson.D{{Key: "d.x", Value: 1}})
 		set, err := rule.NewSet(rules)
 		Expect(err).NotTo(HaveOccurred())
@@ -163,14 +164,14 @@ var _ = Describe("The set", func() {
 	})
 
 	It("may be used by many at once", func() {
-		g := newGenerator(9)
+		g := querygen.New(9)
 		rules := generated(g, 300)
 		set, err := rule.NewSet(rules)
 		Expect(err).NotTo(HaveOccurred())
 		docs := make([]bson.Raw, 50)
 		want := make([][]string, len(docs))
 		for i := range docs {
-			docs[i] = marshalD(g.document(3))
+			docs[i] = querygen.Marshal(g.Document(3))
 			want[i] = ids(set.Match(docs[i], nil))
 		}
 		var wg sync.WaitGroup
@@ -186,12 +187,12 @@ var _ = Describe("The set", func() {
 	})
 
 	It("allocates nothing", func() {
-		g := newGenerator(3)
+		g := querygen.New(3)
 		set, err := rule.NewSet(generated(g, 500))
 		Expect(err).NotTo(HaveOccurred())
 		docs := make([]bson.Raw, 100)
 		for i := range docs {
-			docs[i] = marshalD(g.document(3))
+			docs[i] = querygen.Marshal(g.Document(3))
 		}
 		dst := make([]*rule.Compiled, 0, 500)
 		for _, d := range docs { // what the pool and the regular expressions keep
@@ -216,14 +217,14 @@ var _ = Describe("The set", func() {
 		}
 		set, err := rule.NewSet(rulesOf(conditions...))
 		Expect(err).NotTo(HaveOccurred())
-		doc := marshalD(bson.D{{Key: "a", Value: make([]int32, 20_000)}})
+		doc := querygen.Marshal(bson.D{{Key: "a", Value: make([]int32, 20_000)}})
 		Expect(set.Match(doc, nil)).To(BeEmpty())
 	})
 })
 
 var _ = Describe("The loop guard", func() {
 	event := func(kind any, hops any) bson.Raw {
-		return marshalD(bson.D{{Key: "type", Value: kind}, {Key: "metadata", Value: bson.D{{Key: "hops", Value: hops}}}})
+		return querygen.Marshal(bson.D{{Key: "type", Value: kind}, {Key: "metadata", Value: bson.D{{Key: "hops", Value: hops}}}})
 	}
 	delivery := rule.DeliveryType
 	rules := rulesOf(

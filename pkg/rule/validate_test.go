@@ -13,6 +13,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
+	"github.com/events-aggregator/events-aggregator/test/support/querygen"
 )
 
 const minute = interval.Duration(time.Minute)
@@ -21,11 +22,11 @@ const minute = interval.Duration(time.Minute)
 func valid() rule.Rule {
 	return rule.Rule{
 		ID: "r-1", Name: "a rule", Priority: 1, Enabled: true, Mode: rule.Live, Version: 2,
-		Conditions: marshalD(bson.D{{Key: "timestamp", Value: bson.D{{Key: "$gt", Value: aDay}}}, {Key: "a", Value: int64(1) << 60}}),
-		Actions: []rule.ActionSpec{{Type: "WEBHOOK", Config: marshalD(bson.D{
+		Conditions: querygen.Marshal(bson.D{{Key: "timestamp", Value: bson.D{{Key: "$gt", Value: querygen.Day}}}, {Key: "a", Value: int64(1) << 60}}),
+		Actions: []rule.ActionSpec{{Type: "WEBHOOK", Config: querygen.Marshal(bson.D{
 			{Key: "url", Value: "https://u:hunter22@example.com/<a>"}, {Key: "secret", Value: "0123456789abcdef"},
 		})}},
-		CreatedAt: aDay, UpdatedAt: aDay.Add(time.Hour), CreatedBy: "somebody",
+		CreatedAt: querygen.Day, UpdatedAt: querygen.Day.Add(time.Hour), CreatedBy: "somebody",
 	}
 }
 
@@ -66,11 +67,11 @@ var _ = Describe("Validating a rule", func() {
 		Entry("the mode", func(r *rule.Rule) { r.Mode = "" }, "/mode"),
 		Entry("no conditions", func(r *rule.Rule) { r.Conditions = nil }, "/conditions"),
 		Entry("the conditions", func(r *rule.Rule) {
-			r.Conditions = marshalD(bson.D{{Key: "a", Value: bson.D{{Key: "$x", Value: 1}}}, {Key: "$or", Value: bson.A{}}})
+			r.Conditions = querygen.Marshal(bson.D{{Key: "a", Value: bson.D{{Key: "$x", Value: 1}}}, {Key: "$or", Value: bson.A{}}})
 		}, "/conditions/a/$x", "/conditions/$or"),
 		Entry("an unknown action", func(r *rule.Rule) { r.Actions[0].Type = "webhook" }, "/actions/0/type"),
 		Entry("an action's configuration", func(r *rule.Rule) {
-			r.Actions = append(r.Actions, rule.ActionSpec{Type: "WEBHOOK", Config: marshalD(bson.D{{Key: "url", Value: "x"}, {Key: "y", Value: 1}})})
+			r.Actions = append(r.Actions, rule.ActionSpec{Type: "WEBHOOK", Config: querygen.Marshal(bson.D{{Key: "url", Value: "x"}, {Key: "y", Value: 1}})})
 		}, "/actions/1/config/url", "/actions/1/config/y"),
 		Entry("an action without a configuration", func(r *rule.Rule) { r.Actions[0].Config = nil }, "/actions/0/config"),
 		Entry("too many actions", func(r *rule.Rule) {
@@ -116,10 +117,10 @@ var _ = Describe("A rule in JSON", func() {
 		Expect(rule.ParseJSON(b)).To(Equal(valid()))
 	})
 	It("is read as what was written, for conditions of all kinds", func() {
-		g := newGenerator(5)
+		g := querygen.New(5)
 		for range 2000 {
 			r := valid()
-			r.Conditions = marshalD(g.condition(2))
+			r.Conditions = querygen.Marshal(g.Condition(2))
 			b, err := r.JSON()
 			Expect(err).NotTo(HaveOccurred())
 			Expect(json.Valid(b)).To(BeTrue())
@@ -130,7 +131,7 @@ var _ = Describe("A rule in JSON", func() {
 			other, err := rule.Compile(again.Conditions)
 			Expect(err).NotTo(HaveOccurred(), "%s", b)
 			for range 20 {
-				doc := marshalD(g.document(3))
+				doc := querygen.Marshal(g.Document(3))
 				Expect(other.Match(doc)).To(Equal(one.Match(doc)), "%s: %s", b, doc)
 			}
 		}
@@ -176,7 +177,7 @@ var _ = Describe("A rule's secrets", func() {
 	It("are not shown by a type that nobody knows", func() {
 		r := valid()
 		r.Actions[0].Type = "GONE"
-		Expect(r.Masked(table).Actions[0].Config).To(Equal(marshalD(bson.D{})))
+		Expect(r.Masked(table).Actions[0].Config).To(Equal(querygen.Marshal(bson.D{})))
 	})
 	It("come back when what was read is written", func() {
 		masked := valid().Masked(table)
@@ -185,7 +186,7 @@ var _ = Describe("A rule's secrets", func() {
 	})
 	It("come back when the actions changed places", func() {
 		stored := valid()
-		stored.Actions = append([]rule.ActionSpec{{Type: "LOG", Config: marshalD(bson.D{})}}, stored.Actions...)
+		stored.Actions = append([]rule.ActionSpec{{Type: "LOG", Config: querygen.Marshal(bson.D{})}}, stored.Actions...)
 		Expect(valid().Masked(table).Restored(stored, table)).To(Equal(valid()))
 	})
 	It("are still refused when there is nothing to restore them from", func() {
