@@ -4,7 +4,8 @@ const refreshEvery = 3000; // milliseconds
 
 const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat();
-const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 });
+const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23' });
+const lagBudget = 30; // seconds; /health judges by the same
 
 // The key may come in the address's fragment, which browsers never send.
 const fromAddress = new URLSearchParams(location.hash.slice(1)).get('key');
@@ -43,10 +44,11 @@ function bars(id, entries) {
     if (kind) label.className = kind;
     const count = document.createElement('span');
     count.textContent = number.format(n);
-    const meter = document.createElement('meter');
-    meter.max = most;
-    meter.value = n;
-    li.append(label, count, meter);
+    const bar = document.createElement('div'); // the number beside it says the same
+    bar.className = 'bar ' + (kind || '');
+    bar.append(document.createElement('i'));
+    bar.firstChild.style.width = (100 * n / most) + '%';
+    li.append(label, count, bar);
     return li;
   }));
 }
@@ -61,6 +63,8 @@ async function refresh() {
     const behind = Object.values(status.lag).reduce((a, b) => (b.seconds > a.seconds ? b : a), { seconds: 0 });
     $('lag').textContent = behind.seconds.toFixed(1) + ' s';
     $('lag').title = behind.stage || '';
+    $('lag').className = behind.seconds > lagBudget ? 'error' : '';
+    $('dead').className = status.notifications.dead ? 'error' : '';
     bars('levels', ['critical', 'error', 'warning', 'info'].map((l) => [l, summary.levels[l] || 0, l]));
     bars('types', summary.by_type.map((g) => [g.value, g.count]));
     bars('sources', summary.by_source.map((g) => [g.value, g.count]));
@@ -74,8 +78,24 @@ function level(severity) {
   return severity >= 9 ? 'critical' : severity >= 7 ? 'error' : severity >= 4 ? 'warning' : 'info';
 }
 
+// Rows are added a frame at a time: a thousand events a second are sixty
+// changes of the page, and a hidden page has none.
+let arrived = [];
 function show(event) {
+  arrived.push(event);
+  if (arrived.length > rowsKept) arrived.shift();
+  if (arrived.length === 1) requestAnimationFrame(flush);
+}
+
+function flush() {
+  if (!arrived.length) return; // another filter came between
   $('feed-empty').hidden = true;
+  $('feed').prepend(...arrived.map(rowOf).reverse());
+  arrived = [];
+  while ($('feed').rows.length > rowsKept) $('feed').deleteRow(-1);
+}
+
+function rowOf(event) {
   const row = document.createElement('tr');
   const cell = (text, kind) => {
     const td = document.createElement('td');
@@ -90,8 +110,7 @@ function show(event) {
   cell(event.type);
   cell(event.source);
   cell(JSON.stringify(event.payload || {})).title = event.event_id;
-  $('feed').prepend(row);
-  while ($('feed').rows.length > rowsKept) $('feed').deleteRow(-1);
+  return row;
 }
 
 // One block of the stream: lines of field: value, ended by an empty line.
@@ -106,11 +125,32 @@ function block(text) {
   if (fields.event === 'gap') say('Some events were not shown: history was lost', true);
 }
 
-async function follow(signal) {
+function filter() {
   const query = new URLSearchParams();
   if ($('type').value) query.set('type', $('type').value.trim());
   if ($('severity').value) query.set('severity_min', $('severity').value);
   if ($('condition').value) query.set('filter', $('condition').value);
+  return query;
+}
+
+// recent shows what was stored before the stream begins.
+async function recent() {
+  arrived = [];
+  $('feed').replaceChildren();
+  $('feed-empty').hidden = false;
+  try {
+    const query = filter();
+    query.set('limit', 20);
+    const list = await (await get('/events?' + query)).json();
+    list.items.reverse().forEach(show);
+  } catch (error) {
+    if (error.status === 401) return signOut(error.message);
+    if (error.status === 400) $('filter-error').textContent = error.message;
+  }
+}
+
+async function follow(signal) {
+  const query = filter();
   while (!signal.aborted) {
     try {
       if (lastId) query.set('last_event_id', lastId);
@@ -162,14 +202,9 @@ async function open() {
   $('sign-in').hidden = true;
   $('board').hidden = false;
   $('sign-out').hidden = false;
-  try {
-    const recent = await (await get('/events?limit=20')).json();
-    recent.items.reverse().forEach(show);
-  } catch (error) {
-    if (error.status === 401) return signOut(error.message);
-  }
   refresh();
-  restart();
+  await recent();
+  if (key) restart();
 }
 
 $('sign-in').addEventListener('submit', (e) => {
@@ -180,10 +215,12 @@ $('sign-in').addEventListener('submit', (e) => {
   open();
 });
 $('sign-out').addEventListener('click', () => signOut());
-$('filter').addEventListener('submit', (e) => {
+$('filter').addEventListener('submit', async (e) => {
   e.preventDefault();
+  stop.abort();
   lastId = '';
-  $('feed').replaceChildren();
+  $('filter-error').textContent = '';
+  await recent();
   restart();
 });
 $('pause').addEventListener('click', () => {
