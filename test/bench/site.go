@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ type site struct {
 const cleanUp = time.Minute
 
 func (b *bench) newSite(ctx context.Context, name, bin string) (*site, error) {
-	name = fmt.Sprintf("bench%d-%s", os.Getpid(), name)
+	name = fmt.Sprintf("bench%d-%s", os.Getpid(), strings.ReplaceAll(name, ".", "-")) // a database has no dot in its name
 	s := &site{bench: b, prefix: name + ".", database: name, bin: bin, table: topology.New(name + ".")}
 	var err error
 	if s.store, err = store.Open(ctx, store.Options{URI: b.mongoURI, Database: s.database, AppName: "bench"}); err != nil {
