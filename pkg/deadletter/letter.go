@@ -13,6 +13,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
 // Record is what is kept of a dead letter in MongoDB, and how it is shown.
@@ -37,7 +38,10 @@ const (
 // cannot be told is left out.
 func Read(d *broker.DeadLetter, prefix string, now time.Time) *Letter {
 	l := Bare(d, prefix, now)
-	c := readBody(d.ContentType, d.Body)
+	var c content // of a body that is not what it says, nothing
+	if body, err := topology.Plain(d.Message); err == nil {
+		c, l.BodySize = readBody(d.ContentType, body), len(body)
+	}
 	l.document, l.shown = c.document, c.shown
 	l.EventID, l.NotificationID, l.RuleID, l.Target = clean(c.eventID), clean(c.notificationID), clean(c.ruleID), clean(c.target)
 	for _, t := range c.eventTypes {

@@ -15,6 +15,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
 func document(v any) bson.Raw {
@@ -83,6 +84,23 @@ var _ = Describe("a dead letter", func() {
 		Expect(l.EventID).To(BeEmpty())
 		l = letter("application/bson", batchOf("A"))
 		Expect(l.EventID).To(Equal("e-A"))
+	})
+
+	It("that is compressed is read as what it was", func() {
+		types := make([]string, 200)
+		for i := range types {
+			types[i] = "PAYMENT_FAILED"
+		}
+		var b event.Batch
+		Expect(b.UnmarshalBSON(batchOf(types...))).To(Succeed())
+		m, err := topology.New("").Stored().Encode(b)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(m.ContentEncoding).NotTo(BeEmpty())
+		l := deadletter.Read(&broker.DeadLetter{Message: m}, "", time.Now())
+		Expect(l.EventTypes).To(Equal([]string{"PAYMENT_FAILED"}))
+		Expect(l.BodySize).To(BeNumerically(">", len(m.Body)))
+		m.Body = m.Body[:len(m.Body)/2]
+		Expect(deadletter.Read(&broker.DeadLetter{Message: m}, "", time.Now()).Full().Body).To(BeEmpty())
 	})
 
 	DescribeTable("can hold anything, and its record can be stored and shown",

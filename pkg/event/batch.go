@@ -1,6 +1,7 @@
 package event
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -46,6 +47,66 @@ func (b Batch) MarshalBSON() ([]byte, error) {
 	}
 	return bsoncore.AppendDocumentEnd(dst, at)
 }
+
+// UnmarshalBSON reads what MarshalBSON wrote, without copying the events: they
+// are parts of data, which must not be written into afterwards.
+func (b *Batch) UnmarshalBSON(data []byte) error {
+	elements, err := bsoncore.Document(data).Elements()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errCorrupt, err)
+	}
+	read := Batch{}
+	for _, e := range elements {
+		ok := true
+		switch v := e.Value(); e.Key() {
+		case "batch_id":
+			read.ID, ok = v.StringValueOK()
+		case "first_id":
+			read.FirstID, ok = v.ObjectIDOK()
+		case "last_id":
+			read.LastID, ok = v.ObjectIDOK()
+		case "max_severity":
+			var n int64
+			n, ok = v.AsInt64OK()
+			read.MaxSeverity = int(n)
+		case "stored_at":
+			var ms int64
+			ms, ok = v.DateTimeOK()
+			read.StoredAt = time.UnixMilli(ms).UTC()
+		case "events":
+			read.Events, ok = documents(v)
+		}
+		if !ok {
+			return fmt.Errorf("%w: %s of a batch", errCorrupt, e.Key())
+		}
+	}
+	*b = read
+	return nil
+}
+
+// documents are the members of an array of documents; null is none.
+func documents(v bsoncore.Value) (docs []bson.Raw, ok bool) {
+	if v.Type != typeArray {
+		return nil, v.Type == typeNull
+	}
+	docs = make([]bson.Raw, 0, len(v.Data)/usualDocument+1)
+	for rest := body(v.Data); len(rest) > 0; {
+		e, next, ok := bsoncore.ReadElement(rest)
+		if !ok {
+			return nil, false
+		}
+		doc, ok := e.Value().DocumentOK()
+		if !ok || len(doc) < len(emptyDocument) {
+			return nil, false
+		}
+		docs, rest = append(docs, bson.Raw(doc)), next
+	}
+	return docs, true
+}
+
+// usualDocument is a little less than an event's usual size, to guess how many
+// there are.
+const usualDocument = 600
 
 // Critical says whether the batch overtakes a backlog (design: severity 9–10
 // form batches of their own).

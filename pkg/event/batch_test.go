@@ -10,6 +10,8 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 )
 
+func same(b []byte) []byte { return b }
+
 var _ = Describe("a batch", func() {
 	It("is encoded as its fields' tags say", func() {
 		type plain event.Batch // without the method
@@ -29,4 +31,23 @@ var _ = Describe("a batch", func() {
 		Expect(bson.Unmarshal(want, &back)).To(Succeed())
 		Expect(back).To(Equal(b))
 	})
+
+	DescribeTable("is refused when its bytes are none", func(d bson.D, spoil func([]byte) []byte) {
+		raw, err := bson.Marshal(d)
+		Expect(err).NotTo(HaveOccurred())
+		b := event.Batch{ID: "as it was"}
+		Expect(b.UnmarshalBSON(spoil(raw))).NotTo(Succeed())
+		Expect(b).To(Equal(event.Batch{ID: "as it was"}))
+	},
+		Entry("an id that is no text", bson.D{{Key: "batch_id", Value: 1}}, same),
+		Entry("a severity that is no number", bson.D{{Key: "max_severity", Value: "9"}}, same),
+		Entry("an _id that is no ObjectID", bson.D{{Key: "first_id", Value: "x"}}, same),
+		Entry("a time that is no date", bson.D{{Key: "stored_at", Value: "today"}}, same),
+		Entry("events that are no array", bson.D{{Key: "events", Value: bson.D{}}}, same),
+		Entry("an event that is no document", bson.D{{Key: "events", Value: bson.A{bson.D{}, 1}}}, same),
+		Entry("nothing", bson.D{}, func([]byte) []byte { return nil }),
+		Entry("a part", bson.D{{Key: "batch_id", Value: "x"}}, func(b []byte) []byte { return b[:len(b)-3] }),
+		Entry("an event's length that is not its own", bson.D{{Key: "events", Value: bson.A{bson.D{{Key: "a", Value: 1}}}}},
+			func(b []byte) []byte { b[len("0123events0123400")+2]++; return b }),
+	)
 })

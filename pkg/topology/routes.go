@@ -19,6 +19,7 @@ type Route[T any] struct {
 	Key         func(T) string
 	ID          func(T) string // MessageID: the same for every repeat
 	Optional    bool           // nobody has to listen
+	Compressed  bool           // large bodies travel compressed
 
 	marshal   func(T) ([]byte, error)
 	unmarshal func([]byte) (T, error)
@@ -30,10 +31,14 @@ func (r Route[T]) Encode(v T) (broker.Message, error) {
 	if err != nil {
 		return broker.Message{}, fmt.Errorf("encode message %s for %s: %w", r.ID(v), r.Exchange, err)
 	}
-	return broker.Message{
+	m := broker.Message{
 		Exchange: r.Exchange, RoutingKey: r.Key(v), ContentType: r.ContentType,
 		MessageID: r.ID(v), Body: body, Optional: r.Optional,
-	}, nil
+	}
+	if r.Compressed && len(body) >= compressFrom {
+		m.Body, m.ContentEncoding = compress(body), encodingSnappy
+	}
+	return m, nil
 }
 
 // Decode is Encode's inverse. An error is permanent: the bytes do not change.
@@ -42,7 +47,11 @@ func (r Route[T]) Decode(m broker.Message) (T, error) {
 		var none T
 		return none, broker.Permanent(fmt.Errorf("message %q in %s has content type %q, not %s", m.MessageID, r.Exchange, m.ContentType, r.ContentType))
 	}
-	v, err := r.unmarshal(m.Body)
+	var v T
+	body, err := Plain(m)
+	if err == nil {
+		v, err = r.unmarshal(body)
+	}
 	if err != nil {
 		return v, broker.Permanent(fmt.Errorf("decode message %q of %s: %w", m.MessageID, r.Exchange, err))
 	}
@@ -64,8 +73,13 @@ func (t Table) Stored() Route[event.Batch] {
 			}
 			return KeyStoredNormal
 		},
-		ID:      func(b event.Batch) string { return b.ID },
-		marshal: event.Batch.MarshalBSON, unmarshal: unmarshalBSON[event.Batch],
+		ID:         func(b event.Batch) string { return b.ID },
+		Compressed: true,
+		marshal:    event.Batch.MarshalBSON,
+		unmarshal: func(body []byte) (b event.Batch, err error) {
+			err = b.UnmarshalBSON(body)
+			return b, err
+		},
 	}
 }
 

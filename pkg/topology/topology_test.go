@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -149,6 +150,25 @@ var _ = Describe("routes", func() {
 		Expect(m.RoutingKey).To(Equal("stored.normal"))
 	})
 
+	It("carry a large batch compressed, and a small one as it is", func() {
+		batch := event.Batch{ID: "b"}
+		doc := must(bson.Marshal(bson.D{{Key: "type", Value: "PAYMENT_FAILED"}, {Key: "source", Value: "payment-service"}}))
+		batch.Events = append(batch.Events, doc)
+		small, err := t.Stored().Encode(batch)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(small.ContentEncoding).To(BeEmpty())
+		for len(batch.Events) < 200 {
+			batch.Events = append(batch.Events, doc)
+		}
+		large, err := t.Stored().Encode(batch)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(large.ContentEncoding).To(Equal("snappy"))
+		Expect(len(large.Body)).To(BeNumerically("<", 200*len(doc)/3))
+		back, err := t.Stored().Decode(large)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(back.Events).To(Equal(batch.Events))
+	})
+
 	It("carry an action to the queue it names", func() {
 		doc, err := bson.Marshal(bson.D{{Key: "event_id", Value: "e"}})
 		Expect(err).NotTo(HaveOccurred())
@@ -180,6 +200,10 @@ var _ = Describe("routes", func() {
 		},
 		Entry("another content type", broker.Message{ContentType: "text/plain", Body: []byte{5, 0, 0, 0, 0}}),
 		Entry("no BSON", broker.Message{ContentType: "application/bson", Body: []byte("{}")}),
+		Entry("broken compression", broker.Message{ContentType: "application/bson", ContentEncoding: "snappy", Body: []byte{5, 0xff, 0, 0, 0}}),
+		Entry("no length", broker.Message{ContentType: "application/bson", ContentEncoding: "snappy"}),
+		Entry("a bomb", broker.Message{ContentType: "application/bson", ContentEncoding: "snappy",
+			Body: binary.AppendUvarint(nil, 1<<31)}),
 		Entry("a field of another type", broker.Message{ContentType: "application/bson", Body: must(bson.Marshal(bson.M{"events": 1}))}),
 	)
 })

@@ -74,7 +74,7 @@ var _ = Describe("the recorder of dead letters", func() {
 		Eventually(ctx, func() []string { return recordedIDs(ctx, f) }).WithTimeout(20 * time.Second).
 			Should(ConsistOf(lying(ctx, f, topology.Ingest)))
 		drained(ctx, f)
-		Expect(value(r, "ea_aggregator_dead_letters_recorded_total")).To(BeEquivalentTo(3))
+		Eventually(ctx, func() float64 { return value(r, "ea_aggregator_dead_letters_recorded_total") }).Should(BeEquivalentTo(3))
 
 		byMessage := map[string]store.DeadLetterRecord{}
 		for _, d := range recorded(ctx, f) {

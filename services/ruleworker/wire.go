@@ -14,9 +14,10 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
-// messageBytes bounds the bodies of the batches that are decided together: at
-// least one, and few when each is full, so that a transaction stays short.
-const messageBytes = 2 << 20
+// messageBytes bounds the bodies, which are compressed to less than a third, of
+// the batches that are decided together: at least one, and few when each is
+// full, so that a transaction stays short.
+const messageBytes = 512 << 10
 
 // Wire connects the rule-worker: rules first, then a consumer on each of its
 // two queues, so that critical batches never wait behind normal ones.

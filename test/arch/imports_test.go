@@ -75,6 +75,7 @@ var fences = []fence{
 	{"github.com/vbauerster/mpb/v8/...", []string{"services/ctl/..."}, "terminals belong to eactl"},
 	{"github.com/cloudevents/sdk-go/v2/...", []string{"pkg/event/..."}, "one reading of CloudEvents"},
 	{"github.com/santhosh-tekuri/jsonschema/v6/...", []string{"pkg/event/..."}, "validation is the event's"},
+	{"github.com/klauspost/compress/...", []string{"pkg/topology"}, "routes encode and decode"},
 	{"github.com/sony/gobreaker/v2/...", []string{"services/dispatcher/..."}, "only deliveries have circuit breakers"},
 	{"github.com/standard-webhooks/standard-webhooks/...", []string{"services/dispatcher/...", "pkg/action/webhook"}, "one signer"},
 	{"github.com/prometheus/client_golang/...", []string{"pkg/telemetry", "pkg/broker", "pkg/app", "services/..."}, "nouns and store are counted by others"},
