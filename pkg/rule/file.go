@@ -77,12 +77,8 @@ func ParseFile(r io.Reader, name string) ([]Rule, error) {
 		f.mistake(Mistake{Line: 1, Index: -1, Message: fmt.Sprintf("a rule file has at most %d bytes", maxFile)})
 	case !utf8.Valid(text):
 		f.mistake(Mistake{Line: 1 + bytes.Count(text[:invalidAt(text)], []byte{'\n'}), Index: -1, Message: "is not UTF-8"})
-	case isYAML(name, text):
-		var n notes
-		f.read(newYAMLReader(text, &n), &n)
 	default:
-		var n notes
-		f.read(newItemReader(text, &n), &n)
+		f.readText(text)
 	}
 	if len(f.mistakes) > 0 {
 		return nil, &FileError{Name: name, Mistakes: f.mistakes}
@@ -120,6 +116,7 @@ type file struct {
 	count    int
 	seen     map[string]int // "name …" or "id …" to its line
 	mistakes []Mistake
+	places   map[int][]*Place // of rules whose lines are asked for; then nothing else is done
 }
 
 // reader reads one value after another and notes what is wrong.
@@ -127,6 +124,15 @@ type reader interface {
 	next() (*tree, error)
 	// resume says whether there is more behind an error.
 	resume() bool
+}
+
+func (f *file) readText(text []byte) {
+	var n notes
+	if isYAML(f.name, text) {
+		f.read(newYAMLReader(text, &n), &n)
+	} else {
+		f.read(newItemReader(text, &n), &n)
+	}
 }
 
 func (f *file) read(r reader, n *notes) {
@@ -162,6 +168,13 @@ func (f *file) take(t *tree, n *notes) {
 }
 
 func (f *file) rule(t *tree, n *notes) {
+	if f.places != nil {
+		for _, p := range f.places[f.count] {
+			p.Line = t.lineOf(p.Pointer)
+		}
+		f.count++
+		return
+	}
 	r := n.rule(t, nil)
 	index := f.count
 	f.count++

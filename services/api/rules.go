@@ -61,9 +61,12 @@ func showAll(rules []rule.Rule) ([]json.RawMessage, error) {
 	return items, nil
 }
 
-// listRules: GET /rules, by id.
+// listRules: GET /rules, by id; ?name= finds the one of that name.
 func (s *Server) listRules(c echo.Context) error {
-	p := read(c, "limit", "cursor")
+	p := read(c, "name", "limit", "cursor")
+	if name := p.text("name"); name != "" && p.err() == nil {
+		return s.ruleNamed(c, name)
+	}
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
 	after := ""
 	p.cursor(&after)
@@ -83,6 +86,20 @@ func (s *Server) listRules(c echo.Context) error {
 		answer.NextCursor = cursorOf(rules[len(rules)-1].ID)
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+func (s *Server) ruleNamed(c echo.Context, name string) error {
+	found, err := s.rules.RulesBy(c.Request().Context(), nil, []string{name})
+	if err != nil {
+		return err
+	}
+	items := make([]json.RawMessage, len(found))
+	for i, r := range found {
+		if items[i], err = shown(r.Rule); err != nil {
+			return err
+		}
+	}
+	return c.JSON(http.StatusOK, page{Items: items})
 }
 
 // getRule: GET /rules/{rule_id}, with its version as the ETag.

@@ -146,7 +146,12 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 
 // do makes a request and decodes the answer into result (nil: ignored).
 func (c *client) do(ctx context.Context, method, path string, query url.Values, body []byte, result any) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	return c.doWithin(ctx, apiTimeout, method, path, query, body, result)
+}
+
+// doWithin is do with another bound.
+func (c *client) doWithin(ctx context.Context, limit time.Duration, method, path string, query url.Values, body []byte, result any) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	answer, err := c.send(ctx, method, path, query, body, nil)
 	if err != nil {

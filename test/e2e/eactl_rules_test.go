@@ -8,6 +8,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/services/ruleworker"
 )
 
 var _ = Describe("eactl rules", Ordered, func() {
@@ -66,8 +68,63 @@ var _ = Describe("eactl rules", Ordered, func() {
 		Expect(os.WriteFile(bad, []byte(`{"name":"bad","conditions":{"type":"A"},"actions":[{"type":"WEBHOOK","config":{"url":"not a url"}}]}`), 0o600)).To(Succeed())
 		s := p.eactl(ctx, "rules", "apply", "-f", dir)
 		Expect(s.Code).To(Equal(2))
-		Expect(s.Err).To(ContainSubstring(bad + `: rule "bad": /actions/0/config/url: `))
+		Expect(s.Err).To(ContainSubstring(bad + `:1: rule "bad": /actions/0/config/url: `))
 		Expect(names(ctx)).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("are exported and imported back to the same, whatever their texts and numbers look like", func(ctx SpecContext) {
+		file := write("odd.json", `[{"name":"yes","description":"line\nbreak: [not] {yaml} # no","conditions":{"a":{"$in":["no","1e3","2026-01-01","null","~","0x1F","",true,null,1.0,
+			{"$numberLong":"5"},9007199254740993,{"$numberDecimal":"1.10"},{"$date":"2026-01-02T03:04:05.678Z"}]},"b":{"$regex":"^a.b\\d$","$options":"i"}},`+actions+`},
+			{"name":"a webhook","conditions":{"type":"A"},"enabled":false,"mode":"shadow","priority":3,
+			 "actions":[{"type":"WEBHOOK","config":{"url":"https://example.com/","method":"POST","secret":"a secret of sixteen"}}]}]`)
+		Expect(p.eactl(ctx, "rules", "import", "-f", file)).To(And(done, HaveField("Out", "2 created, 0 changed, 0 unchanged\n")))
+		for name, output := range map[string]string{"all.json": "table", "all.yaml": "yaml"} {
+			s := p.eactl(ctx, "rules", "export", "-o", output)
+			Expect(s).To(done)
+			Expect(s.Out).NotTo(Or(ContainSubstring("a secret of"), ContainSubstring("created_at"), ContainSubstring("version")))
+			again := write(name, s.Out)
+			Expect(p.eactl(ctx, "rules", "import", "-f", again)).To(And(done, HaveField("Out", "0 created, 0 changed, 2 unchanged\n")), s.Out)
+			Expect(p.eactl(ctx, "rules", "delete", "yes")).To(done)
+			Expect(p.eactl(ctx, "rules", "import", "-f", again)).To(And(done, HaveField("Out", "1 created, 0 changed, 1 unchanged\n")), s.Out)
+			Expect(p.eactl(ctx, "rules", "import", "-f", file)).To(And(done, HaveField("Out", "0 created, 0 changed, 2 unchanged\n")), s.Out)
+		}
+		for _, name := range []string{"yes", "a webhook"} {
+			Expect(p.eactl(ctx, "rules", "delete", name)).To(done)
+		}
+		Expect(p.eactl(ctx, "rules", "export")).To(And(done, HaveField("Out", "[]\n")))
+	}, SpecTimeout(time.Minute))
+
+	It("have versions that are listed, compared and rolled back to, by id or by name", func(ctx SpecContext) {
+		for _, amount := range []string{"100", "200"} {
+			file := write("r.json", `{"name":"large payments","conditions":{"payload.amount":{"$gte":`+amount+`}},`+actions+`}`)
+			Expect(p.eactl(ctx, "rules", "apply", "-f", file)).To(done)
+		}
+		s := p.eactl(ctx, "rules", "diff", "large payments")
+		Expect(s.Out).To(And(MatchRegexp(`(?m)^--- version 1, .* by admin@localhost$`), MatchRegexp(`(?m)^\+\+\+ version 2, `),
+			ContainSubstring("/conditions/payload.amount/$gte\n- 100\n+ 200\n")))
+		Expect(p.eactl(ctx, "rules", "diff", "large payments", "--from", "7").Code).To(Equal(3))
+		Expect(p.eactl(ctx, "rules", "rollback", "large payments").Err).To(ContainSubstring("eactl rules versions"))
+		Expect(p.eactl(ctx, "rules", "rollback", "large payments", "--to", "1").Out).To(Equal("\"large payments\" is at version 3, with the content of version 1\n"))
+		s = p.eactl(ctx, "rules", "versions", "large payments")
+		Expect(s.Out).To(And(MatchRegexp(`3 .* rolled back to 1`), MatchRegexp(`(?m)^ +1 `)))
+		Expect(p.eactl(ctx, "rules", "versions", "large payments", "-o", "json").lines()).To(HaveLen(3))
+		s = p.eactl(ctx, "rules", "versions", "no such rule")
+		Expect(s.Code).To(Equal(3))
+		Expect(s.Err).To(ContainSubstring("no rule has the id or name no such rule"))
+
+		id := p.eactl(ctx, "rules", "get", "large payments", "-o", "json").lines()[0]["rule_id"].(string)
+		Expect(p.eactl(ctx, "rules", "delete", id)).To(done)
+		Expect(p.eactl(ctx, "rules", "rollback", id, "--to", "2")).To(done)
+		Expect(p.eactl(ctx, "rules", "get", id, "-o", "json").lines()[0]).To(HaveKeyWithValue("version", 5.0))
+
+		s = p.eactl(ctx, "rules", "status", "--rule", "large payments")
+		Expect(s.Code).To(Equal(1))
+		Expect(s.Out).To(ContainSubstring("no rule-worker has said"))
+		p.Start(ctx, "rule-worker", ruleworker.Wire)
+		s = p.eactl(ctx, "rules", "status", "--rule", "large payments", "--wait", "10s")
+		Expect(s).To(done)
+		Expect(s.Out).To(MatchRegexp(`current .* 5 *\n`))
+		Expect(p.eactl(ctx, "rules", "delete", id)).To(done)
 	}, SpecTimeout(time.Minute))
 
 	It("names every mistake of every file of a folder", func(ctx SpecContext) {

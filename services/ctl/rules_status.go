@@ -1,0 +1,130 @@
+package ctl
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+)
+
+// rulesHeld is what the API says about the rule-workers.
+type rulesHeld struct {
+	Stamp   int64 `json:"stamp"`
+	Rules   int   `json:"rules"`
+	Current bool  `json:"current"`
+	Workers []struct {
+		Worker   string    `json:"worker"`
+		State    string    `json:"state"`
+		Stamp    int64     `json:"stamp"`
+		Rules    int       `json:"rules"`
+		LoadedAt time.Time `json:"loaded_at"`
+		BeatAt   time.Time `json:"beat_at"`
+		Version  *int      `json:"version"`
+		Why      string    `json:"why"`
+		Broken   []struct {
+			RuleID string `json:"rule_id"`
+			Name   string `json:"name"`
+			Error  string `json:"error"`
+		} `json:"broken"`
+	} `json:"workers"`
+}
+
+var errNotCurrent = errors.New("not every rule-worker holds the stored rules")
+
+func (t *tool) rulesStatus() *cobra.Command {
+	var ruleName string
+	var wait time.Duration
+	c := &cobra.Command{Use: "status [--rule RULE] [--wait TIME]", Short: "Show which rules each rule-worker holds; exit 1 when they are not current", Args: exactly(0, "only flags"),
+		Example: `  eactl rules status
+  eactl rules apply -f rules.yaml && eactl rules status --wait 20s`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			api, err := t.client()
+			if err != nil {
+				return err
+			}
+			query := url.Values{}
+			if ruleName != "" {
+				path, err := api.rulePath(ctx, ruleName)
+				if err != nil {
+					return err
+				}
+				id, err := url.PathUnescape(strings.TrimPrefix(path, "/rules/"))
+				if err != nil {
+					return err
+				}
+				query.Set("rule", id)
+			}
+			until := time.Now().Add(wait)
+			for {
+				var answer json.RawMessage
+				var held rulesHeld
+				err := api.do(ctx, http.MethodGet, "/rules/status", query, nil, &answer)
+				if err == nil {
+					err = json.Unmarshal(answer, &held)
+				}
+				if err != nil {
+					return err
+				}
+				if !held.Current && time.Now().Before(until) {
+					select {
+					case <-ctx.Done():
+						return ctx.Err()
+					case <-time.After(time.Second / 4):
+						continue
+					}
+				}
+				if err := t.print(answer, func() error { return t.showHeld(held, ruleName != "") }); err != nil {
+					return err
+				}
+				if !held.Current {
+					return errNotCurrent
+				}
+				return nil
+			}
+		}}
+	c.Flags().StringVar(&ruleName, "rule", "", "also say which version of this `RULE` each worker holds")
+	c.Flags().DurationVar(&wait, "wait", 0, "wait so long for the workers to be current")
+	return c
+}
+
+// stateColors make what needs a look stand out.
+var stateColors = map[string]text.Color{"current": text.FgGreen, "behind": text.FgYellow, "silent": text.FgRed, "other": text.FgRed}
+
+func (t *tool) showHeld(h rulesHeld, one bool) error {
+	header := []any{"worker", "state", "rules", "broken", "loaded", "last word"}
+	if one {
+		header = append(header, "version")
+	}
+	w := t.rows(header...)
+	broken := map[string]string{}
+	for _, k := range h.Workers {
+		row := []any{k.Worker, t.paint(stateColors[k.State], k.State), k.Rules, len(k.Broken), k.LoadedAt.Format(time.RFC3339), k.BeatAt.Format(time.RFC3339)}
+		if one {
+			version := "none: " + k.Why
+			if k.Version != nil {
+				version = fmt.Sprint(*k.Version)
+			}
+			row = append(row, version)
+		}
+		w.AppendRow(row)
+		for _, b := range k.Broken {
+			broken[fmt.Sprintf("%q (%s)", b.Name, b.RuleID)] = b.Error
+		}
+	}
+	if len(h.Workers) == 0 {
+		fmt.Fprintln(t.out, "no rule-worker has said which rules it holds; is one running?")
+		return nil
+	}
+	w.Render()
+	for _, name := range sortedNames(broken) {
+		fmt.Fprintln(t.out, t.paint(text.FgRed, "not held: ")+name+": "+broken[name])
+	}
+	return nil
+}
