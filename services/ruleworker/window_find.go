@@ -25,6 +25,9 @@ const (
 	// the timer.
 	askTimeout  = 2 * time.Second
 	findTimeout = 5 * time.Second
+	// askLimit bounds the events that one evaluation reads meanwhile: about as many
+	// as can be read in half of askTimeout.
+	askLimit = 50_000
 	// askTogether bounds the evaluations at the same time; each is one query after
 	// the other.
 	askTogether = 4
@@ -144,7 +147,7 @@ func (w *windows) asks(r *windowRule, p window.Part, events []touchedEvent) []as
 		}
 		a := byBucket[b]
 		if a == nil {
-			a = &ask{rule: r, part: p, ask: window.Ask{Keys: []string{}, From: from, To: to, Known: isKnown}}
+			a = &ask{rule: r, part: p, ask: window.Ask{Keys: []string{}, From: from, To: to, Known: isKnown, Limit: askLimit}}
 			byBucket[b] = a
 			order = append(order, b)
 		}

@@ -1,8 +1,6 @@
 package window_test
 
 import (
-	"math/rand/v2"
-	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -72,53 +70,6 @@ var _ = Describe("flatline", func() {
 		Expect(alerts[0].To).To(Equal(time.UnixMilli(120_000).UTC()))
 		Expect(alerts[0].Text).To(Equal("1 event in 1m; at least 3 are expected"))
 	})
-
-	DescribeTable("gives the same alerts slot by slot as over all events",
-		func(ctx SpecContext, forget bool) {
-			random := rand.New(rand.NewPCG(3, 4))
-			for range 100 {
-				spec := spec
-				spec.ForgetKeys = forget
-				spec.Timeframe = for_(time.Hour)
-				s := &series{}
-				for range random.IntN(60) {
-					s.add(time.Duration(random.IntN(60))*time.Hour+time.Duration(random.IntN(3600))*time.Second, 1, string(rune('a'+random.IntN(3))))
-				}
-				want := slots(evaluate(ctx, spec, s, 0, 100*time.Hour))
-				slices.Sort(want)
-
-				// As the timer does: what events make due, and what follows from it.
-				part := spec.Parts()[0]
-				type due struct {
-					key  string
-					slot int64
-				}
-				open := map[due]bool{}
-				for _, o := range s.all {
-					for _, slot := range part.Due(time.UnixMilli(o.At)) {
-						open[due{o.Key, slot}] = true
-					}
-				}
-				got := []string{}
-				for slot := int64(0); slot < 100; slot++ {
-					for _, key := range []string{"a", "b", "c"} {
-						if !open[due{key, slot}] {
-							continue
-						}
-						from, to := part.Slot(slot)
-						found, err := part.Evaluate(ctx, s, window.Ask{Keys: []string{key}, From: from, To: to})
-						Expect(err).NotTo(HaveOccurred())
-						got = append(got, slots(found.Alerts)...)
-						for _, next := range found.Next {
-							open[due{next, slot + 1}] = true
-						}
-					}
-				}
-				slices.Sort(got)
-				Expect(got).To(Equal(want))
-			}
-		},
-		Entry("that remembers", false), Entry("that forgets", true))
 
 	DescribeTable("is refused",
 		func(spec window.Spec, want ...window.Problem) { Expect(spec.Check()).To(ConsistOf(want)) },

@@ -43,7 +43,7 @@ func (o often) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (Fou
 	var found Found
 	limit := MaxObservations
 	if ask.Keys != nil {
-		limit = max(coldLimit, 3*o.enough*len(ask.Keys))
+		limit = min(max(coldLimit, 3*o.enough*len(ask.Keys)), r.left/2)
 	}
 	all, err := r.all(ctx, Query{From: ask.From - o.timeframe + 1, To: ask.To, Keys: ask.Keys}, limit)
 	switch {
@@ -104,17 +104,17 @@ func (o often) hot(ctx context.Context, r *reader, ask Ask, key string, tell tel
 func (o often) judge(key string, series []Observation, ask Ask, tell tell) []Alert {
 	var alerts []Alert
 	told := never
-	o.slide(series, ask, func(window []Observation) {
-		end := window[len(window)-1]
+	o.slide(series, ask, func(first, last int) {
+		n, end := last-first, series[last-1]
 		slot := floor(end.At, o.timeframe)
-		if len(window) < o.enough || slot == told || ask.known(tell, key, slot) {
+		if n < o.enough || slot == told || ask.known(tell, key, slot) {
 			return
 		}
 		told = slot
 		alerts = append(alerts, tell(slot, Alert{Event: end.ID, Alert: notification.Alert{
 			Key: keyOf(key), From: timeOf(end.At - o.timeframe), To: timeOf(end.At),
-			Value: float64(len(window)), Reference: float64(o.enough),
-			Text: fmt.Sprintf("%s in %s; %d are enough", count(len(window)), lengthOf(o.timeframe), o.enough),
+			Value: float64(n), Reference: float64(o.enough),
+			Text: fmt.Sprintf("%s in %s; %d are enough", count(n), lengthOf(o.timeframe), o.enough),
 		}}))
 	})
 	return alerts

@@ -2,8 +2,6 @@ package window_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -57,45 +55,6 @@ var _ = Describe("frequency", func() {
 		Expect(a.To.Sub(a.From)).To(Equal(time.Minute))
 		Expect(a.Value).To(BeEquivalentTo(3))
 		Expect(a.Text).To(Equal("3 events in 1m; 3 are enough"))
-	})
-
-	It("finds the same as events come, in any order and batches, and reads few of a flood", func(ctx SpecContext) {
-		random := rand.New(rand.NewPCG(1, 2))
-		for range 200 {
-			spec := window.Spec{Kind: "frequency", Timeframe: for_(10 * time.Second), NumEvents: 1 + random.IntN(6)}
-			all := &series{}
-			for range 1 + random.IntN(60) {
-				all.add(time.Duration(random.IntN(60_000))*time.Millisecond, 1, string(rune('a'+random.IntN(3))))
-			}
-			random.Shuffle(len(all.all), func(i, j int) { all.all[i], all.all[j] = all.all[j], all.all[i] })
-			want := slots(evaluate(ctx, spec, all, 0, time.Minute))
-			slices.Sort(want)
-
-			part := spec.Parts()[0]
-			found := map[string]bool{}
-			stored := &series{}
-			for i := 0; i < len(all.all); {
-				n := 1 + random.IntN(5)
-				batch := all.all[i:min(i+n, len(all.all))]
-				i += n
-				stored.all = append(stored.all, batch...)
-				for _, o := range batch {
-					got, err := part.Evaluate(ctx, stored, window.Ask{Keys: []string{o.Key}, From: o.At, To: o.At + part.Length(),
-						Known: func(key string, slot int64) bool { return found[name(key, slot)] }})
-					Expect(err).NotTo(HaveOccurred())
-					for _, s := range slots(got.Alerts) {
-						Expect(found).NotTo(HaveKey(s))
-						found[s] = true
-					}
-				}
-			}
-			got := []string{}
-			for s := range found {
-				got = append(got, s)
-			}
-			slices.Sort(got)
-			Expect(got).To(Equal(want))
-		}
 	})
 
 	It("reads at most twice num_events for each slot of a key in a flood", func(ctx SpecContext) {

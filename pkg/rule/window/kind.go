@@ -32,7 +32,7 @@ type Setting struct {
 
 // Kinds lists them in the order that documentation shows them.
 func Kinds() []Kind {
-	return []Kind{frequency{}, flatline{}}
+	return []Kind{frequency{}, spike{}, flatline{}, newTerm{}, cardinality{}, percentage{}, change{}}
 }
 
 // KindOf finds a kind by its name, nil when there is none.

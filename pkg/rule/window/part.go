@@ -48,6 +48,7 @@ type evaluator interface {
 type Ask struct {
 	Keys     []string // of these keys; nil: of all that have events
 	From, To int64    // windows whose last instant is from From on and before To
+	Limit    int      // of the events that are read; 0: MaxObservations
 	// Known says that an alert is known already; nil: none is. What is known need
 	// not be found again.
 	Known func(key string, slot int64) bool
@@ -129,7 +130,11 @@ func (p Part) DueAt(slot int64) time.Time {
 // Evaluate finds the alerts of the windows asked for. It is the same for events
 // as they come, for slots that are due and for a back-test.
 func (p Part) Evaluate(ctx context.Context, source Source, ask Ask) (Found, error) {
-	return p.evaluate(ctx, &reader{source: source, left: MaxObservations}, ask, func(slot int64, a Alert) Alert {
+	limit := MaxObservations
+	if ask.Limit > 0 {
+		limit = ask.Limit
+	}
+	return p.evaluate(ctx, &reader{source: source, left: limit}, ask, func(slot int64, a Alert) Alert {
 		a.Kind = p.kind
 		a.Slot = p.AlertSlot(slot)
 		return a

@@ -18,8 +18,8 @@ func (w sliding) due(at int64) []int64 {
 }
 
 // slide hands over the window at each different time of a series that is asked
-// for.
-func (w sliding) slide(series []Observation, ask Ask, f func(window []Observation)) {
+// for: series[first:end].
+func (w sliding) slide(series []Observation, ask Ask, f func(first, end int)) {
 	first := 0
 	for i, o := range series {
 		for series[first].At <= o.At-w.timeframe {
@@ -29,7 +29,7 @@ func (w sliding) slide(series []Observation, ask Ask, f func(window []Observatio
 			continue
 		}
 		if ask.From <= o.At && o.At < ask.To {
-			f(series[first : i+1])
+			f(first, i+1)
 		}
 	}
 }

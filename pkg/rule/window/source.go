@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -55,7 +54,7 @@ const (
 const MaxObservations = 500_000
 
 // ErrTooMany: a rule's windows hold more events than an evaluation may read.
-var ErrTooMany = fmt.Errorf("its windows hold more than %d events; a narrower condition or a shorter timeframe is needed", MaxObservations)
+var ErrTooMany = errors.New("its windows hold more events than one evaluation may read; a narrower condition, a group_by or a shorter timeframe is needed")
 
 var errFull = errors.New("more observations than asked for")
 

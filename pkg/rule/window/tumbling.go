@@ -17,3 +17,27 @@ func (w tumbling) due(at int64) []int64 { return []int64{floor(at, w.timeframe)}
 func (w tumbling) asked(ask Ask) (from, to int64) {
 	return floor(ask.From, w.timeframe), floor(ask.To, w.timeframe)
 }
+
+// eachSlot hands over the windows of a series, each with the one before it.
+func (w tumbling) eachSlot(series []Observation, from, to int64, f func(slot int64, before, window []Observation) error) error {
+	at := 0
+	take := func(until int64) []Observation {
+		first := at
+		for at < len(series) && series[at].At < until {
+			at++
+		}
+		return series[first:at]
+	}
+	take((from - 1) * w.timeframe)
+	before := take(from * w.timeframe)
+	for slot := from; slot < to; slot++ {
+		window := take((slot + 1) * w.timeframe)
+		if len(window)+len(before) > 0 {
+			if err := f(slot, before, window); err != nil {
+				return err
+			}
+		}
+		before = window
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package window
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+)
+
+// change fires for an event whose field differs from that of the event of its
+// key before it.
+type change struct{}
+
+func (change) Name() string { return "change" }
+func (change) Doc() string {
+	return "field differs from the event of the key before, which is at most timeframe older"
+}
+func (change) Settings() []Setting {
+	return []Setting{
+		{Name: "field", Required: true, Doc: "path of the value; none is as good as null"},
+		{Name: "timeframe", Doc: "how old the event before may be (any age)"},
+		{Name: "ignore_null", Doc: "events without a value do not count (false)"},
+		settleSetting,
+	}
+}
+
+func (change) check(*Spec, func(string, string, ...any)) {}
+
+func (change) parts(s *Spec) []evaluator {
+	return []evaluator{difference{single{}, s.Field, millis(s.Timeframe), s.IgnoreNull}}
+}
+
+// difference is change's only part.
+type difference struct {
+	single
+	field     string
+	timeframe int64 // 0: any
+	present   bool
+}
+
+// beginning is before every event's timestamp.
+const beginning = -int64(1) << 45 // in the year 855
+
+func (p difference) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (Found, error) {
+	var found Found
+	all, err := r.all(ctx, Query{From: ask.From, To: ask.To, Keys: ask.Keys, Present: p.present, Values: true}, MaxObservations)
+	if err != nil {
+		return found, tooMany(err)
+	}
+	keys, series := byKey(all)
+	last, err := p.last(ctx, r, ask, len(keys))
+	if err != nil {
+		return found, err
+	}
+	for _, key := range keys {
+		before, there := last[key]
+		if !there {
+			if before, there, err = p.before(ctx, r, key, series[key][0].At); err != nil {
+				return found, err
+			}
+		}
+		for _, o := range series[key] {
+			if there && o.Value != before.Value && (p.timeframe == 0 || o.At-before.At <= p.timeframe) {
+				found.Alerts = append(found.Alerts, p.alert(o, before, tell))
+			}
+			before, there = o, true
+		}
+	}
+	return found, nil
+}
+
+func (p difference) alert(o, before Observation, tell tell) Alert {
+	return tell(o.At, Alert{Event: o.ID, Alert: notification.Alert{
+		Key: keyOf(o.Key), From: timeOf(before.At), To: timeOf(o.At),
+		Text: fmt.Sprintf("%s changed from %s to %s", p.field, show(before.Value), show(o.Value)),
+	}})
+}
+
+// last are the last events of keys that came shortly before, when there are so
+// many keys that it is worth it.
+func (p difference) last(ctx context.Context, r *reader, ask Ask, keys int) (map[string]Observation, error) {
+	last := map[string]Observation{}
+	if keys <= lookUps {
+		return last, nil
+	}
+	before, err := shortlyBefore(ctx, r, ask)
+	for _, o := range before {
+		if o.Value != "" || !p.present {
+			last[o.Key] = o
+		}
+	}
+	return last, err
+}
+
+// before is the event of a key before a time. Of several at the same instant it
+// is the last one by _id, as within a series.
+func (p difference) before(ctx context.Context, r *reader, key string, at int64) (o Observation, there bool, err error) {
+	from := beginning
+	if p.timeframe > 0 {
+		from = at - p.timeframe
+	}
+	q := Query{From: from, To: at, Keys: []string{key}, Present: p.present, Values: true, Order: NewestFirst, Wanted: 1}
+	var newest []Observation
+	err = r.each(ctx, q, func(o Observation) bool {
+		if len(newest) > 0 && newest[0].At != o.At {
+			return false
+		}
+		newest = append(newest, o)
+		return true
+	})
+	if len(newest) == 0 {
+		return o, false, err
+	}
+	sortByTime(newest)
+	return newest[len(newest)-1], true, err
+}

@@ -1,0 +1,101 @@
+package window
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
+)
+
+// newTerm fires for an event whose field has a value that no event of its key
+// had in terms_window before it.
+type newTerm struct{}
+
+func (newTerm) Name() string { return "new_term" }
+func (newTerm) Doc() string  { return "a value of field that was not seen in terms_window before" }
+func (newTerm) Settings() []Setting {
+	return []Setting{
+		{Name: "field", Required: true, Doc: "path of the values; events without one, or null, do not count"},
+		{Name: "terms_window", Doc: "how far back values are known (30d)"},
+		settleSetting,
+	}
+}
+
+const termsWindowDefault = interval.Duration(30 * 24 * time.Hour)
+
+func (newTerm) check(*Spec, func(string, string, ...any)) {}
+
+func (newTerm) parts(s *Spec) []evaluator {
+	back := s.TermsWindow
+	if back == 0 {
+		back = termsWindowDefault
+	}
+	return []evaluator{novelty{single{}, s.Field, millis(back)}}
+}
+
+// novelty is new_term's only part.
+type novelty struct {
+	single
+	field string
+	back  int64
+}
+
+type term struct{ key, value string }
+
+func (p novelty) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (Found, error) {
+	var found Found
+	all, err := r.all(ctx, Query{From: ask.From, To: ask.To, Keys: ask.Keys, Present: true, Values: true}, MaxObservations)
+	if err != nil {
+		return found, tooMany(err)
+	}
+	sortByTime(all)
+	last, err := p.seen(ctx, r, ask, all)
+	if err != nil {
+		return found, err
+	}
+	for _, o := range all {
+		t := term{o.Key, o.Value}
+		before, there := last[t]
+		last[t] = o.At
+		if there && before >= o.At-p.back {
+			continue
+		}
+		if !there {
+			known, err := r.exists(ctx, Query{From: o.At - p.back, To: o.At, Keys: []string{o.Key}, Value: o.Value})
+			if err != nil {
+				return found, err
+			}
+			if known {
+				continue
+			}
+		}
+		a := tell(floor(o.At, p.back), Alert{Event: o.ID, Alert: notification.Alert{
+			Key: withValue(o.Key, o.Value), From: timeOf(o.At - p.back), To: timeOf(o.At), Value: 1,
+			Text: fmt.Sprintf("%s is %s, which was not seen in %s before", p.field, show(o.Value), lengthOf(p.back)),
+		}})
+		found.Alerts = append(found.Alerts, a)
+	}
+	return found, nil
+}
+
+// seen are the terms that came shortly before, with their last time, when there
+// are so many to look up that it is worth it.
+func (p novelty) seen(ctx context.Context, r *reader, ask Ask, all []Observation) (map[term]int64, error) {
+	last := map[term]int64{}
+	different := map[term]bool{}
+	for _, o := range all {
+		different[term{o.Key, o.Value}] = true
+	}
+	if len(different) <= lookUps {
+		return last, nil
+	}
+	before, err := shortlyBefore(ctx, r, ask)
+	for _, o := range before {
+		if o.Value != "" {
+			last[term{o.Key, o.Value}] = o.At
+		}
+	}
+	return last, err
+}
