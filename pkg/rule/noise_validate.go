@@ -3,6 +3,7 @@ package rule
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ const (
 	shortestHold = interval.Duration(time.Second)
 	longestHold  = interval.Duration(90 * 24 * time.Hour)
 	mostMatches  = 1_000_000
+	maxMutes     = 50
 )
 
 // validateNoise checks what holds the rule's notifications back.
@@ -27,6 +29,14 @@ func (r *Rule) validateNoise(refuse func(pointer, format string, args ...any)) {
 			refuse("/throttle/max", "%s is shorter than for, %s", t.Max, t.For)
 		} else if t.Max > longestHold {
 			refuse("/throttle/max", "must be at most %s", longestHold)
+		}
+	}
+	if len(r.Mute) > maxMutes {
+		refuse("/mute", "must be at most %d", maxMutes)
+	}
+	for i, m := range r.Mute {
+		for _, p := range m.check(func(muteTime) {}) {
+			refuse("/mute/"+strconv.Itoa(i)+p.Pointer, "%s", p.Message)
 		}
 	}
 	if r.MaxMatchesPerHour > mostMatches {

@@ -72,7 +72,6 @@ func (r *Rule) Validate(v Validator) error {
 		asked   bool
 	}{
 		{"/group", r.Group != nil},
-		{"/mute", r.Mute != nil},
 	} {
 		if missing.asked {
 			refuse(missing.pointer, "is not available yet")

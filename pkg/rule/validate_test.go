@@ -91,6 +91,15 @@ var _ = Describe("Validating a rule", func() {
 		Entry("a throttle of years", func(r *rule.Rule) {
 			r.Throttle = &rule.Throttle{For: 365 * 24 * 60 * minute, Max: 366 * 24 * 60 * minute}
 		}, "/throttle/for", "/throttle/max"),
+		Entry("mutes", func(r *rule.Rule) {
+			r.Mute = []rule.Mute{
+				{From: "22:00", To: "06:00"},
+				{Days: []string{"monday"}, From: "00:00", To: "24:00", TimeZone: "America/New_York"},
+				{Days: []string{"mon", "friday"}, From: "24:00", To: "6:00", TimeZone: "Europe/Berlin "},
+				{From: "08:00", To: "08:00", TimeZone: "Local"},
+				{From: "-1:00", To: "12:60"},
+			}
+		}, "/mute/2/days/0", "/mute/2/from", "/mute/2/to", "/mute/2/time_zone", "/mute/3/to", "/mute/3/time_zone", "/mute/4/from", "/mute/4/to"),
 		Entry("a bound on matches", func(r *rule.Rule) { r.MaxMatchesPerHour = 1_000_001 }, "/max_matches_per_hour"),
 		Entry("everything", func(r *rule.Rule) { *r = rule.Rule{ID: "?"} }, "/rule_id", "/name", "/priority", "/mode", "/conditions"),
 	)

@@ -44,7 +44,9 @@ type EventFilter struct {
 	Type, Source               string
 	SeverityMin, SeverityMax   int
 	UserID, SessionID, TraceID string
-	Rule                       string // a rule that matched
+	Rule                       string   // a rule that matched
+	Rules                      []string // one of them matched
+	AnyRule                    bool     // any rule matched
 	Processed                  *bool
 	From, To                   time.Time // timestamp, To exclusive
 	Condition                  bson.Raw  // a condition of the rule language, checked by the caller
@@ -70,6 +72,11 @@ func (f EventFilter) Query() bson.D {
 	equal("session_id", f.SessionID)
 	equal("trace_id", f.TraceID)
 	equal("matched_rules", f.Rule)
+	if len(f.Rules) > 0 {
+		q = append(q, field("matched_rules", bson.D{field("$in", f.Rules)}))
+	} else if f.AnyRule {
+		q = append(q, field("matched_rules", bson.D{field("$exists", true)}))
+	}
 	q = appendRange(q, "severity", f.SeverityMin > 0, f.SeverityMin, f.SeverityMax > 0, "$lte", f.SeverityMax)
 	q = appendRange(q, "timestamp", !f.From.IsZero(), f.From, !f.To.IsZero(), "$lt", f.To)
 	if f.Processed != nil {

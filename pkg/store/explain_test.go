@@ -18,6 +18,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+	"github.com/events-aggregator/events-aggregator/pkg/silence"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
@@ -147,6 +148,17 @@ var _ = Describe("every query of the store", func() {
 		drop(s.Decide(ctx, now, []decision.Batch{owes(noisy, now, 3)}))
 		drop(s.Announcements(ctx, 10))
 		every(s.MarkAnnounced(ctx, "a1"))
+		quiet := silence.Silence{ID: "s1", Condition: bson.Raw{5, 0, 0, 0, 0}, From: now, Until: now.Add(time.Hour), CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+		every(s.CreateSilence(ctx, quiet))
+		drop(s.ExpireSilence(ctx, "s1", now, "spec"))
+		drop(s.Silence(ctx, "s1"))
+		drop(s.SilencesStamp(ctx))
+		drop(s.SilencesAfter(ctx, now))
+		for _, state := range []silence.State{"", silence.Pending, silence.Active, silence.Expired} {
+			drop(s.FindSilences(ctx, state, now, nil, 10))
+			drop(s.FindSilences(ctx, state, now, &store.SilencePosition{CreatedAt: now, ID: "s1"}, 10))
+		}
+		drop(s.HeldBy(ctx, "s1", 10))
 		drop(s.Decided(ctx, []string{b.ID}))
 		drop(s.OwedNotifications(ctx, []string{eventID}))
 		drop(s.UnpublishedNotifications(ctx, now, 10))
@@ -180,13 +192,14 @@ var _ = Describe("every query of the store", func() {
 		after := &store.EventPosition{Timestamp: now, ID: id}
 		for _, f := range []store.EventFilter{
 			{}, {Type: "USER_LOGIN"}, {Type: "USER_LOGIN", SeverityMin: 2}, {Source: "auth"}, {UserID: "u"}, {SessionID: "s"},
-			{TraceID: "t"}, {Rule: "r"}, {From: now.Add(-time.Hour), To: now}, {Processed: &yes, From: now.Add(-time.Hour)},
+			{TraceID: "t"}, {Rule: "r"}, {Rules: []string{"r"}, From: now}, {AnyRule: true, From: now}, {From: now.Add(-time.Hour), To: now}, {Processed: &yes, From: now.Add(-time.Hour)},
 		} {
 			drop(s.FindEvents(ctx, f, nil, 10))
 			drop(s.FindEvents(ctx, f, after, 10))
 		}
 		drop(s.EventsAfter(ctx, id, 10))
-		for _, f := range []store.NotificationFilter{{}, {Status: notification.Pending}, {RuleID: "r1"}, {EventID: eventID}, {From: now}} {
+		for _, f := range []store.NotificationFilter{{}, {Status: notification.Pending}, {RuleID: "r1"}, {EventID: eventID}, {From: now},
+			{HeldBy: "s1"}, {Status: notification.Suppressed, Reason: notification.Muted}} {
 			drop(s.FindNotifications(ctx, f, nil, 10))
 			drop(s.FindNotifications(ctx, f, &store.NotificationPosition{CreatedAt: now, ID: "n1"}, 10))
 			drop(s.CountNotifications(ctx, f))

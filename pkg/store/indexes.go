@@ -107,6 +107,8 @@ var Indexes = []Index{
 		Serves: "the newest notifications, and every list's cursor"},
 	{Collection: "notifications", Name: "unpublished", Keys: keys("unpublished", 1, "created_at", 1), Partial: exists("unpublished"),
 		Serves: "the sweep of what a timer decided and did not publish"},
+	{Collection: "notifications", Name: "held", Keys: keys("held.id", 1, "created_at", -1, "_id", -1), Partial: exists("held.id"),
+		Serves: "what a silence, throttle or group held back, newest first"},
 	{Collection: "notifications", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention"},
 
@@ -116,6 +118,12 @@ var Indexes = []Index{
 		Serves: "retention, from when a key means nothing any more"},
 	{Collection: "rule_hours", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention"},
+	{Collection: "silences", Name: "until", Keys: keys("until", 1),
+		Serves: "the silences that the rule-workers hold"},
+	{Collection: "silences", Name: "time", Keys: keys("created_at", -1, "_id", -1),
+		Serves: "the newest silences, and the list's cursor"},
+	{Collection: "silences", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention, from the end of the silence"},
 	{Collection: "announcements", Name: "time", Keys: keys("created_at", 1),
 		Serves: "the sweep of events about rules that are not published"},
 

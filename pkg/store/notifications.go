@@ -161,6 +161,8 @@ func holds(n notification.Notification, a notification.Attempt) bool {
 type NotificationFilter struct {
 	Status          notification.Status
 	RuleID, EventID string
+	Reason          string    // why it is suppressed or dead
+	HeldBy          string    // the silence, throttle or group that held it back
 	From, To        time.Time // created_at, To exclusive
 }
 
@@ -174,6 +176,12 @@ func (f NotificationFilter) query() bson.D {
 	q := bson.D{}
 	if f.Status != "" {
 		q = append(q, field("status", f.Status))
+	}
+	if f.HeldBy != "" {
+		q = append(q, field("held.id", f.HeldBy))
+	}
+	if f.Reason != "" {
+		q = append(q, field("reason", f.Reason))
 	}
 	if f.RuleID != "" {
 		q = append(q, field("rule_id", f.RuleID))

@@ -55,7 +55,7 @@ type Store struct {
 	counters, metricWindows, dimensions, metrics               *mongo.Collection
 	users, leases, deadLetters, stamps, audit, ruleWorkers     *mongo.Collection
 	windowDues                                                 *mongo.Collection
-	throttles, ruleHours, announcements                        *mongo.Collection
+	throttles, ruleHours, announcements, silences              *mongo.Collection
 }
 
 // Open prepares the client; it does not wait for the server (see Check). A
@@ -99,6 +99,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"window_dues": &s.windowDues,
 		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "announcements": &s.announcements,
 		"audit": &s.audit, "rule_workers": &s.ruleWorkers,
+		"silences": &s.silences,
 	} {
 		*c = s.db.Collection(name)
 	}

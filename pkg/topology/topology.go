@@ -39,6 +39,7 @@ const (
 	KeyStoredNormal   = "stored.normal"
 	KeyDelivery       = "events.notification.delivery" // outcome events, in ExchangeEvents
 	KeyRulesChanged   = "rules.changed"                // in ExchangeControl
+	KeySilences       = "silences.changed"             // in ExchangeControl
 )
 
 // Work is one row: a work queue and what leads messages to it.

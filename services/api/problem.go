@@ -12,6 +12,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/silence"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
@@ -50,6 +51,7 @@ func problemOf(err error) *Problem {
 		p       *Problem
 		invalid *event.Invalid
 		wrong   *rule.ValidationError
+		unquiet *silence.Invalid
 		compile *rule.CompileError
 		file    *rule.FileError
 		web     *echo.HTTPError
@@ -66,6 +68,12 @@ func problemOf(err error) *Problem {
 	case errors.As(err, &wrong):
 		p = problem(http.StatusUnprocessableEntity, "invalid_rule", "the rule cannot be saved")
 		for _, v := range wrong.Problems {
+			p.Errors = append(p.Errors, FieldFlaw{Pointer: v.Pointer, Message: v.Message})
+		}
+		return p
+	case errors.As(err, &unquiet):
+		p = problem(http.StatusUnprocessableEntity, "invalid_silence", "the silence cannot be saved")
+		for _, v := range unquiet.Problems {
 			p.Errors = append(p.Errors, FieldFlaw{Pointer: v.Pointer, Message: v.Message})
 		}
 		return p

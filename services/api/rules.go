@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
-	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
@@ -273,16 +272,7 @@ func (s *Server) answerRule(c echo.Context, status int, r rule.Rule) error {
 	return c.JSONBlob(status, body)
 }
 
-// rulesChanged tells the rule-workers. The word may be lost: they look every
-// poll, so an error only makes the change slower.
+// rulesChanged tells the rule-workers.
 func (s *Server) rulesChanged(c echo.Context, id string) {
-	hint, err := s.topology.Control().Encode(topology.Control{Kind: topology.KeyRulesChanged, ID: id})
-	if err == nil {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), s.cfg.PublishTimeout)
-		defer cancel()
-		err = s.publisher.Publish(ctx, hint)
-	}
-	if err != nil {
-		s.log.Warn("rule-workers not told of a change, they will see it at their next poll", zap.String("rule_id", id), zap.Error(err))
-	}
+	s.tellWorkers(c, topology.KeyRulesChanged, id)
 }

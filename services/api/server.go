@@ -36,6 +36,7 @@ type Server struct {
 	rules     sealedRules
 	holdings  Holdings
 	reads     Reads
+	silences  Silences
 	publisher Publisher
 	dead      func(queue string) (DeadLetters, error)
 	keys      *seal.Keys
@@ -78,6 +79,11 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/rules/:rule_id/versions/:version", false, s.ruleVersion},
 		{http.MethodGet, "/rules/:rule_id/diff", false, s.diffRule},
 		{http.MethodPost, "/rules/:rule_id/rollback", true, s.rollBackRule},
+		{http.MethodGet, "/silences", false, s.listSilences},
+		{http.MethodPost, "/silences", true, s.createSilence},
+		{http.MethodGet, "/silences/:silence_id", false, s.getSilence},
+		{http.MethodDelete, "/silences/:silence_id", true, s.expireSilence},
+		{http.MethodPost, "/silences/:silence_id/expire", true, s.expireSilence},
 		{http.MethodGet, "/notifications", false, s.listNotifications},
 		{http.MethodGet, "/notifications/:notification_id", false, s.getNotification},
 		{http.MethodGet, "/dead-letters", false, s.listDeadLetters},

@@ -8,11 +8,13 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
+	"github.com/events-aggregator/events-aggregator/pkg/silence"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 	"github.com/events-aggregator/events-aggregator/services/ruleworker"
@@ -108,5 +110,39 @@ var _ = Describe("a rule-worker that makes less noise", func() {
 			return len(left), err
 		}).Should(BeZero())
 		Consistently(ctx, events, time.Second).Should(HaveLen(1))
+	}, SpecTimeout(time.Minute))
+})
+
+var _ = Describe("what holds back without a memory", func() {
+	It("is a silence before a mute before a throttle, and a silence whose word was lost is found by the poll", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		r := logRule("failed", "PAYMENT_FAILED")
+		r.Throttle = &rule.Throttle{For: interval.Duration(time.Hour)}
+		r.Mute = []rule.Mute{{From: "00:00", To: "24:00"}}
+		_, err := f.Store.CreateRule(ctx, r)
+		Expect(err).NotTo(HaveOccurred())
+		f.Start(ctx, "rule-worker", ruleworker.Wire, quickPoll)
+		reasons := func() map[string]int {
+			all, err := f.Store.FindNotifications(ctx, store.NotificationFilter{}, nil, 100)
+			Expect(err).NotTo(HaveOccurred())
+			counts := map[string]int{}
+			for _, n := range all {
+				counts[n.Reason]++
+				Expect(n.Status).To(Equal(notification.Suppressed))
+				Expect(*n.Held.Until).To(BeTemporally(">", time.Now()))
+			}
+			return counts
+		}
+		offer(ctx, f, batch(2, "PAYMENT_FAILED", 5))
+		Eventually(ctx, reasons).Should(Equal(map[string]int{notification.Muted: 2}))
+
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		Expect(f.Store.CreateSilence(ctx, silence.Silence{ID: "s1", Condition: document(bson.D{{Key: "source", Value: "spec"}}),
+			From: now, Until: now.Add(time.Hour), Author: "spec", Comment: "spec", CreatedAt: now, ExpiresAt: now.Add(time.Hour)})).To(Succeed())
+		Eventually(ctx, func() int {
+			offer(ctx, f, batch(1, "PAYMENT_FAILED", 5))
+			return reasons()[notification.Silenced]
+		}).WithPolling(300 * time.Millisecond).WithTimeout(10 * time.Second).Should(BeNumerically(">", 0))
+		Expect(reasons()).NotTo(HaveKey(notification.Throttled))
 	}, SpecTimeout(time.Minute))
 })

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
@@ -23,14 +22,14 @@ type RuleSource interface {
 // Rules holds the compiled set that is matched now. It is swapped whole; who
 // matches keeps the set that it has taken.
 type Rules struct {
+	follower
+
 	source  RuleSource
-	log     *zap.Logger
 	metrics *metrics
 	report  *reporter // nil: nobody is told
 
 	current atomic.Pointer[held]
 	reload  sync.Mutex // one reload at a time
-	hint    chan struct{}
 }
 
 // held is a set with the stamp of all rules when it was read.
@@ -44,7 +43,8 @@ const noStamp = -1
 
 // NewRules is an empty set; Load fills it.
 func NewRules(source RuleSource, log *zap.Logger, m *metrics) *Rules {
-	r := &Rules{source: source, log: log, metrics: m, hint: make(chan struct{}, 1)}
+	r := &Rules{source: source, metrics: m}
+	r.follower = newFollower("rules", log, r.Load)
 	empty, _ := rule.NewSet(nil)
 	r.current.Store(&held{set: empty, stamp: noStamp})
 	return r
@@ -58,14 +58,6 @@ func (r *Rules) Current() *rule.Set { return r.current.Load().set }
 func (r *Rules) Stamped() (*rule.Set, int64) {
 	h := r.current.Load()
 	return h.set, h.stamp
-}
-
-// Changed asks for a reload soon; it never blocks.
-func (r *Rules) Changed() {
-	select {
-	case r.hint <- struct{}{}:
-	default: // one is asked for already
-	}
 }
 
 // Load reads the rules if they changed since the last Load, and swaps the set.
@@ -124,32 +116,8 @@ func (r *Rules) read(ctx context.Context, stamp int64) ([]rule.Rule, int64, erro
 	}
 }
 
-// LoadFirst loads until it succeeds: without its rules a worker must not take
-// a single batch.
-func (r *Rules) LoadFirst(ctx context.Context) error {
-	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
-		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
-	return backoff.RetryNotify(func() error { return r.Load(ctx) }, backoff.WithContext(wait, ctx), func(err error, _ time.Duration) {
-		r.log.Warn("rules not loaded yet", zap.Error(err))
-	})
-}
-
-// Follow reloads when told that something changed, and every poll as the
-// safety net for a hint that was lost. An error keeps the set that is there.
+// Follow keeps the rules current until ctx ends, and tells which are held.
 func (r *Rules) Follow(ctx context.Context, poll time.Duration) error {
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
 	defer r.report.end(ctx)
-	for {
-		r.report.tell(ctx, r.current.Load(), poll)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-r.hint:
-		case <-ticker.C:
-		}
-		if err := r.Load(ctx); err != nil && ctx.Err() == nil {
-			r.log.Warn("rules not reloaded, the old ones stay", zap.Error(err))
-		}
-	}
+	return r.follow(ctx, poll, func() { r.report.tell(ctx, r.current.Load(), poll) })
 }

@@ -29,14 +29,22 @@ func Wire(ctx context.Context, p *app.Process) error {
 	if err := rules.LoadFirst(ctx); err != nil {
 		return err
 	}
+	now := func() time.Time { return time.Now().UTC() }
+	silences := NewSilences(p.Store, p.Log, now)
+	if err := silences.LoadFirst(ctx); err != nil {
+		return err
+	}
 	ledger := ledger{p.Store}
 	w := &Worker{Rules: rules, Ledger: ledger, Publisher: p.Publisher, Topology: p.Topology,
-		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger,
-		Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: func() time.Time { return time.Now().UTC() }}
+		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Holder: newHolder(silences, p.Log),
+		Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: now}
 
 	control := p.Topology.Control()
 	p.Go("rule broadcasts", broker.Broadcasts(p.ConsumeConnection, control.Exchange, topology.KeyRulesChanged,
 		func(broker.Message) { rules.Changed() }))
+	p.Go("silence broadcasts", broker.Broadcasts(p.ConsumeConnection, control.Exchange, topology.KeySilences,
+		func(broker.Message) { silences.Changed() }))
+	p.Go("silences", func(ctx context.Context) error { return silences.Follow(ctx, cfg.Poll) })
 	p.Go("rules", func(ctx context.Context) error { return rules.Follow(ctx, cfg.Poll) })
 	for _, queue := range []string{topology.RuleWorkerCritical, topology.RuleWorkerNormal} {
 		p.Consume(queue, cfg.Prefetch, broker.Batches(broker.BatchOptions{

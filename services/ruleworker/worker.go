@@ -43,6 +43,7 @@ type Worker struct {
 	Ledger    Ledger
 	Windows   *windows
 	Outbox    Outbox
+	Holder    *holder
 	Publisher Publisher
 	Topology  topology.Table
 	Retention time.Duration // of notifications
@@ -82,6 +83,10 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 	if err != nil {
 		return err
 	}
+	for _, b := range batches {
+		w.Holder.hold(b.Owed)
+	}
+	w.Holder.hold(alerts)
 	committed, alerts, err := w.commit(ctx, started, batches, alerts)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ type row struct {
 // nouns are the types of the domain: pure, no servers, no I/O.
 var nouns = []string{
 	"pkg/event/...", "pkg/rule/...", "pkg/action/...", "pkg/notification/...", "pkg/decision/...", "pkg/metric/...", "pkg/user/...",
+	"pkg/silence/...",
 }
 
 var table = []row{
@@ -30,6 +31,7 @@ var table = []row{
 	{"pkg/action/...", []string{"pkg/action/...", "pkg/event/...", "pkg/notification/..."}, "nouns import downwards"},
 	{"pkg/rule/...", []string{"pkg/rule/...", "pkg/action/...", "pkg/event/...", "pkg/notification/..."}, "nouns import downwards"},
 	{"pkg/decision/...", []string{"pkg/rule/...", "pkg/action/...", "pkg/event/...", "pkg/notification/..."}, "nouns import downwards"},
+	{"pkg/silence/...", []string{"pkg/rule/..."}, "nouns import downwards"},
 	{"pkg/fault/...", nil, "a fault point must be possible everywhere"},
 	{"pkg/telemetry/...", nil, "everything may log and count"},
 	{"pkg/config/...", []string{"pkg/config/..."}, "configuration knows no part that it configures"},

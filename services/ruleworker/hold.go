@@ -1,0 +1,76 @@
+package ruleworker
+
+import (
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+)
+
+// holder holds notifications back for what needs no memory: silences, and the
+// rules' mute times. What rules remember (hours, throttles, groups) is asked in
+// the deciding transaction.
+type holder struct {
+	silences *Silences
+	log      *zap.Logger
+
+	mu    sync.Mutex
+	mutes map[ruleVersion]rule.MuteTimes
+}
+
+type ruleVersion struct {
+	id      string
+	version int
+}
+
+// mutesKept bounds the prepared mute times; beyond it all are prepared again.
+const mutesKept = 10_000
+
+func newHolder(silences *Silences, log *zap.Logger) *holder {
+	return &holder{silences: silences, log: log, mutes: map[ruleVersion]rule.MuteTimes{}}
+}
+
+// hold suppresses what is silenced or muted at the time of its decision.
+func (h *holder) hold(owed []decision.Owed) {
+	set := h.silences.Current()
+	for i := range owed {
+		o := &owed[i]
+		if o.Status != notification.Pending {
+			continue
+		}
+		if s := set.Match(o.RuleID, o.Event, o.CreatedAt); s != nil {
+			o.Suppress(notification.Silenced, notification.Held{ID: s.ID, Until: &s.Until})
+			continue
+		}
+		if o.Rule == nil || len(o.Rule.Mute) == 0 {
+			continue
+		}
+		if until, muted := h.times(o.Rule).Until(o.CreatedAt); muted {
+			o.Suppress(notification.Muted, notification.Held{Until: &until})
+		}
+	}
+}
+
+// times are a rule's mute times. Those that cannot be prepared (saved by a newer
+// version) mute nothing: heard too often is better than never.
+func (h *holder) times(r *rule.Rule) rule.MuteTimes {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := ruleVersion{r.ID, r.Version}
+	times, ok := h.mutes[key]
+	if ok {
+		return times
+	}
+	times, err := rule.NewMuteTimes(r.Mute)
+	if err != nil {
+		h.log.Error("rule's mute times left out", zap.String("rule_id", r.ID), zap.Error(err))
+	}
+	if len(h.mutes) >= mutesKept {
+		clear(h.mutes)
+	}
+	h.mutes[key] = times
+	return times
+}
