@@ -167,7 +167,7 @@ docker_answers() {
 # was started here and several clones do not meet.
 compose() {
 	EA_PORT_MONGODB=$(cat "$RUN/mongodb/port" 2>/dev/null || echo 27017) \
-	EA_PORT_RABBITMQ=$(cat "$RUN/rabbitmq/port" 2>/dev/null || echo 5672) \
+	EA_PORT_RABBITMQ=$(cat "$RUN/rabbitmq/port" 2>/dev/null || echo 5672) EA_PORT_RABBITMQ_MANAGEMENT=0 \
 		docker compose -p "ea-$(printf '%s' "$RUN" | cksum | cut -d' ' -f1)" \
 		-f "$ROOT/docker-compose.yml" "$@" 8>&- 9>&-
 }
