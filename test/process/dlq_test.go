@@ -92,7 +92,7 @@ func handledByOwner(ctx context.Context, f *fleet.Fleet, receiver *sink.Running,
 	stats := receiver.Stats()
 	Expect(stats.Accepted).To(Equal(len(ids)))
 	Expect(stats.AcceptedAgain).To(BeZero(), "what was given back twice is called once")
-	events, err := f.Store.CountEvents(ctx, store.EventFilter{Type: "CRASH_TEST"}, 0)
+	events, err := f.Store.CountEvents(ctx, store.EventFilter{Type: eventType}, 0)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(events).To(Equal(n), "nothing reached another queue")
 }
@@ -174,8 +174,7 @@ var _ = Describe("an aggregator that is killed", func() {
 		}
 		launch(f, "ingester", "").waitReady(ctx)
 		f.Publish(ctx, bad...)
-		Eventually(ctx, victim.ended).WithTimeout(30 * time.Second).Should(BeClosed())
-		Expect(victim.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL))
+		victim.waitEnded(ctx, killed)
 		launch(f, "aggregator", "").waitReady(ctx)
 		Eventually(ctx, func(g Gomega) {
 			records, err := f.Store.FindDeadLetters(ctx, store.DeadLetterFilter{Queue: topology.Ingest, Waiting: true}, nil, 100)
