@@ -33,6 +33,8 @@ type running struct {
 	admin string
 }
 
+func (r *running) String() string { return r.name }
+
 // start starts a binary with these settings alone. It is killed when the spec
 // ends, if it still runs.
 func start(name string, env []string, args ...string) *running {
