@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
 // checkTimeout bounds one check, so that an answer of /readyz never takes longer.
@@ -84,7 +82,7 @@ func (c *checks) failing(ctx context.Context) map[string]string {
 		wg.Go(func() {
 			if err := guarded(ctx, check); err != nil {
 				mu.Lock()
-				failed[name] = telemetry.Reason(err)
+				failed[name] = Reason(err)
 				mu.Unlock()
 			}
 		})

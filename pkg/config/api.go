@@ -14,6 +14,7 @@ type API struct {
 	PageLimit         int
 	RequestTimeout    time.Duration
 	PublishTimeout    time.Duration
+	BacktestTimeout   time.Duration
 	RateLimit         int // requests per second and key
 	RateBurst         int
 	StreamClients     int
@@ -31,6 +32,7 @@ func (a *API) keys(r *registry) {
 	r.integer("page_limit", &a.PageLimit, 500, 1, 10_000, "Most items of one page.")
 	r.duration("request_timeout", &a.RequestTimeout, 30*time.Second, time.Second, 10*time.Minute, "Longest time for one request; streams are exempt.")
 	r.duration("publish_timeout", &a.PublishTimeout, 10*time.Second, 100*time.Millisecond, 10*time.Minute, "Longest wait for the broker's confirm of posted events.")
+	r.duration("backtest_timeout", &a.BacktestTimeout, time.Minute, time.Second, 10*time.Minute, "Longest time for one back-test; what is found by then is the answer.")
 	r.integer("rate_limit", &a.RateLimit, 200, 1, 1_000_000, "Requests per second and API key.")
 	r.integer("rate_burst", &a.RateBurst, 400, 1, 1_000_000, "Requests that a key may make at once.")
 	r.integer("stream_clients", &a.StreamClients, 1000, 1, 100_000, "Most live clients of one process.")

@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
+	"github.com/events-aggregator/events-aggregator/pkg/backtest"
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -174,7 +175,6 @@ var _ = Describe("every query of the store", func() {
 			q.From, q.To = now.Add(-time.Hour).UnixMilli(), now.UnixMilli()
 			every(s.RuleEvents(&windowed).Observe(ctx, q, func(window.Observation) bool { return true }))
 		}
-		drop(s.MissingIndexes(ctx, []rule.Rule{windowed}))
 		dues := []window.Due{window.NewDue(windowed.ID, 1, windowed.Window.Parts()[0], 1, key)}
 		every(s.AddDues(ctx, dues))
 		token, dues, err := s.ClaimDues(ctx, now, 10)
@@ -199,6 +199,13 @@ var _ = Describe("every query of the store", func() {
 			drop(s.FindEvents(ctx, f, after, 10))
 		}
 		drop(s.EventsAfter(ctx, id, 10))
+		search, other := s.RuleSearch(testRule("a").Conditions), s.RuleSearch(testRule("b").Conditions)
+		for _, q := range []backtest.Search{search, search.Without(other)} {
+			drop(q.Counts(ctx, now.Add(-time.Hour), now, "hour"))
+			every(q.Events(ctx, now.Add(-time.Hour), now, true, 20, []string{"event_id"}, func(bson.Raw) bool { return true }))
+			every(q.Events(ctx, now.Add(-time.Hour), now, false, 0, nil, func(bson.Raw) bool { return true }))
+			Expect(q.Index(ctx, now.Add(-time.Hour), now)).To(Equal("type_time"))
+		}
 		for _, f := range []store.NotificationFilter{{}, {Status: notification.Pending}, {RuleID: "r1"}, {EventID: eventID}, {From: now},
 			{HeldBy: "s1"}, {Status: notification.Suppressed, Reason: notification.Muted}} {
 			drop(s.FindNotifications(ctx, f, nil, 10))

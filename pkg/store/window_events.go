@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
@@ -30,14 +29,8 @@ type RuleEvents struct {
 
 // RuleEvents looks at events as a rule with a window does.
 func (s *Store) RuleEvents(r *rule.Rule) *RuleEvents {
-	e := &RuleEvents{store: s, match: r.Window.Match, groupBy: r.Window.GroupBy, field: r.Window.Field,
-		// As the matcher, which an array of hops does not impress.
-		conditions: bson.A{r.Conditions, bson.D{field("$nor", bson.A{bson.D{field("metadata.hops",
-			bson.D{field("$gte", rule.MaxHops), field("$not", bson.D{field("$type", "array")})})}})}}}
-	if !rule.NamesDelivery(r.Conditions) {
-		e.conditions = append(e.conditions, bson.D{field("type", bson.D{field("$ne", rule.DeliveryType)})})
-	}
-	return e
+	return &RuleEvents{store: s, match: r.Window.Match, groupBy: r.Window.GroupBy, field: r.Window.Field,
+		conditions: ruleConditions(r.Conditions)}
 }
 
 // TooSlow: a query took longer than its time, which says nothing about others.
@@ -45,6 +38,9 @@ type TooSlow struct{ Err error }
 
 func (e *TooSlow) Error() string { return "took too long: " + e.Err.Error() }
 func (e *TooSlow) Unwrap() error { return e.Err }
+
+// TooSlow marks the error for those who do not know the type.
+func (e *TooSlow) TooSlow() bool { return true }
 
 // Observe reads what a query asks for. The time that it may take is the
 // context's; a query that the server refuses, or that is TooSlow, is no outage.
@@ -99,9 +95,7 @@ func (e *RuleEvents) find(ctx context.Context, filter, fields bson.D, order wind
 		o.SetSort(keys("timestamp", -1))
 	case window.AnyOrder:
 	}
-	if until, ok := ctx.Deadline(); ok {
-		o.SetMaxTime(max(time.Until(until), time.Millisecond)) // the server need not work on for nobody
-	}
+	o.SetMaxTime(timeLeft(ctx))
 	cur, err := e.store.events.Find(ctx, filter, o)
 	if err != nil {
 		return 0, false, searched("look for a rule's events", err)

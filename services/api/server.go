@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
+	"github.com/events-aggregator/events-aggregator/pkg/backtest"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
@@ -34,7 +35,6 @@ type Server struct {
 	auth      *auth
 	events    Events
 	rules     sealedRules
-	indexes   EventIndexes
 	holdings  Holdings
 	reads     Reads
 	silences  Silences
@@ -47,6 +47,8 @@ type Server struct {
 	health    http.Handler
 	metrics   *metrics
 	importing chan struct{} // holds the import that is under way
+	testing   chan struct{} // holds the back-tests that are under way
+	stored    backtest.Source
 }
 
 const (
@@ -72,6 +74,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/rules", true, s.createRule},
 		{http.MethodPost, importPath, true, s.importRules},
 		{http.MethodGet, "/rules/status", false, s.rulesStatus},
+		{http.MethodPost, backtestPath, false, s.backtest},
 		{http.MethodGet, "/rules/:rule_id", false, s.getRule},
 		{http.MethodPut, "/rules/:rule_id", true, s.replaceRule},
 		{http.MethodPatch, "/rules/:rule_id", true, s.patchRule},
@@ -124,8 +127,11 @@ func (s *Server) handler() *echo.Echo {
 // bound gives every request but streams its time.
 func (s *Server) bound(r route) echo.MiddlewareFunc {
 	limit := s.cfg.RequestTimeout
-	if r.path == importPath {
+	switch r.path {
+	case importPath:
 		limit = max(limit, importTime)
+	case backtestPath:
+		limit = max(limit, s.cfg.BacktestTimeout+backtestGrace)
 	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.path == "/stream/events" {

@@ -21,6 +21,7 @@ type Silences interface {
 	CreateSilence(ctx context.Context, s silence.Silence) error
 	ExpireSilence(ctx context.Context, id string, at time.Time, by string) (silence.Silence, error)
 	Silence(ctx context.Context, id string) (silence.Silence, error)
+	SilencesAfter(ctx context.Context, at time.Time) ([]silence.Silence, error)
 	FindSilences(ctx context.Context, state silence.State, at time.Time, after *store.SilencePosition, limit int) ([]silence.Silence, error)
 	HeldBy(ctx context.Context, id string, limit int64) (int64, error)
 	CountEvents(ctx context.Context, f store.EventFilter, limit int64) (int64, error)

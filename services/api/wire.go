@@ -8,6 +8,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/deadletter"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
 // Wire connects the api: the first admin, the live hub, the HTTP server.
@@ -29,13 +30,13 @@ func Wire(ctx context.Context, p *app.Process) error {
 	s := &Server{
 		cfg: cfg, log: p.Log, now: now, metrics: m,
 		auth:   newAuth(p.Store, cfg.RateLimit, cfg.RateBurst, p.Log, now),
-		events: p.Store, rules: sealedRules{p.Store, keys}, indexes: p.Store, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
+		events: p.Store, rules: sealedRules{p.Store, keys}, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
 		publisher: p.Publisher, topology: p.Topology, decoder: decoder,
 		dead: func(queue string) (DeadLetters, error) {
 			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)
 		},
 		hub:    newHub(ctx, p.Store, cfg.StreamBuffer, cfg.StreamClients, p.Log, m, now),
-		health: app.HealthHandler(p), importing: make(chan struct{}, 1),
+		health: app.HealthHandler(p), importing: make(chan struct{}, 1), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store},
 	}
 	listener, err := p.Listen(ctx, cfg.Addr)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,13 +35,11 @@ func (t *tool) rulesImport() *cobra.Command {
 
 func (t *tool) saveRules(name, short, example string) *cobra.Command {
 	var file string
-	var indexes bool
 	c := &cobra.Command{Use: name + " -f FILE|FOLDER", Short: short, Args: exactly(0, "only flags"), Example: example,
 		Long: short + `.
 
 A rule is known by its rule_id, else by its name. Rules that are already so are left alone and get no new version; masked
-secrets stand for the stored ones. One broken rule is named with file, line and path, and then nothing is saved. So is one
-with a window that no index serves, unless --create-indexes makes it, which takes minutes where there are many events.`,
+secrets stand for the stored ones. One broken rule is named with file, line and path, and then nothing is saved.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				return &usageError{errors.New("-f FILE is missing")}
@@ -59,16 +56,12 @@ with a window that no index serves, unless --create-indexes makes it, which take
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
-			if indexes {
-				query.Set("create_indexes", "true")
-			}
 			var result struct {
 				Created   int `json:"created"`
 				Changed   int `json:"changed"`
 				Unchanged int `json:"unchanged"`
 			}
-			if err := api.doWithin(cmd.Context(), importTimeout, http.MethodPost, "/rules/import", query, body, &result); err != nil {
+			if err := api.doWithin(cmd.Context(), importTimeout, http.MethodPost, "/rules/import", nil, body, &result); err != nil {
 				return named(err, rules)
 			}
 			return t.print(result, func() error {
@@ -77,7 +70,6 @@ with a window that no index serves, unless --create-indexes makes it, which take
 			})
 		}}
 	c.Flags().StringVarP(&file, "file", "f", "", "JSON array, JSON lines, extended JSON or YAML; a folder: all of its files")
-	c.Flags().BoolVar(&indexes, "create-indexes", false, "make the indexes of the stored events that window rules need")
 	return c
 }
 

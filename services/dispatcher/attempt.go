@@ -25,7 +25,6 @@ func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verd
 			called()
 			return verdict
 		}
-		fault.At(fault.DispatcherClaimed)
 	}
 	attempt, ok := d.call(ctx, o)
 	called()

@@ -8,7 +8,6 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
-	"github.com/events-aggregator/events-aggregator/pkg/fault"
 )
 
 // Ledger lists what died between its transaction and its publish.
@@ -64,7 +63,6 @@ func (g *Ingester) sweepOnce(ctx context.Context, ledger Ledger, o SweepOptions)
 		if err != nil || len(batches) == 0 {
 			return published, err
 		}
-		fault.At(fault.IngesterSweeping)
 		if err := g.publishAgain(ctx, batches); err != nil {
 			return published, err
 		}

@@ -6,7 +6,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
-	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
 
@@ -35,23 +34,7 @@ func newHolder(silences *Silences, log *zap.Logger) *holder {
 
 // hold suppresses what is silenced or muted at the time of its decision.
 func (h *holder) hold(owed []decision.Owed) {
-	set := h.silences.Current()
-	for i := range owed {
-		o := &owed[i]
-		if o.Status != notification.Pending {
-			continue
-		}
-		if s := set.Match(o.RuleID, o.Event, o.CreatedAt); s != nil {
-			o.Suppress(notification.Silenced, notification.Held{ID: s.ID, Until: &s.Until})
-			continue
-		}
-		if o.Rule == nil || len(o.Rule.Mute) == 0 {
-			continue
-		}
-		if until, muted := h.times(o.Rule).Until(o.CreatedAt); muted {
-			o.Suppress(notification.Muted, notification.Held{Until: &until})
-		}
-	}
+	decision.Quiet(owed, h.silences.Current(), h.times)
 }
 
 // times are a rule's mute times. Those that cannot be prepared (saved by a newer

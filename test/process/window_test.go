@@ -91,7 +91,8 @@ var _ = Describe("the timer of windows", func() {
 	DescribeTable("decides every slot once, when its process is killed between two steps",
 		func(ctx SpecContext, p fault.Point) {
 			f, receiver, victim := watch(ctx, string(p)+":kill")
-			victim.waitEnded(ctx, killed)
+			Eventually(ctx, victim.ended).WithTimeout(30 * time.Second).Should(BeClosed())
+			Expect(victim.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL))
 			launch(f, "rule-worker", "").waitReady(ctx)
 			complete(ctx, f, receiver)
 		},
@@ -101,10 +102,10 @@ var _ = Describe("the timer of windows", func() {
 
 	It("does nothing more when it wakes beside its successor", func(ctx SpecContext) {
 		f, receiver, victim := watch(ctx, string(fault.RuleWorkerWindowEvaluated)+":stop")
-		victim.waitPaused(ctx)
+		Eventually(ctx, func() string { return state(victim.cmd.Process.Pid) }).WithTimeout(30 * time.Second).Should(Equal("T"))
 		launch(f, "rule-worker", "").waitReady(ctx)
 		Eventually(ctx, func() []int64 { _, slots := silences(ctx, f); return slots }).WithTimeout(30 * time.Second).ShouldNot(BeEmpty())
-		victim.Signal(syscall.SIGCONT)
+		Expect(victim.cmd.Process.Signal(syscall.SIGCONT)).To(Succeed())
 		complete(ctx, f, receiver)
 		victim.stop(ctx)
 	}, SpecTimeout(3*time.Minute))

@@ -3,7 +3,6 @@ package window
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -28,19 +27,12 @@ const termsWindowDefault = interval.Duration(30 * 24 * time.Hour)
 
 func (newTerm) check(*Spec, func(string, string, ...any)) {}
 
-func (newTerm) looksUp(s *Spec) ([]string, time.Duration) {
-	return append(slices.Clone(s.GroupBy), s.Field), termsWindow(s).Std()
-}
-
 func (newTerm) parts(s *Spec) []evaluator {
-	return []evaluator{novelty{single{}, s.Field, millis(termsWindow(s))}}
-}
-
-func termsWindow(s *Spec) interval.Duration {
-	if s.TermsWindow == 0 {
-		return termsWindowDefault
+	back := s.TermsWindow
+	if back == 0 {
+		back = termsWindowDefault
 	}
-	return s.TermsWindow
+	return []evaluator{novelty{single{}, s.Field, millis(back)}}
 }
 
 // novelty is new_term's only part.

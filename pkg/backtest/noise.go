@@ -1,0 +1,151 @@
+package backtest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/silence"
+)
+
+// noise says which matches of a rule would have been held back, match by match in
+// the order of time. It asks what is asked live, and keeps in memory what rules
+// remember in the database.
+type noise struct {
+	rule      rule.Rule
+	silences  *silence.Set
+	mutes     rule.MuteTimes
+	throttles map[string]decision.Throttle
+	hours     map[string]decision.Hour
+
+	owed, left int64
+	held       map[string]int64
+}
+
+// match is what a rule acts on: an event, or an alert with the event that stands
+// for it.
+type match struct {
+	at      time.Time
+	eventID string
+	event   bson.Raw
+	alert   *notification.Alert
+}
+
+// mostKeys bounds the keys of a throttle that are remembered: about 100 MB.
+const mostKeys = 300_000
+
+var errKeys = fmt.Errorf("its throttle has more than %d keys at once", mostKeys)
+
+// newNoise begins with a rule that remembers nothing. silences are those of the
+// time that is tested; those that do not compile hold nothing back live either.
+func newNoise(r rule.Rule, silences []silence.Silence) (*noise, error) {
+	mutes, err := rule.NewMuteTimes(r.Mute)
+	if err != nil {
+		return nil, err
+	}
+	n := &noise{rule: r, mutes: mutes, throttles: map[string]decision.Throttle{}, hours: map[string]decision.Hour{}, held: map[string]int64{}}
+	n.silences, _ = silence.NewSet(silences)
+	if n.rule.ID == "" {
+		n.rule.ID = "draft"
+	}
+	return n, nil
+}
+
+// asks says whether anything could hold a match back.
+func (n *noise) asks() bool {
+	r := &n.rule
+	return r.Throttle != nil || r.MaxMatchesPerHour > 0 || len(r.Mute) > 0 || n.silences.Len() > 0
+}
+
+// readsEvents says whether it takes more of an event than its time.
+func (n *noise) readsEvents() bool {
+	return n.silences.Len() > 0 || n.rule.Throttle != nil && len(n.rule.Throttle.Per) > 0
+}
+
+// take decides about some matches, the earliest first, and returns why each is
+// held back, "" if it is not.
+func (n *noise) take(matches []match) ([]string, error) {
+	owed := make([]decision.Owed, len(matches))
+	for i, m := range matches {
+		// One stands for all actions of a match: they pass or are held together.
+		owed[i] = decision.Owed{Event: m.event, Rule: &n.rule, Notification: notification.Notification{
+			EventID: m.eventID, RuleID: n.rule.ID, RuleVersion: n.rule.Version,
+			Status: notification.Pending, CreatedAt: m.at, Alert: m.alert,
+		}}
+	}
+	decision.Quiet(owed, n.silences, func(*rule.Rule) rule.MuteTimes { return n.mutes })
+	h := decision.NewHolder(owed)
+	for _, id := range h.Throttles.Needed() {
+		if t, known := n.throttles[id]; known {
+			h.Throttles.Put(id, t)
+		}
+	}
+	for _, id := range h.Hours.Needed() {
+		if hour, known := n.hours[id]; known {
+			h.Hours.Put(id, hour)
+		}
+	}
+	reasons := make([]string, len(matches))
+	for i, o := range h.Hold() {
+		n.owed++
+		if o.Status == notification.Pending {
+			n.left++
+			continue
+		}
+		reasons[i] = o.Reason
+		n.held[o.Reason]++
+	}
+	for _, id := range h.Throttles.Changed() {
+		n.throttles[id] = h.Throttles.Get(id)
+	}
+	for _, id := range h.Hours.Changed() {
+		n.hours[id] = h.Hours.Get(id)
+	}
+	return reasons, n.forget(matches)
+}
+
+// forget drops what means nothing any more when it becomes much.
+func (n *noise) forget(matches []match) error {
+	if len(matches) == 0 || len(n.throttles) < mostKeys {
+		return nil
+	}
+	now := matches[len(matches)-1].at
+	for id, t := range n.throttles {
+		if t.ExpiresAt.Before(now) {
+			delete(n.throttles, id)
+		}
+	}
+	if len(n.throttles) >= mostKeys {
+		return errKeys
+	}
+	return nil
+}
+
+// actions is the outcome so far.
+func (n *noise) actions() Actions {
+	a := Actions{Owed: n.owed, Left: n.left, Notifications: n.left * int64(len(n.rule.Actions))}
+	if len(n.held) > 0 {
+		a.Held = n.held
+	}
+	if n.rule.Mode == rule.Shadow {
+		a.Note = "the rule's mode is shadow: live it decides, and does nothing"
+	}
+	return a
+}
+
+// isCut says that a back-test had to end before its range did, and why.
+func isCut(err error) (why string, cut bool) {
+	var slow interface{ TooSlow() bool }
+	switch {
+	case errors.Is(err, errKeys):
+		return errKeys.Error(), true
+	case errors.As(err, &slow) && slow.TooSlow():
+		return "the time for a back-test was over; a shorter range, or an index for the condition, makes it whole", true
+	}
+	return "", false
+}
