@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -21,6 +22,10 @@ type subscription struct {
 	low   uint64              // all tags up to it are settled
 	above map[uint64]struct{} // settled tags above low
 	total int                 // settled in all
+
+	unsent   []uint64 // settled tags whose ack waits, see ackSoon
+	timed    bool     // flush will be called
+	prefetch int
 }
 
 var errChannelClosed = errors.New("the channel is closed")
@@ -34,24 +39,72 @@ func newSubscription(ctx context.Context, ch *amqp.Channel) *subscription {
 // gone says whether the broker has the deliveries back.
 func (s *subscription) gone() bool { return s.ch.IsClosed() }
 
-// ack acknowledges the tags, which must be in ascending order: those that now
-// have only settled ones before them with one multiple ack. The frames are
-// written under the lock: a tag that is noted and whose own frame is not yet
-// written must not be covered by another's multiple ack.
-func (s *subscription) ack(tags ...uint64) error {
+// Acks of a batch that cannot go together yet wait for so long, or until half
+// of the prefetch waits: what came between belongs to a batch that is nearly
+// always done by then. An ack of its own costs the broker as much as a message.
+const ackDelay = 30 * time.Millisecond
+
+// ack acknowledges one delivery. The frames are written under the lock: a tag
+// that is noted and whose own frame is not yet written must not be covered by
+// another's multiple ack.
+func (s *subscription) ack(tag uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.note([]uint64{tag})
+	if tag > s.low {
+		return s.ch.Ack(tag, false)
+	}
+	s.unsent = append(s.unsent, tag)
+	return s.ackTogether()
+}
+
+// ackSoon acknowledges many deliveries, with as few frames as may be. An error
+// that comes later means what it always means: the broker has them back.
+func (s *subscription) ackSoon(tags ...uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note(tags)
-	// The tag of a multiple ack must itself be outstanding, so it is the last of
-	// these tags and not low.
-	together, _ := slices.BinarySearch(tags, s.low+1)
-	var err error
-	if together > 0 {
-		err = s.ch.Ack(tags[together-1], together > 1)
+	s.unsent = append(s.unsent, tags...)
+	err := s.ackTogether()
+	switch {
+	case len(s.unsent) > s.prefetch/2:
+		return errors.Join(err, s.ackSingly())
+	case len(s.unsent) > 0 && !s.timed:
+		s.timed = true
+		time.AfterFunc(ackDelay, func() { _ = s.flush() })
 	}
-	for _, tag := range tags[together:] {
+	return err
+}
+
+// flush sends the acks that wait.
+func (s *subscription) flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timed = false
+	return s.ackSingly()
+}
+
+// ackTogether sends those unsent acks that have only settled deliveries before
+// them, in one frame. The tag of a multiple ack must itself be outstanding, so
+// it is the last of them and not low.
+func (s *subscription) ackTogether() error {
+	slices.Sort(s.unsent)
+	n, _ := slices.BinarySearch(s.unsent, s.low+1)
+	if n == 0 {
+		return nil
+	}
+	last := s.unsent[n-1]
+	s.unsent = slices.Delete(s.unsent, 0, n)
+	return s.ch.Ack(last, n > 1)
+}
+
+// ackSingly sends the unsent acks one by one.
+func (s *subscription) ackSingly() error {
+	var err error
+	for _, tag := range s.unsent {
 		err = errors.Join(err, s.ch.Ack(tag, false))
 	}
+	s.unsent = s.unsent[:0]
 	return err
 }
 

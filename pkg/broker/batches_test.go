@@ -178,6 +178,38 @@ var _ = Describe("batches", func() {
 		Expect(slow.MessageID).To(Equal("m-000100"))
 	}, SpecTimeout(20*time.Second))
 
+	DescribeTable("are acked although one before them has no verdict, so that others can come", func(ctx SpecContext, together int) {
+		r := newRig()
+		publish(ctx, r, 30, 10)
+		received := make(chan *broker.Delivery, 30)
+		stop := r.run(r.q, broker.ConsumerOptions{Prefetch: 10}, func(_ context.Context, in <-chan *broker.Delivery) error {
+			for d := range in {
+				received <- d
+			}
+			return nil
+		})
+		var rest []*broker.Delivery
+		var first *broker.Delivery
+		Eventually(ctx, received).Should(Receive(&first))
+		for range 9 {
+			var d *broker.Delivery
+			Eventually(ctx, received).Should(Receive(&d))
+			rest = append(rest, d)
+		}
+		Consistently(ctx, received, "100ms").ShouldNot(Receive())
+		broker.AckAll(rest[:together])
+		for range together {
+			Eventually(ctx, received).Should(Receive())
+		}
+		first.Done(nil)
+		Eventually(ctx, received).Should(Receive())
+		stop()
+		Eventually(ctx, func() int { return r.depth(ctx, r.q.Name) }).Should(Equal(30 - 1 - together))
+	},
+		Entry("soon, when they are few", SpecTimeout(20*time.Second), 4),
+		Entry("at once, when they are many", SpecTimeout(20*time.Second), 9),
+	)
+
 	It("leave a suspect message alone", func(ctx SpecContext) {
 		r := newRig()
 		publish(ctx, r, 20, 10)

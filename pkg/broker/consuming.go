@@ -175,6 +175,9 @@ func (s *subscription) start(queue string, prefetch int) (<-chan amqp.Delivery, 
 	if err := s.ch.Qos(prefetch, 0, false); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.prefetch = prefetch
+	s.mu.Unlock()
 	return s.ch.Consume(queue, consumerTag, false, false, false, false, nil)
 }
 
@@ -197,6 +200,7 @@ func (s *subscription) stop(deliveries <-chan amqp.Delivery) {
 // close closes the channel, if it is not yet: the broker requeues what has no
 // verdict.
 func (s *subscription) close() error {
+	_ = s.flush() // a closed channel has nothing to ack any more
 	err := s.ch.Close()
 	<-s.ctx.Done()
 	return err

@@ -62,7 +62,7 @@ func settleAll(batch []*Delivery) {
 		}
 		if len(tags) > 0 {
 			c := batch[0].consumer
-			c.counted(verdictAck, len(tags), sub.ack(tags...))
+			c.counted(verdictAck, len(tags), sub.ackSoon(tags...))
 		}
 		batch = batch[n:]
 	}

@@ -28,9 +28,10 @@ const (
 	flushWait  = "wait"  // its first event waited long enough
 	flushDry   = "dry"   // nothing more came
 	flushAlone = "alone" // a suspect message
+	flushAhead = "ahead" // critical events before a normal batch
 )
 
-var flushReasons = []string{flushFull, flushBytes, flushWait, flushDry, flushAlone}
+var flushReasons = []string{flushFull, flushBytes, flushWait, flushDry, flushAlone, flushAhead}
 
 // lane keeps apart what must not share a batch: critical events, because they
 // overtake, and redelivered messages, because their transactions can block on
@@ -127,14 +128,28 @@ func (b *batcher) ready() (fresh, again *batch) {
 	return b.first(critical, normal), b.first(criticalAgain, normalAgain)
 }
 
-func (b *batcher) first(order ...lane) *batch {
-	for _, l := range order {
-		if len(b.sealed[l]) > 0 {
-			return b.sealed[l][0]
-		}
-		if o := b.open[l]; o != nil && o.due {
-			return o
-		}
+// first is the batch of two lanes that goes next. Critical events never wait
+// for company while a normal batch goes: they overtake it, and its messages can
+// be acked together with theirs, which came between them.
+func (b *batcher) first(critical, normal lane) *batch {
+	if next := b.due(critical); next != nil {
+		return next
+	}
+	next := b.due(normal)
+	if o := b.open[critical]; o != nil && next != nil {
+		o.due, o.reason = true, flushAhead
+		return o
+	}
+	return next
+}
+
+// due is the first batch of a lane that need not wait any longer.
+func (b *batcher) due(l lane) *batch {
+	if len(b.sealed[l]) > 0 {
+		return b.sealed[l][0]
+	}
+	if o := b.open[l]; o != nil && o.due {
+		return o
 	}
 	return nil
 }

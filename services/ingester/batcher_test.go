@@ -89,6 +89,16 @@ var _ = Describe("batching", func() {
 		Expect(taken(b.Take())).To(Equal("[5] dry"))
 	})
 
+	It("does not let critical events wait for company while others go", func() {
+		b.Add(start, mild("1"), grave("2"))
+		Expect(taken(b.Take())).To(Equal("[] "))
+		b.Add(start, mild("3"), mild("4"), grave("5"))
+		Expect(taken(b.Take())).To(Equal("[2 5] ahead"))
+		Expect(taken(b.Take())).To(Equal("[1 3 4] full"))
+		b.Add(start, mild("6"), again(grave("7")), grave("8"))
+		Expect(taken(b.Take())).To(Equal("[] "))
+	})
+
 	It("keeps apart what came again", func() {
 		b.Add(start, mild("1"), again(mild("2")), again(grave("3")), mild("4"))
 		b.Expire(after(time.Millisecond))
