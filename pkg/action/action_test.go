@@ -64,6 +64,17 @@ var _ = Describe("A template", func() {
 		Entry("functions", `{{upper "a"}}{{lower "B"}}{{truncate 2 "abcd"}}{{join "," .Event.payload.tags}}`, "Abab…x,y"),
 		Entry("the rule", `{{.Rule.Name}} {{.Notification}} {{.Attempt}}`, "rule n 1"),
 	)
+	It("prints the alert of a window rule, and nothing of it for others", func() {
+		text := `{{if .Alert}}{{.Alert.Text}} {{.Alert.Value}} {{.Alert.Key.user_id}}{{index .Alert.Key "payload.shop"}} {{.Alert.To}}{{else}}{{.Alert.Text}}-{{end}}`
+		t, err := action.ParseTemplate(text)
+		Expect(err).NotTo(HaveOccurred())
+		key, err := bson.Marshal(bson.D{{Key: "user_id", Value: "u"}, {Key: "payload.shop", Value: "s"}})
+		Expect(err).NotTo(HaveOccurred())
+		out, err := t.Render(notification.Message{Notification: notification.Notification{Alert: &notification.Alert{Text: "many", Value: 12, Key: key, To: time.UnixMilli(1).UTC()}}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(out)).To(Equal("many 12 us 1970-01-01T00:00:00.001Z"))
+		Expect(render(text, event)).To(Equal("-"))
+	})
 	DescribeTable("is bounded", func(text string, event any) {
 		start := time.Now()
 		_, err := render(text, event)

@@ -19,7 +19,9 @@ import (
 // Template is a Go text template over one notification:
 //
 //	{{.Event.payload.amount}} {{.Rule.Name}} {{.Notification}} {{.Attempt}}
+//	{{.Alert.Text}} {{.Alert.Kind}} {{.Alert.Value}} {{.Alert.Reference}} {{.Alert.From}} {{.Alert.To}} {{.Alert.Key}}
 //
+// The second line is for the alerts of window rules; others have none.
 // What an event does not have prints as nothing. Its functions are those of
 // text/template and json, upper, lower, default, truncate and join.
 type Template struct{ t *template.Template }
@@ -37,6 +39,7 @@ const (
 type templateData struct {
 	Event        map[string]any
 	Rule         templateRule
+	Alert        map[string]any
 	Notification string
 	Attempt      int
 	steps        *int // of all loops of one rendering
@@ -81,6 +84,7 @@ func (t *Template) Render(msg notification.Message) ([]byte, error) {
 	err := t.t.Execute(&out, templateData{
 		Event:        object(msg.Event, 0),
 		Rule:         templateRule{ID: n.RuleID, Name: n.RuleName, Version: n.RuleVersion},
+		Alert:        alert(n.Alert),
 		Notification: n.ID,
 		Attempt:      msg.Attempt,
 		steps:        &steps,
@@ -89,6 +93,17 @@ func (t *Template) Render(msg notification.Message) ([]byte, error) {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
 	}
 	return []byte(strings.ReplaceAll(string(out.b), "<no value>", "")), nil
+}
+
+// alert is what a template sees of an alert.
+func alert(a *notification.Alert) map[string]any {
+	if a == nil {
+		return nil
+	}
+	return map[string]any{
+		"Kind": a.Kind, "Text": a.Text, "Value": a.Value, "Reference": a.Reference,
+		"From": templateTime{a.From}, "To": templateTime{a.To}, "Key": object(a.Key, 0),
+	}
 }
 
 var errTooLong = fmt.Errorf("the output is longer than %d bytes", maxOutput)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
 // checkTimeout bounds one check, so that an answer of /readyz never takes longer.
@@ -82,7 +84,7 @@ func (c *checks) failing(ctx context.Context) map[string]string {
 		wg.Go(func() {
 			if err := guarded(ctx, check); err != nil {
 				mu.Lock()
-				failed[name] = Reason(err)
+				failed[name] = telemetry.Reason(err)
 				mu.Unlock()
 			}
 		})

@@ -93,7 +93,7 @@ func (p *Process) serveHealth(w http.ResponseWriter, r *http.Request) {
 	if _, away := failed["mongodb"]; away {
 		h.LagUnknown = "MongoDB is away"
 	} else if stages, err := p.lag.now(r.Context()); err != nil {
-		h.LagUnknown = Reason(err)
+		h.LagUnknown = telemetry.Reason(err)
 	} else {
 		h.Lag = stages
 		for _, s := range stages {

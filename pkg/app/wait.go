@@ -3,13 +3,13 @@ package app
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
 const (
@@ -39,7 +39,7 @@ func prepare(ctx context.Context, log *zap.Logger, server, address string, try f
 		case !broker.IsOutage(err):
 			return backoff.Permanent(fmt.Errorf("prepare %s at %s: %w", server, address, err))
 		}
-		if reason := Reason(err); reason != said || time.Since(saidAt) > sayAgain {
+		if reason := telemetry.Reason(err); reason != said || time.Since(saidAt) > sayAgain {
 			log.Warn("waiting for a server", zap.String("server", server), zap.String("at", address), zap.String("reason", reason), zap.Error(err))
 			said, saidAt = reason, time.Now()
 		}
@@ -52,33 +52,4 @@ func prepare(ctx context.Context, log *zap.Logger, server, address string, try f
 		log.Info("server reached", zap.String("server", server), zap.String("at", address))
 	}
 	return nil
-}
-
-// reasons are what goes wrong with a server, in words that say what to do; the
-// drivers' texts are long and change from one attempt to the next.
-var reasons = []struct{ mark, reason string }{
-	{"AuthenticationFailed", "user name or password refused"},
-	{"Authentication failed", "user name or password refused"},
-	{"ACCESS_REFUSED", "user name, password or permission refused"},
-	{"username or password not allowed", "user name or password refused"},
-	{"no access to this vhost", "no such virtual host, or no permission for it"},
-	{"vhost", "no such virtual host, or no permission for it"},
-	{"connection refused", "connection refused: nothing listens there"},
-	{"no such host", "no such host"},
-	{"certificate", "TLS certificate not accepted"},
-	{"network is unreachable", "network unreachable"},
-	{"no route to host", "network unreachable"},
-	{"i/o timeout", "no answer in time"},
-	{"deadline exceeded", "no answer in time"},
-}
-
-// Reason says what is wrong with a server in a few words.
-func Reason(err error) string {
-	text := err.Error()
-	for _, r := range reasons {
-		if strings.Contains(text, r.mark) {
-			return r.reason
-		}
-	}
-	return text
 }

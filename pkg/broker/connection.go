@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
 // Connection is one AMQP connection that is replaced for ever when it is lost.
@@ -53,6 +55,9 @@ const (
 	// replaced without a pause: a few more than a work queue's delivery limit,
 	// which removes the message.
 	poisonedInARow = 1200
+	// sayAgain repeats an unchanged reason, so that the end of a long log still
+	// tells why nothing works.
+	sayAgain = time.Minute
 )
 
 // NewConnection describes a connection; nothing is dialled before Run. name is
@@ -92,7 +97,7 @@ func (c *Connection) Run(ctx context.Context) error {
 		backoff.WithRandomizationFactor(0.3),
 		backoff.WithMaxElapsedTime(0),
 	)
-	said := ""
+	said, saidAt := "", time.Time{}
 	poisoned := 0
 	for ctx.Err() == nil {
 		s, err := openSession(ctx, c.url, c.name, c.marker)
@@ -101,9 +106,10 @@ func (c *Connection) Run(ctx context.Context) error {
 				break
 			}
 			c.set(nil, err)
-			if err.Error() != said { // once for each reason, not for each attempt
-				said = err.Error()
-				c.log.Warn("no RabbitMQ session", zap.Error(err))
+			// Once for each reason, not for each attempt.
+			if reason := telemetry.Reason(err); reason != said || time.Since(saidAt) > sayAgain {
+				said, saidAt = reason, time.Now()
+				c.log.Warn("no RabbitMQ session", zap.String("reason", reason), zap.Error(err))
 			}
 			pause(ctx, wait.NextBackOff())
 			continue

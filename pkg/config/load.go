@@ -143,12 +143,14 @@ func sectionOf(name string) string {
 	return section
 }
 
-// suggestion names the key that was probably meant.
+// suggestion names the key, or the whole section, that was probably meant.
 func (l *loader) suggestion(name string) string {
 	best, distance := "", 1+len(name)/4
 	for _, k := range l.order {
-		if d := editDistance(name, k.name); d <= distance && d < len(name) {
-			best, distance = k.name, d-1
+		for _, known := range []string{k.name, sectionOf(k.name)} {
+			if d := editDistance(name, known); d <= distance && d < len(name) {
+				best, distance = known, d-1
+			}
 		}
 	}
 	if best == "" {

@@ -12,32 +12,36 @@ const (
 	IngesterInserted  Point = "ingester.inserted"  // the batch is committed, nothing is published
 	IngesterPublished Point = "ingester.published" // ea.stored is confirmed, published_at is not set
 	IngesterMarked    Point = "ingester.marked"    // published_at is set, the events are not acked
+	IngesterSweeping  Point = "ingester.sweeping"  // the sweep has read abandoned batches, nothing is published
 
 	RuleWorkerDecided   Point = "rule-worker.decided"   // the decision is committed, no action is published
 	RuleWorkerPublished Point = "rule-worker.published" // actions are confirmed, actions_published_at is not set
 	RuleWorkerMarked    Point = "rule-worker.marked"    // actions_published_at is set, the batch is not acked
+	RuleWorkerSweeping  Point = "rule-worker.sweeping"  // the sweep has read an abandoned batch, no action is published
 	RuleWorkerAnnounced Point = "rule-worker.announced" // an event about a rule is confirmed, and still waits to be published
 
 	RuleWorkerWindowEvaluated Point = "rule-worker.window-evaluated" // a due window has alerts, nothing is committed
 	RuleWorkerWindowDecided   Point = "rule-worker.window-decided"   // a due window's alerts are committed, none is published
 	RuleWorkerWindowPublished Point = "rule-worker.window-published" // its alerts are confirmed, and not marked as published
 
+	DispatcherClaimed  Point = "dispatcher.claimed"  // the notification is claimed, nobody is called
 	DispatcherCalled   Point = "dispatcher.called"   // the endpoint has answered, the attempt is not recorded
 	DispatcherRecorded Point = "dispatcher.recorded" // the attempt is recorded, its consequence is not published
 	DispatcherSettled  Point = "dispatcher.settled"  // the consequence is confirmed, the message is not acked
 
-	AggregatorCounted  Point = "aggregator.counted"  // the counts are committed, the batches are not acked
-	AggregatorRecorded Point = "aggregator.recorded" // dead letters are recorded, their copies are not acked
+	AggregatorCounted       Point = "aggregator.counted"       // the counts are committed, the batches are not acked
+	AggregatorRecorded      Point = "aggregator.recorded"      // dead letters are recorded, their copies are not acked
+	AggregatorMaterialising Point = "aggregator.materialising" // changed windows are listed, their metrics are not made
 
 	DeadLetterPublished Point = "dead-letter.published" // a replay is confirmed, the dead letters are not acked
 )
 
 // Points lists them all; test/process has a spec for each.
 var Points = []Point{
-	IngesterInserted, IngesterPublished, IngesterMarked,
-	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerAnnounced,
+	IngesterInserted, IngesterPublished, IngesterMarked, IngesterSweeping,
+	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerAnnounced, RuleWorkerSweeping,
 	RuleWorkerWindowEvaluated, RuleWorkerWindowDecided, RuleWorkerWindowPublished,
-	DispatcherCalled, DispatcherRecorded, DispatcherSettled,
-	AggregatorCounted, AggregatorRecorded,
+	DispatcherClaimed, DispatcherCalled, DispatcherRecorded, DispatcherSettled,
+	AggregatorCounted, AggregatorRecorded, AggregatorMaterialising,
 	DeadLetterPublished,
 }

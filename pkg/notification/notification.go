@@ -100,23 +100,6 @@ type Notification struct {
 	ExpiresAt   time.Time `bson:"expires_at" json:"expires_at"`
 }
 
-// Alert is what a window rule found: the notification stands for many events.
-type Alert struct {
-	Kind string   `bson:"kind" json:"kind"`
-	Key  bson.Raw `bson:"key,omitempty" json:"-"` // the values of the rule's group_by, by path
-	// Slot tells the windows of one key apart: two alerts of the same slot are
-	// the same alert.
-	Slot int64 `bson:"slot" json:"slot"`
-	// From and To are the window: one that ends at an event is without From and
-	// with To, one of a slot with From and without To.
-	From  time.Time `bson:"from" json:"from"`
-	To    time.Time `bson:"to" json:"to"`
-	Value float64   `bson:"value" json:"value"`
-	// Reference is what Value was compared with: the window before, or a bound.
-	Reference float64 `bson:"reference,omitempty" json:"reference,omitempty"`
-	Text      string  `bson:"text" json:"text"` // the same for a reader
-}
-
 // Suppress holds the notification back, unless something did before.
 func (n *Notification) Suppress(reason string, by Held) {
 	if n.Status != Pending {

@@ -175,6 +175,7 @@ var _ = Describe("every query of the store", func() {
 			q.From, q.To = now.Add(-time.Hour).UnixMilli(), now.UnixMilli()
 			every(s.RuleEvents(&windowed).Observe(ctx, q, func(window.Observation) bool { return true }))
 		}
+		drop(s.MissingIndexes(ctx, []rule.Rule{windowed}))
 		dues := []window.Due{window.NewDue(windowed.ID, 1, windowed.Window.Parts()[0], 1, key)}
 		every(s.AddDues(ctx, dues))
 		token, dues, err := s.ClaimDues(ctx, now, 10)

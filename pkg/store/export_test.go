@@ -19,3 +19,6 @@ func (o Options) WithCommands(started func(collection string, command bson.Raw))
 func (s *Store) Explain(ctx context.Context, command bson.D) (bson.Raw, error) {
 	return s.db.RunCommand(ctx, bson.D{{Key: "explain", Value: command}, {Key: "verbosity", Value: "queryPlanner"}}).Raw()
 }
+
+// SetFewEvents says how many events may be read for each look-up of a rule.
+func (s *Store) SetFewEvents(n int64) { s.few = n }

@@ -64,8 +64,9 @@ func (l *Lease) Run(ctx context.Context, work func(ctx context.Context, term int
 		}
 		free := err == nil && (row.Holder == "" || time.Since(unchangedSince) >= l.timing.TakeOver)
 		if free {
+			sent := time.Now()
 			if term, taken := l.take(ctx, row); taken {
-				l.hold(ctx, term, work)
+				l.hold(ctx, sent, term, work)
 				watched, unchangedSince = leaseRow{Beat: -1}, time.Now()
 			}
 		}
@@ -77,8 +78,8 @@ func (l *Lease) Run(ctx context.Context, work func(ctx context.Context, term int
 	}
 }
 
-// hold runs the work and beats beside it.
-func (l *Lease) hold(ctx context.Context, term int64, work func(context.Context, int64) error) {
+// hold runs the work and beats beside it. The lease was taken after that time.
+func (l *Lease) hold(ctx context.Context, taken time.Time, term int64, work func(context.Context, int64) error) {
 	l.store.log.Info("lease taken", zap.String("lease", l.name), zap.Int64("term", term))
 	held, lose := context.WithCancel(ctx)
 	done := make(chan error, 1)
@@ -86,19 +87,20 @@ func (l *Lease) hold(ctx context.Context, term int64, work func(context.Context,
 
 	ticker := time.NewTicker(l.timing.Beat)
 	defer ticker.Stop()
-	lastBeat := time.Now()
+	// Half of TakeOver leaves the work time to stop before anybody else starts.
+	until := taken.Add(l.timing.TakeOver / 2)
 	var err error
 	for running := true; running; {
 		select {
 		case err = <-done:
 			running = false
 		case <-ticker.C:
-			ours, beatErr := l.beat(held, term)
+			sent := time.Now()
+			ours, beatErr := l.beat(held, term, until)
 			if beatErr == nil && ours {
-				lastBeat = time.Now()
+				until = sent.Add(l.timing.TakeOver / 2) // a contender may have seen it as soon as it was sent
 			}
-			// Half of TakeOver leaves the work time to stop before anybody else starts.
-			if (beatErr == nil && !ours) || time.Since(lastBeat) > l.timing.TakeOver/2 {
+			if (beatErr == nil && !ours) || time.Now().After(until) {
 				l.store.log.Warn("lease lost", zap.String("lease", l.name), zap.Int64("term", term))
 				lose()
 				err = <-done
@@ -141,9 +143,14 @@ func (l *Lease) take(ctx context.Context, seen leaseRow) (term int64, taken bool
 	return term, err == nil && result.ModifiedCount == 1
 }
 
-func (l *Lease) beat(ctx context.Context, term int64) (ours bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.timing.Beat)
+// beat gets time for a slow database: losing every lease just when it has much
+// to do would leave undone what lies to be swept. Within TakeOver/2 there are
+// two tries, since one may be lost with its connection.
+func (l *Lease) beat(ctx context.Context, term int64, until time.Time) (ours bool, err error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
+	ctx, cancelTry := context.WithTimeout(ctx, max(l.timing.Beat, l.timing.TakeOver/4))
+	defer cancelTry()
 	result, err := l.store.leases.UpdateOne(ctx, l.ours(term), bson.D{field("$inc", bson.D{field("beat", int64(1))})})
 	if err != nil {
 		return false, err

@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 )
 
 // quick is a lease for specs: an owner that dies is replaced within a second.
@@ -86,5 +87,33 @@ var _ = Describe("a lease", func() {
 		Eventually(ctx, taken).WithTimeout(5 * time.Second).Should(Receive(BeEquivalentTo(2)))
 		Eventually(ctx, ended).Should(BeClosed())
 		Eventually(ctx, heirEnded).Should(BeClosed())
+	}, SpecTimeout(30*time.Second))
+
+	It("is kept while the database answers more slowly than the owner beats", func(ctx SpecContext) {
+		address := mongoURI()
+		proxy := fleet.Through(&address)
+		s, err := store.Open(ctx, store.Options{URI: address, Database: emptyDatabase(ctx), AppName: "store specs"})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx SpecContext) { Expect(s.Close(ctx)).To(Succeed()) }, NodeTimeout(10*time.Second))
+		held, lost, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		run, stop := context.WithCancel(ctx)
+		go func() {
+			defer GinkgoRecover()
+			defer close(ended)
+			timing := store.LeaseTiming{Beat: 100 * time.Millisecond, TakeOver: 3 * time.Second}
+			_ = s.Lease("work", "a", timing).Run(run, func(ctx context.Context, _ int64) error {
+				close(held)
+				<-ctx.Done()
+				close(lost)
+				stop()
+				return nil
+			})
+		}()
+		Eventually(ctx, held).WithTimeout(5 * time.Second).Should(BeClosed())
+		proxy.Delay(300 * time.Millisecond)
+		Consistently(ctx, lost).WithTimeout(2500 * time.Millisecond).ShouldNot(BeClosed())
+		proxy.Delay(0)
+		stop()
+		Eventually(ctx, ended).WithTimeout(5 * time.Second).Should(BeClosed())
 	}, SpecTimeout(30*time.Second))
 })

@@ -50,6 +50,7 @@ type Store struct {
 	db     *mongo.Database
 	log    *zap.Logger
 	cutOff cutOff
+	few    int64 // events that may be read for each look-up
 
 	events, batches, marks, rules, ruleVersions, notifications *mongo.Collection
 	counters, metricWindows, dimensions, metrics               *mongo.Collection
@@ -90,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open MongoDB client: %w", err)
 	}
-	s := &Store{client: client, db: client.Database(o.Database), log: o.Log}
+	s := &Store{client: client, db: client.Database(o.Database), log: o.Log, few: fewEventsDefault}
 	for name, c := range map[string]**mongo.Collection{
 		"events": &s.events, "batches": &s.batches, "batch_marks": &s.marks,
 		"rules": &s.rules, "rule_versions": &s.ruleVersions, "notifications": &s.notifications,

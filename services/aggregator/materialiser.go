@@ -7,6 +7,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
 )
 
@@ -94,6 +95,7 @@ func (m *Materialiser) look(ctx context.Context) error {
 		if len(ready) == 0 {
 			continue
 		}
+		fault.At(fault.AggregatorMaterialising)
 		started := m.Now()
 		if err := m.Windows.Materialise(ctx, p, ready, started.UTC()); err != nil {
 			return err

@@ -190,6 +190,9 @@ func (s *Server) rollBackRule(c echo.Context) error {
 	if err := r.Validate(builtin.Table()); err != nil {
 		return err
 	}
+	if err := s.withIndex(c, r); err != nil {
+		return err
+	}
 	r, err = s.rules.RollBackRule(ctx, r, asked.Version, now.Version)
 	if errors.Is(err, store.ErrConflict) && c.Request().Header.Get("If-Match") != "" {
 		return problem(http.StatusPreconditionFailed, "lost_update", "the rule changed meanwhile; look at the new version first")

@@ -126,6 +126,9 @@ func (s *Server) createRule(c echo.Context) error {
 	if err := r.Validate(builtin.Table()); err != nil {
 		return err
 	}
+	if err := s.withIndex(c, r); err != nil {
+		return err
+	}
 	r, err = s.rules.CreateRule(c.Request().Context(), r)
 	if err != nil {
 		return err
@@ -200,6 +203,9 @@ func (s *Server) save(c echo.Context, change func(old rule.Rule) (rule.Rule, err
 		return err
 	}
 	if err := r.Validate(builtin.Table()); err != nil {
+		return err
+	}
+	if err := s.withIndex(c, r); err != nil {
 		return err
 	}
 	r, err = s.rules.ReplaceRule(ctx, r, old.Version)

@@ -50,6 +50,9 @@ func (s *Server) importRules(c echo.Context) error {
 	for try := 1; ; try++ {
 		parts, err := s.compareWithStored(ctx, rules)
 		if err == nil {
+			err = s.withIndexesOf(c, rules, parts)
+		}
+		if err == nil {
 			err = s.rules.SaveRules(ctx, s.now(), currentUser(c).Email, parts.created, parts.changed)
 		}
 		if errors.Is(err, store.ErrConflict) && try < importTries {

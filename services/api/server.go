@@ -35,6 +35,7 @@ type Server struct {
 	auth      *auth
 	events    Events
 	rules     sealedRules
+	indexes   EventIndexes
 	holdings  Holdings
 	reads     Reads
 	silences  Silences

@@ -30,7 +30,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 	s := &Server{
 		cfg: cfg, log: p.Log, now: now, metrics: m,
 		auth:   newAuth(p.Store, cfg.RateLimit, cfg.RateBurst, p.Log, now),
-		events: p.Store, rules: sealedRules{p.Store, keys}, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
+		events: p.Store, rules: sealedRules{p.Store, keys}, indexes: p.Store, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
 		publisher: p.Publisher, topology: p.Topology, decoder: decoder,
 		dead: func(queue string) (DeadLetters, error) {
 			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,11 +36,13 @@ func (t *tool) rulesImport() *cobra.Command {
 
 func (t *tool) saveRules(name, short, example string) *cobra.Command {
 	var file string
+	var indexes bool
 	c := &cobra.Command{Use: name + " -f FILE|FOLDER", Short: short, Args: exactly(0, "only flags"), Example: example,
 		Long: short + `.
 
 A rule is known by its rule_id, else by its name. Rules that are already so are left alone and get no new version; masked
-secrets stand for the stored ones. One broken rule is named with file, line and path, and then nothing is saved.`,
+secrets stand for the stored ones. One broken rule is named with file, line and path, and then nothing is saved. So is one
+with a window that no index serves, unless --create-indexes makes it, which takes minutes where there are many events.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				return &usageError{errors.New("-f FILE is missing")}
@@ -56,12 +59,16 @@ secrets stand for the stored ones. One broken rule is named with file, line and 
 			if err != nil {
 				return err
 			}
+			query := url.Values{}
+			if indexes {
+				query.Set("create_indexes", "true")
+			}
 			var result struct {
 				Created   int `json:"created"`
 				Changed   int `json:"changed"`
 				Unchanged int `json:"unchanged"`
 			}
-			if err := api.doWithin(cmd.Context(), importTimeout, http.MethodPost, "/rules/import", nil, body, &result); err != nil {
+			if err := api.doWithin(cmd.Context(), importTimeout, http.MethodPost, "/rules/import", query, body, &result); err != nil {
 				return named(err, rules)
 			}
 			return t.print(result, func() error {
@@ -70,6 +77,7 @@ secrets stand for the stored ones. One broken rule is named with file, line and 
 			})
 		}}
 	c.Flags().StringVarP(&file, "file", "f", "", "JSON array, JSON lines, extended JSON or YAML; a folder: all of its files")
+	c.Flags().BoolVar(&indexes, "create-indexes", false, "make the indexes of the stored events that window rules need")
 	return c
 }
 

@@ -8,10 +8,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
@@ -38,11 +38,11 @@ func topologyOf(c config.Config) topology.Table {
 // brokerFailed and storeFailed say which server at which address it is, why,
 // and what to do.
 func brokerFailed(c config.Config, err error) error {
-	return fmt.Errorf("RabbitMQ at %s: %s\nSet EA_AMQP_URL to where it is, or start one: `scripts/infra up`", config.MaskURI(c.AMQP.URL), app.Reason(err))
+	return fmt.Errorf("RabbitMQ at %s: %s\nSet EA_AMQP_URL to where it is, or start one: `scripts/infra up`", config.MaskURI(c.AMQP.URL), telemetry.Reason(err))
 }
 
 func storeFailed(c config.Config, err error) error {
-	return fmt.Errorf("MongoDB at %s: %s\nSet EA_MONGO_URI to where it is, or start one: `scripts/infra up`", config.MaskURI(c.Mongo.URI), app.Reason(err))
+	return fmt.Errorf("MongoDB at %s: %s\nSet EA_MONGO_URI to where it is, or start one: `scripts/infra up`", config.MaskURI(c.Mongo.URI), telemetry.Reason(err))
 }
 
 // withBroker runs f with a connection to the broker.

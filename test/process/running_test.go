@@ -2,53 +2,50 @@ package process_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+	"github.com/onsi/gomega/gexec"
 )
 
 // names are the five, in the order of the pipeline.
 var names = []string{"ingester", "rule-worker", "action-dispatcher", "aggregator", "api"}
 
+// killed is the exit code of a process that died of SIGKILL.
+const killed = 128 + 9
+
 // running is one started binary.
 type running struct {
+	*gexec.Session
 	name  string
 	admin string
-	cmd   *exec.Cmd
-	ended chan struct{}
 }
 
-// launch starts a binary of the fleet; fault is EA_FAULT, "" for none. It is
-// killed when the spec ends, if it still runs.
-func launch(f *fleet.Fleet, name, fault string) *running {
+func (r *running) String() string { return r.name }
+
+// start starts a binary with these settings alone. It is killed when the spec
+// ends, if it still runs.
+func start(name string, env []string, args ...string) *running {
 	GinkgoHelper()
-	r := &running{name: name, admin: freeAddress(), ended: make(chan struct{})}
-	r.cmd = exec.Command(bin + "/" + name)
-	r.cmd.Env = append(cleanEnviron(),
-		"EA_MONGO_URI="+f.MongoURI, "EA_MONGO_DATABASE="+f.Database, "EA_AMQP_URL="+f.AMQPURL, "EA_BROKER_PREFIX="+f.Prefix,
-		"EA_ADMIN_ADDR="+r.admin, "EA_API_ADDR="+freeAddress(), "EA_DISPATCHER_ALLOW_NETWORKS=127.0.0.0/8",
-		"EA_LEASE_BEAT=200ms", "EA_LEASE_TAKEOVER=1s", "EA_SWEEP_EVERY=300ms", "EA_FAULT="+fault)
-	r.cmd.Stdout, r.cmd.Stderr = GinkgoWriter, GinkgoWriter
-	Expect(r.cmd.Start()).To(Succeed())
-	go func() {
-		defer close(r.ended)
-		_ = r.cmd.Wait()
-	}()
-	DeferCleanup(func() {
-		_ = r.cmd.Process.Signal(syscall.SIGKILL)
-		<-r.ended
-	})
+	r := &running{name: name, admin: freeAddress()}
+	cmd := exec.Command(bin+"/"+name, args...)
+	cmd.Env = append(append(cleanEnviron(), "EA_ADMIN_ADDR="+r.admin, "EA_API_ADDR="+freeAddress()), env...)
+	var err error
+	r.Session, err = gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { <-r.Kill().Exited })
 	return r
 }
 
@@ -64,41 +61,90 @@ func cleanEnviron() []string {
 }
 
 // freeAddress is a port of the loopback interface that nobody listens on now.
+// It is below those that the kernel gives to connections, which come and go all
+// the time.
 func freeAddress() string {
 	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000))))
+		if err == nil {
+			Expect(l.Close()).To(Succeed())
+			return l.Addr().String()
+		}
+	}
+	Fail("no free port")
+	return ""
 }
 
-// ready is the answer of /readyz; an error while nobody listens.
-func (r *running) ready(ctx context.Context) error {
+// readiness is the answer of /readyz.
+type readiness struct {
+	Code    int               `json:"-"`
+	Ready   bool              `json:"ready"`
+	Reasons map[string]string `json:"reasons"`
+}
+
+// ready asks /readyz; an error while nobody listens.
+func (r *running) ready(ctx context.Context) (answer readiness, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.admin+"/readyz", nil)
 	if err != nil {
-		return err
+		return answer, err
 	}
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return answer, err
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", answer.Status, body)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer, err
 	}
-	return err
+	answer.Code = response.StatusCode
+	return answer, json.Unmarshal(body, &answer)
 }
 
 func (r *running) waitReady(ctx context.Context) {
 	GinkgoHelper()
-	Eventually(ctx, func() error { return r.ready(ctx) }).WithTimeout(30 * time.Second).Should(Succeed())
+	Eventually(ctx, func(g Gomega) {
+		if r.ExitCode() >= 0 {
+			StopTrying(fmt.Sprintf("%s ended with %d", r.name, r.ExitCode())).Now()
+		}
+		answer, err := r.ready(ctx)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(answer.Ready).To(BeTrue(), "%s: %v", r.name, answer.Reasons)
+	}).WithTimeout(30 * time.Second).WithPolling(20 * time.Millisecond).Should(Succeed())
+}
+
+// kill ends the process as a crash would.
+func (r *running) kill(ctx context.Context) {
+	GinkgoHelper()
+	r.Kill()
+	r.waitEnded(ctx, killed)
 }
 
 // stop ends the process by SIGTERM; its exit code must be 0.
 func (r *running) stop(ctx context.Context) {
 	GinkgoHelper()
-	Expect(r.cmd.Process.Signal(syscall.SIGTERM)).To(Succeed())
-	Eventually(ctx, r.ended).WithTimeout(30 * time.Second).Should(BeClosed())
-	Expect(r.cmd.ProcessState.ExitCode()).To(BeZero())
+	r.Terminate()
+	r.waitEnded(ctx, 0)
+}
+
+// waitEnded waits for the end of the process with this exit code.
+func (r *running) waitEnded(ctx context.Context, code int) {
+	GinkgoHelper()
+	Eventually(ctx, r.Exited).WithTimeout(30*time.Second).Should(BeClosed(), r.name)
+	Expect(r.ExitCode()).To(Equal(code), r.name)
+}
+
+// log is what the process has written to its log.
+func (r *running) log() string { return string(r.Err.Contents()) }
+
+// stopAll ends processes by SIGTERM at the same moment.
+func stopAll(ctx context.Context, processes ...*running) {
+	GinkgoHelper()
+	for _, r := range processes {
+		r.Signal(syscall.SIGTERM)
+	}
+	for _, r := range processes {
+		r.waitEnded(ctx, 0)
+	}
 }

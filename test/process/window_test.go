@@ -91,8 +91,7 @@ var _ = Describe("the timer of windows", func() {
 	DescribeTable("decides every slot once, when its process is killed between two steps",
 		func(ctx SpecContext, p fault.Point) {
 			f, receiver, victim := watch(ctx, string(p)+":kill")
-			Eventually(ctx, victim.ended).WithTimeout(30 * time.Second).Should(BeClosed())
-			Expect(victim.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL))
+			victim.waitEnded(ctx, killed)
 			launch(f, "rule-worker", "").waitReady(ctx)
 			complete(ctx, f, receiver)
 		},
@@ -102,10 +101,10 @@ var _ = Describe("the timer of windows", func() {
 
 	It("does nothing more when it wakes beside its successor", func(ctx SpecContext) {
 		f, receiver, victim := watch(ctx, string(fault.RuleWorkerWindowEvaluated)+":stop")
-		Eventually(ctx, func() string { return state(victim.cmd.Process.Pid) }).WithTimeout(30 * time.Second).Should(Equal("T"))
+		victim.waitPaused(ctx)
 		launch(f, "rule-worker", "").waitReady(ctx)
 		Eventually(ctx, func() []int64 { _, slots := silences(ctx, f); return slots }).WithTimeout(30 * time.Second).ShouldNot(BeEmpty())
-		Expect(victim.cmd.Process.Signal(syscall.SIGCONT)).To(Succeed())
+		victim.Signal(syscall.SIGCONT)
 		complete(ctx, f, receiver)
 		victim.stop(ctx)
 	}, SpecTimeout(3*time.Minute))

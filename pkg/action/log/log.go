@@ -29,6 +29,9 @@ func Parse(config bson.Raw) (Config, []action.Problem) {
 
 // Render is the line for one notification.
 func (c Config) Render(msg notification.Message) (level, text string, err error) {
+	if alert := msg.Notification.Alert; c.message == nil && alert != nil {
+		return c.Level, "rule " + msg.Notification.RuleName + ": " + alert.Text, nil
+	}
 	if c.message == nil {
 		return c.Level, "rule " + msg.Notification.RuleName + " matched event " + msg.Notification.EventID, nil
 	}

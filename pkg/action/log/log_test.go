@@ -34,6 +34,12 @@ var _ = Describe("A line", func() {
 		Expect(level).To(Equal("info"))
 		Expect(text).To(Equal("rule payments matched event e-1"))
 	})
+	It("says by default what a window rule found", func() {
+		msg.Notification.Alert = &notification.Alert{Text: "12 events in 5m"}
+		DeferCleanup(func() { msg.Notification.Alert = nil })
+		_, text := render(bson.D{})
+		Expect(text).To(Equal("rule payments: 12 events in 5m"))
+	})
 	It("is the template's output at the given level", func() {
 		level, text := render(bson.D{{Key: "level", Value: "warn"}, {Key: "message", Value: " {{.Event.type}} "}})
 		Expect(level).To(Equal("warn"))

@@ -40,7 +40,8 @@ func (c Config) Body(msg notification.Message) ([]byte, error) {
 }
 
 // DefaultBody is {"event": …, "rule": {"id", "name", "version"},
-// "notification_id": …, "attempt": …}.
+// "notification_id": …, "attempt": …}, and "alert": … for the alert of a window
+// rule.
 func DefaultBody(msg notification.Message) ([]byte, error) {
 	n := msg.Notification
 	rule, err := json.Marshal(struct {
@@ -63,6 +64,13 @@ func DefaultBody(msg notification.Message) ([]byte, error) {
 	b = append(append(b, `,"rule":`...), rule...)
 	b = append(append(b, `,"notification_id":`...), id...)
 	b = strconv.AppendInt(append(b, `,"attempt":`...), int64(msg.Attempt), 10)
+	if n.Alert != nil {
+		alert, err := json.Marshal(n.Alert)
+		if err != nil {
+			return nil, fmt.Errorf("webhook body: %w", err)
+		}
+		b = append(append(b, `,"alert":`...), alert...)
+	}
 	return append(b, '}'), nil
 }
 

@@ -49,6 +49,16 @@ var _ = Describe("A request", func() {
 		Expect(string(body)).To(Equal(`{"event":{"type":"A","payload":{"n":1152921504606846976}},` +
 			`"rule":{"id":"r-1","name":"a \"name\"","version":3},"notification_id":"ntf_1","attempt":2}`))
 	})
+	It("carries the alert of a window rule", func() {
+		msg := message(bson.D{{Key: "type", Value: "A"}})
+		key, err := bson.Marshal(bson.D{{Key: "user_id", Value: "u"}, {Key: "payload.shop", Value: int64(7)}})
+		Expect(err).NotTo(HaveOccurred())
+		msg.Notification.Alert = &notification.Alert{Kind: "frequency", Key: key, Slot: 5, From: time.UnixMilli(0).UTC(), To: time.UnixMilli(60_000).UTC(), Value: 12, Reference: 10, Text: "many"}
+		body, err := webhook.DefaultBody(msg)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(body)).To(HaveSuffix(`"attempt":2,"alert":{"kind":"frequency","slot":5,"from":"1970-01-01T00:00:00Z","to":"1970-01-01T00:01:00Z",` +
+			`"value":12,"reference":10,"text":"many","key":{"user_id":"u","payload.shop":7}}}`))
+	})
 	It("carries the template's output where there is one", func() {
 		cfg := parse(bson.D{{Key: "url", Value: url}, {Key: "body", Value: `{{.Event.type}} {{.Rule.Name}} {{.Notification}} {{.Attempt}}`}})
 		body, err := cfg.Body(message(bson.D{{Key: "type", Value: "A"}}))

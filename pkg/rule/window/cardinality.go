@@ -3,6 +3,7 @@ package window
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
@@ -39,6 +40,10 @@ func (cardinality) check(s *Spec, refuse func(string, string, ...any)) {
 	if s.Min != nil && s.Max != nil && *s.Min > *s.Max {
 		refuse("min", "must not be more than max")
 	}
+}
+
+func (cardinality) looksUp(s *Spec) ([]string, time.Duration) {
+	return s.GroupBy, 2 * s.Timeframe.Std()
 }
 
 func (cardinality) parts(s *Spec) []evaluator {

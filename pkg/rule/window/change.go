@@ -1,8 +1,10 @@
 package window
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
@@ -25,6 +27,11 @@ func (change) Settings() []Setting {
 }
 
 func (change) check(*Spec, func(string, string, ...any)) {}
+
+func (change) looksUp(s *Spec) ([]string, time.Duration) {
+	// An event before may be of any age; a day is what usually decides.
+	return s.GroupBy, cmp.Or(s.Timeframe.Std(), 24*time.Hour)
+}
 
 func (change) parts(s *Spec) []evaluator {
 	return []evaluator{difference{single{}, s.Field, millis(s.Timeframe), s.IgnoreNull}}

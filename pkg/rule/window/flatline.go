@@ -35,6 +35,10 @@ func (flatline) check(s *Spec, refuse func(string, string, ...any)) {
 	}
 }
 
+func (flatline) looksUp(s *Spec) ([]string, time.Duration) {
+	return s.GroupBy, time.Duration(rememberedFor(millis(s.Timeframe))) * time.Millisecond
+}
+
 func (flatline) parts(s *Spec) []evaluator {
 	timeframe := millis(s.Timeframe)
 	return []evaluator{silence{tumbling{timeframe}, s.Threshold, len(s.GroupBy) > 0, s.ForgetKeys, rememberedFor(timeframe)}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
@@ -27,6 +28,10 @@ func (frequency) check(s *Spec, refuse func(string, string, ...any)) {
 	if s.NumEvents != 0 && (s.NumEvents < 1 || s.NumEvents > maxEvents) {
 		refuse("num_events", "must be 1 to %d", maxEvents)
 	}
+}
+
+func (frequency) looksUp(s *Spec) ([]string, time.Duration) {
+	return s.GroupBy, 2 * s.Timeframe.Std()
 }
 
 func (frequency) parts(s *Spec) []evaluator {

@@ -21,6 +21,8 @@ type Kind interface {
 	check(s *Spec, refuse func(setting, format string, args ...any))
 	// parts are what a rule of the kind looks for, one or two things.
 	parts(s *Spec) []evaluator
+	// looksUp says what a rule of the kind looks for by value, and how far back.
+	looksUp(s *Spec) (paths []string, back time.Duration)
 }
 
 // Setting is one name of a kind's settings.
@@ -165,6 +167,16 @@ func (s *Spec) given() []given {
 		{"max", s.Max != nil},
 		{"min_denominator", s.MinDenominator != 0},
 	}
+}
+
+// LooksUp are the paths whose values a rule looks for among its condition's
+// events, and how far back; none when it reads all events of its windows.
+func (s *Spec) LooksUp() (paths []string, back time.Duration) {
+	kind := KindOf(s.Kind)
+	if kind == nil {
+		return nil, 0
+	}
+	return kind.looksUp(s)
 }
 
 func (s *Spec) settle() time.Duration {

@@ -3,6 +3,7 @@ package window
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -27,12 +28,19 @@ const termsWindowDefault = interval.Duration(30 * 24 * time.Hour)
 
 func (newTerm) check(*Spec, func(string, string, ...any)) {}
 
+func (newTerm) looksUp(s *Spec) ([]string, time.Duration) {
+	return append(slices.Clone(s.GroupBy), s.Field), termsWindow(s).Std()
+}
+
 func (newTerm) parts(s *Spec) []evaluator {
-	back := s.TermsWindow
-	if back == 0 {
-		back = termsWindowDefault
+	return []evaluator{novelty{single{}, s.Field, millis(termsWindow(s))}}
+}
+
+func termsWindow(s *Spec) interval.Duration {
+	if s.TermsWindow == 0 {
+		return termsWindowDefault
 	}
-	return []evaluator{novelty{single{}, s.Field, millis(back)}}
+	return s.TermsWindow
 }
 
 // novelty is new_term's only part.

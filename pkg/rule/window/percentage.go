@@ -3,6 +3,7 @@ package window
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
@@ -42,6 +43,10 @@ func (percentage) check(s *Spec, refuse func(string, string, ...any)) {
 	if s.MinDenominator < 0 {
 		refuse("min_denominator", "must be 0 or more")
 	}
+}
+
+func (percentage) looksUp(_ *Spec) ([]string, time.Duration) {
+	return nil, 0
 }
 
 func (percentage) parts(s *Spec) []evaluator {

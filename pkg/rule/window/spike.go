@@ -3,6 +3,7 @@ package window
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
@@ -48,6 +49,10 @@ func (spike) check(s *Spec, refuse func(string, string, ...any)) {
 	if s.ThresholdCur < 0 {
 		refuse("threshold_cur", "must be 0 or more")
 	}
+}
+
+func (spike) looksUp(s *Spec) ([]string, time.Duration) {
+	return s.GroupBy, 3 * s.Timeframe.Std()
 }
 
 func (spike) parts(s *Spec) []evaluator {

@@ -20,6 +20,7 @@ type Proxy struct {
 	pairs   map[*pair]struct{}
 	refuse  bool
 	stalled bool
+	delay   time.Duration
 	closed  bool
 	marker  []byte
 	opened  int
@@ -86,6 +87,13 @@ func (p *Proxy) Stall(on bool) {
 	p.changed.Broadcast()
 }
 
+// Delay holds what the target sends back for so long, as a slow one would.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
 // Corrupt destroys the byte that follows each occurrence of marker in what the
 // target sends (as far as marker and that byte arrive together), nil ends it.
 func (p *Proxy) Corrupt(marker []byte) {
@@ -149,7 +157,12 @@ func (p *Proxy) forward(client net.Conn) {
 
 	var directions sync.WaitGroup
 	directions.Go(func() { p.copy(server, client, nil) })
-	directions.Go(func() { p.copy(client, server, p.corrupt) })
+	directions.Go(func() {
+		p.copy(client, server, func(b []byte) {
+			p.corrupt(b)
+			p.slow()
+		})
+	})
 	directions.Wait()
 }
 
@@ -184,6 +197,15 @@ func (p *Proxy) passable() bool {
 		p.changed.Wait()
 	}
 	return !p.closed
+}
+
+func (p *Proxy) slow() {
+	p.mu.Lock()
+	d := p.delay
+	p.mu.Unlock()
+	if d > 0 {
+		<-time.After(d)
+	}
 }
 
 func (p *Proxy) corrupt(b []byte) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,8 @@ type Fleet struct {
 	Publisher         *broker.Publisher // the spec's own publisher
 	Connection        *broker.Connection
 	Log               *zap.Logger
+
+	end func(ctx context.Context)
 }
 
 // Servers are the addresses of the real servers. Missing ones fail the run:
@@ -47,10 +50,17 @@ func Servers() (mongoURI, amqpURL string) {
 	return mongoURI, amqpURL
 }
 
-// New makes an empty fleet: topology declared, indexes created.
+// New makes an empty fleet on the real servers: topology declared, indexes
+// created.
 func New(ctx context.Context) *Fleet {
 	ginkgo.GinkgoHelper()
 	mongoURI, amqpURL := Servers()
+	return NewOn(ctx, mongoURI, amqpURL)
+}
+
+// NewOn is New on these servers.
+func NewOn(ctx context.Context, mongoURI, amqpURL string) *Fleet {
+	ginkgo.GinkgoHelper()
 	name := fmt.Sprintf("t%d-%d-%d", os.Getpid(), ginkgo.GinkgoParallelProcess(), made.Add(1))
 	f := &Fleet{MongoURI: mongoURI, AMQPURL: amqpURL, Prefix: name + ".", Database: "ea_" + name,
 		Topology: topology.New(name + "."), Log: logger()}
@@ -66,16 +76,27 @@ func New(ctx context.Context) *Fleet {
 	var err error
 	f.Store, err = store.Open(ctx, store.Options{URI: mongoURI, Database: f.Database, AppName: "specs", Log: f.Log})
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	ginkgo.DeferCleanup(func(ctx ginkgo.SpecContext) {
-		gomega.Expect(f.Connection.Remove(ctx, f.Topology.Broker())).To(gomega.Succeed())
-		stop()
-		<-ended
-		gomega.Expect(f.Store.DropDatabase(ctx)).To(gomega.Succeed())
-		gomega.Expect(f.Store.Close(ctx)).To(gomega.Succeed())
-	}, ginkgo.NodeTimeout(time.Minute))
+	var once sync.Once
+	f.end = func(ctx context.Context) {
+		once.Do(func() {
+			gomega.Expect(f.Connection.Remove(ctx, f.Topology.Broker())).To(gomega.Succeed())
+			stop()
+			<-ended
+			gomega.Expect(f.Store.DropDatabase(ctx)).To(gomega.Succeed())
+			gomega.Expect(f.Store.Close(ctx)).To(gomega.Succeed())
+		})
+	}
+	ginkgo.DeferCleanup(func(ctx ginkgo.SpecContext) { f.end(ctx) }, ginkgo.NodeTimeout(time.Minute))
 	gomega.Expect(f.Connection.Declare(ctx, f.Topology.Broker())).To(gomega.Succeed())
 	gomega.Expect(f.Store.EnsureIndexes(ctx)).To(gomega.Succeed())
 	return f
+}
+
+// End removes the fleet's topology and database. It happens at the end of the
+// spec by itself; one that makes several fleets ends each when it is done.
+func (f *Fleet) End(ctx context.Context) {
+	ginkgo.GinkgoHelper()
+	f.end(ctx)
 }
 
 // logger writes where Ginkgo shows it for failed specs only; EA_TEST_LOG=debug

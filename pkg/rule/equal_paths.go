@@ -1,0 +1,41 @@
+package rule
+
+import "go.mongodb.org/mongo-driver/bson"
+
+// EqualPaths are the paths that a condition fixes to one value, or to one of a
+// list, in the order in which it names them: what an index that serves it may
+// begin with.
+func EqualPaths(conditions bson.Raw) []string {
+	c, err := Compile(conditions)
+	if err != nil {
+		return nil
+	}
+	return equalPaths(c.root, nil)
+}
+
+func equalPaths(n node, paths []string) []string {
+	switch n := n.(type) {
+	case *leaf:
+		if fixes(n.pred) {
+			return append(paths, n.path.name)
+		}
+	case allOf:
+		for _, k := range n {
+			paths = equalPaths(k, paths)
+		}
+	}
+	return paths
+}
+
+// fixes says whether a predicate holds for one value or a few, none of them
+// null, which stands for what is not there.
+func fixes(p predicate) bool {
+	switch p := p.(type) {
+	case *equal:
+		return p.class != classNull
+	case *member:
+		return !p.null && len(p.regexes) == 0
+	default:
+		return false
+	}
+}
