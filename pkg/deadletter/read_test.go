@@ -149,7 +149,7 @@ var _ = Describe("a dead letter", func() {
 		now := time.Now()
 		r := deadletter.Read(d, "p.", now).Record
 		Expect([]string{r.ID, r.Queue}).To(Equal([]string{"a\uFFFDb", "q\uFFFD"}))
-		Expect(len(r.Reason)).To(Equal(1024))
+		Expect(r.Reason).To(HaveLen(1024))
 		Expect(r.DeadAt).To(Equal(now.UTC().Truncate(time.Millisecond)))
 		Expect(r.Headers).To(Equal(map[string]any{"\uFFFD": "\uFFFD", "odd": "{1}",
 			"%24a%2Eb%25": []any{map[string]any{"%24c": int8(1), "d": map[string]any{}}}}))

@@ -119,7 +119,7 @@ var _ = Describe("A throttle", func() {
 		d, r = newDatabase(), named("r")
 		r.Throttle = &rule.Throttle{Per: []string{"user_id"}, For: length("5m")}
 	})
-	at := func(d time.Duration) time.Time { return noon.Add(d) }
+	at := noon.Add
 
 	It("lets one match of a key through with all its actions, and holds the others until its end", func() {
 		held := d.decide(append(match(r, at(0), "u1", 2), match(r, at(0), "u2", 2)...)...)
@@ -236,9 +236,9 @@ var _ = Describe("A bound on matches in an hour", func() {
 		a := d.announcements[0]
 		Expect(a.RoutingKey).To(Equal("events.rule.paused"))
 		var e struct {
-			Type     string
-			Payload  map[string]any
-			Metadata map[string]any
+			Type     string         `json:"type"`
+			Payload  map[string]any `json:"payload"`
+			Metadata map[string]any `json:"metadata"`
 		}
 		Expect(json.Unmarshal(a.Body, &e)).To(Succeed())
 		Expect(e.Type).To(Equal(decision.RulePaused))

@@ -129,7 +129,7 @@ func (s *Server) compareWithStored(ctx context.Context, rules []rule.Rule) (impo
 	p := problem(http.StatusUnprocessableEntity, "invalid_rule", "a rule cannot be saved, so none was")
 	p.Errors = wrong
 	if more := len(wrong) - flawsShown; more > 0 {
-		p.Errors = append(wrong[:flawsShown:flawsShown], FieldFlaw{Message: fmt.Sprintf("and %d more mistakes", more)})
+		p.Errors = append(p.Errors[:flawsShown:flawsShown], FieldFlaw{Message: fmt.Sprintf("and %d more mistakes", more)})
 	}
 	return importParts{}, p
 }

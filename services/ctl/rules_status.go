@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,37 +62,42 @@ func (t *tool) rulesStatus() *cobra.Command {
 				}
 				query.Set("rule", id)
 			}
-			until := time.Now().Add(wait)
-			for {
-				var answer json.RawMessage
-				var held rulesHeld
-				err := api.do(ctx, http.MethodGet, "/rules/status", query, nil, &answer)
-				if err == nil {
-					err = json.Unmarshal(answer, &held)
-				}
-				if err != nil {
-					return err
-				}
-				if !held.Current && time.Now().Before(until) {
-					select {
-					case <-ctx.Done():
-						return ctx.Err()
-					case <-time.After(time.Second / 4):
-						continue
-					}
-				}
-				if err := t.print(answer, func() error { return t.showHeld(held, ruleName != "") }); err != nil {
-					return err
-				}
-				if !held.Current {
-					return errNotCurrent
-				}
-				return nil
+			answer, held, err := api.rulesHeld(ctx, query, time.Now().Add(wait))
+			if err != nil {
+				return err
 			}
+			if err := t.print(answer, func() error { return t.showHeld(held, ruleName != "") }); err != nil {
+				return err
+			}
+			if !held.Current {
+				return errNotCurrent
+			}
+			return nil
 		}}
 	c.Flags().StringVar(&ruleName, "rule", "", "also say which version of this `RULE` each worker holds")
 	c.Flags().DurationVar(&wait, "wait", 0, "wait so long for the workers to be current")
 	return c
+}
+
+// rulesHeld asks until the workers are current, or until the given time.
+func (c *client) rulesHeld(ctx context.Context, query url.Values, until time.Time) (answer json.RawMessage, held rulesHeld, err error) {
+	for {
+		held = rulesHeld{}
+		if err := c.do(ctx, http.MethodGet, "/rules/status", query, nil, &answer); err != nil {
+			return nil, held, err
+		}
+		if err := json.Unmarshal(answer, &held); err != nil {
+			return nil, held, err
+		}
+		if held.Current || time.Now().After(until) {
+			return answer, held, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, held, ctx.Err()
+		case <-time.After(time.Second / 4):
+		}
+	}
 }
 
 // stateColors make what needs a look stand out.

@@ -100,7 +100,7 @@ var faults = []*fault{
 		condition:  `{"a": {"$elemMatch": {"$or": [{"b": 1}]}}}`, document: `{"a": [{"b": 1}]}`, matches: true,
 		reword: func(condition bson.D) (bson.D, bool) {
 			again, changed := elementsByField(condition)
-			return again.(bson.D), changed //nolint:forcetypeassert // a document stays one
+			return again.(bson.D), changed // a document stays one
 		},
 	},
 	{

@@ -119,7 +119,7 @@ var _ = Describe("the API of dead letters", func() {
 			if page.NextCursor == "" {
 				break
 			}
-			Expect(len(page.Items)).To(Equal(2))
+			Expect(page.Items).To(HaveLen(2))
 			query = "queue=webhooks.default&limit=2&cursor=" + url.QueryEscape(page.NextCursor)
 		}
 		Expect(paged).To(ConsistOf("ntf_0", "ntf_1", "ntf_2", "ntf_3", "ntf_4", "ntf_5"))
