@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,8 @@ type Process struct {
 	checks  *checks
 	lag     *lag
 	public  listening
+
+	consuming atomic.Bool // the consume connection was started
 
 	startedAt time.Time
 }
@@ -110,9 +113,10 @@ func (p *Process) Listen(ctx context.Context, addr string) (net.Listener, error)
 }
 
 // checkRabbitMQ asks the publish connection first: until that one works the
-// other does not try.
+// other does not try. Nor does it while MongoDB is waited for, and RabbitMQ is
+// not to blame for that.
 func (p *Process) checkRabbitMQ(ctx context.Context) error {
-	if err := p.PublishConnection.Check(ctx); err != nil {
+	if err := p.PublishConnection.Check(ctx); err != nil || !p.consuming.Load() {
 		return err
 	}
 	return p.ConsumeConnection.Check(ctx)

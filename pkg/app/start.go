@@ -245,6 +245,7 @@ func (r *Running) boot(wire Wire) error {
 		return err
 	}
 	r.connect("consume connection", p.ConsumeConnection)
+	p.consuming.Store(true)
 	if err := prepare(ctx, quiet, "RabbitMQ", config.MaskURI(p.Config.AMQP.URL), func(ctx context.Context) error {
 		if err := p.ConsumeConnection.Check(ctx); err != nil {
 			return err
