@@ -55,6 +55,37 @@ func Compile(conditions bson.Raw) (*Condition, error) {
 // It allocates nothing, and takes as long as it takes: a Set has a Budget.
 func (c *Condition) Match(doc bson.Raw) bool { return c.root.match(doc, nil) }
 
+// Paths are the fields that the condition speaks of, each once, in order; a
+// field of an array's elements is one below the array.
+func (c *Condition) Paths() []string {
+	var all []string
+	addPaths(&all, c.root, "")
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func addPaths(all *[]string, n node, at string) {
+	switch n := n.(type) {
+	case *leaf:
+		name := joined(at, n.path.name)
+		if inner, ok := n.pred.(*elementFields); ok {
+			addPaths(all, inner.node, name)
+			return
+		}
+		*all = append(*all, name)
+	case allOf:
+		for _, k := range n {
+			addPaths(all, k, at)
+		}
+	case anyOf:
+		for _, k := range n {
+			addPaths(all, k, at)
+		}
+	case negate:
+		addPaths(all, n.node, at)
+	}
+}
+
 // Comment is the condition's $comment, empty when there is none or no text.
 func (c *Condition) Comment() string { return c.comment }
 

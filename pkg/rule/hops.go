@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"fmt"
+
 	"go.mongodb.org/mongo-driver/bson"
 )
 
@@ -35,6 +37,20 @@ func hops(v value) int {
 		return MaxHops
 	default:
 		return int(f)
+	}
+}
+
+// Guarded says why the loop guard keeps an event from the rule, whatever the
+// condition says of it; "" when it does not.
+func (c *Condition) Guarded(doc bson.Raw) string {
+	t := field(doc, "type")
+	switch {
+	case Hops(doc) >= MaxHops:
+		return fmt.Sprintf("metadata.hops says that %d actions stand between this event and its cause; from there on nothing is matched", MaxHops)
+	case t.class() == classString && string(t.text()) == DeliveryType && !namesDelivery(c.root):
+		return DeliveryType + " events match only rules whose conditions require that type"
+	default:
+		return ""
 	}
 }
 

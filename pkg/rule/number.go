@@ -306,7 +306,7 @@ func (d decimal) truncated() (int64, bool) {
 	}
 	hi, lo := d.hi, d.lo
 	for range decimalDigits - d.magnitude {
-		hi, lo = hi/10, first(bits.Div64(hi%10, lo, 10))
+		hi, lo = hi/10, quotient(bits.Div64(hi%10, lo, 10))
 	}
 	if d.negative {
 		return -int64(lo), lo <= 1<<63
@@ -314,7 +314,7 @@ func (d decimal) truncated() (int64, bool) {
 	return int64(lo), lo < 1<<63
 }
 
-func first(quotient, _ uint64) uint64 { return quotient }
+func quotient(q, _ uint64) uint64 { return q }
 
 // finite is a number as a double, rounded if it must be; neither NaN nor an
 // infinity.

@@ -9,6 +9,8 @@ var opEq = operator{
 	field: func(c *compiler, p *path, arg value, o operand) node {
 		return c.leaf(p, c.equality(arg, o.at), o.at)
 	},
+	must: beValue,
+	hint: equalHint,
 }
 
 // equality is the predicate "equal to the operand".

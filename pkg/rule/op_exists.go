@@ -24,6 +24,13 @@ var opExists = operator{
 		}
 		return n
 	},
+	must: func(value, []byte) string { return "be there" },
+	hint: func(_, v value) string {
+		if v.t == bson.TypeNull {
+			return "null is a value"
+		}
+		return ""
+	},
 }
 
 // present holds for every value that is there.

@@ -28,6 +28,18 @@ var opGeoWithin = operator{
 		c.refuse(here, "there is no shape %s; known are %s", key, c.shapeNames())
 		return nil
 	},
+	must: func(arg value, _ []byte) string {
+		it := elementsOf(arg.b)
+		key, spec, _ := it.next()
+		return "lie within " + string(key) + " " + shortValue(spec)
+	},
+	hint: func(_, v value) string {
+		_, pair := positionOf(v)
+		if v.t == missing || pair || v.t == bson.TypeEmbeddedDocument && field(v.b, "coordinates").t == bson.TypeArray {
+			return ""
+		}
+		return "it is no place"
+	},
 }
 
 // inShape holds for places within a shape.

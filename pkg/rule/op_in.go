@@ -13,6 +13,8 @@ var opIn = operator{
 	field: func(c *compiler, p *path, arg value, o operand) node {
 		return c.leaf(p, c.membership("$in", arg, o.at), o.at)
 	},
+	must: beOneOf,
+	hint: memberHint,
 }
 
 // membership is the predicate "in the list".

@@ -37,6 +37,18 @@ var opMod = operator{
 			return c.leaf(p, &modulo{divisor: operands[0], remainder: operands[1]}, o.at)
 		}
 	},
+	must: func(arg value, _ []byte) string {
+		it := elementsOf(arg.b)
+		_, divisor, _ := it.next()
+		_, remainder, _ := it.next()
+		return "leave " + shortValue(remainder) + " when divided by " + shortValue(divisor)
+	},
+	hint: func(_, v value) string {
+		if v.t == missing || v.class() == classNumber {
+			return ""
+		}
+		return "it is no number"
+	},
 }
 
 // modulo holds for numbers that leave the remainder.

@@ -13,6 +13,8 @@ var opNe = operator{
 		}
 		return not(c.leaf(p, c.equality(arg, o.at), o.at))
 	},
+	must: beValue,
+	hint: nullHint,
 }
 
 // not negates a node that compiled.

@@ -7,4 +7,6 @@ var opNin = operator{
 	field: func(c *compiler, p *path, arg value, o operand) node {
 		return not(c.leaf(p, c.membership("$nin", arg, o.at), o.at))
 	},
+	must: beOneOf,
+	hint: nullHint,
 }

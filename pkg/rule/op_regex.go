@@ -15,6 +15,20 @@ var opRegex = operator{
 		}
 		return c.regexLeaf(p, c.regex(pattern, options, o.at), o.at)
 	},
+	must: func(arg value, beside []byte) string {
+		pattern, options := string(arg.text()), string(field(beside, "$options").text())
+		if arg.t == bson.TypeRegex {
+			p, o := arg.regex()
+			pattern, options = string(p), string(o)+options
+		}
+		return "match /" + pattern + "/" + options
+	},
+	hint: func(_, v value) string {
+		if v.t == missing || v.class() == classString {
+			return ""
+		}
+		return "only text is searched"
+	},
 }
 
 // regexOperands joins $regex with the $options beside it.

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"math"
+	"strconv"
 
 	"go.mongodb.org/mongo-driver/bson"
 )
@@ -16,6 +17,13 @@ var opSize = operator{
 			return nil
 		}
 		return c.wholeLeaf(p, sized(n), o.at)
+	},
+	must: func(arg value, _ []byte) string { return "be an array of " + shortValue(arg) + " elements" },
+	hint: func(_, v value) string {
+		if v.t != bson.TypeArray {
+			return ""
+		}
+		return "it has " + strconv.Itoa(countOf(v))
 	},
 }
 

@@ -38,6 +38,7 @@ var opType = operator{
 		}
 		return c.leaf(p, types, o.at)
 	},
+	must: func(arg value, _ []byte) string { return "be of type " + alternatives(arg) },
 }
 
 // typeNames are MongoDB's names and numbers of the types.

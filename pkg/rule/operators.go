@@ -11,6 +11,13 @@ type operator struct {
 	field func(c *compiler, p *path, arg value, o operand) node
 	// query compiles {name: arg} in place of a field.
 	query func(c *compiler, arg value, at *place) node
+	// must completes "the field must …" for explanations of a comparison; that
+	// of a negation ($ne) completes what no value may: "be 5". The operators
+	// around the argument are given for $options.
+	must func(arg value, beside []byte) string
+	// hint is what surprises people about a value for which it does not hold;
+	// nil or "" for nothing.
+	hint func(arg, v value) string
 }
 
 // operators is the table. It is a function because the operators compile their

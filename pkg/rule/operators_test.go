@@ -129,6 +129,12 @@ var _ = Describe("The condition language", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(files).To(HaveLen(len(rule.Shapes())))
 	})
+	It("knows the fields that a condition speaks of", func() {
+		cond, err := rule.Compile(document([]byte(`{"$or": [{"a.b": 1}, {"a.b": {"$ne": 2}, "c": {"$not": {"$size": 1}}}],
+			"items": {"$elemMatch": {"sku": "x", "$nor": [{"tags": {"$elemMatch": {"$gt": 1}}}]}}, "$comment": "x"}`)))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(cond.Paths()).To(Equal([]string{"a.b", "c", "items.sku", "items.tags"}))
+	})
 	It("keeps the remark", func() {
 		cond, err := rule.Compile(document([]byte(`{"$comment": "why", "a": 1}`)))
 		Expect(err).NotTo(HaveOccurred())
