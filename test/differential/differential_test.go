@@ -66,8 +66,14 @@ var _ = Describe("The matcher and the database's find", func() {
 			compiled, err := rule.Compile(querygen.Marshal(parsed(f.condition)))
 			Expect(err).NotTo(HaveOccurred())
 			Expect(compiled.Match(querygen.Marshal(parsed(f.document)))).To(Equal(f.matches), f.documented)
-			if f.shape != nil {
+			switch {
+			case f.shape != nil:
 				Expect(f.shape(parsed(f.condition), parsed(f.document))).To(BeTrue(), "its own shape")
+			case f.fails != nil:
+				Expect(f.fails(parsed(f.condition), parsed(f.document))).To(BeTrue(), "its own shape")
+			default:
+				_, changed := f.reword(parsed(f.condition))
+				Expect(changed).To(BeTrue(), "its own words")
 			}
 		})
 	}

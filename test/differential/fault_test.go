@@ -3,7 +3,6 @@ package differential_test
 import (
 	"context"
 	"math"
-	"math/big"
 	"slices"
 	"strings"
 
@@ -27,6 +26,8 @@ type fault struct {
 	// reword puts a condition that the server refuses into other words of the
 	// same meaning.
 	reword func(condition bson.D) (bson.D, bool)
+	// fails says whether the server can fail over a pair instead of answering.
+	fails func(condition, document bson.D) bool
 }
 
 // has says whether the server has the fault.
@@ -37,7 +38,7 @@ func (f *fault) has(ctx context.Context, s *server) (bool, error) {
 	}
 	defer func() { _ = c.Drop(ctx) }()
 	found, err := find(ctx, c, parsed(f.condition))
-	if f.reword != nil {
+	if f.reword != nil || f.fails != nil {
 		return err != nil, ctx.Err()
 	}
 	return found[0] != f.matches, err
@@ -73,6 +74,15 @@ var faults = []*fault{
 		shape: func(condition, document bson.D) bool {
 			name, _ := soleOperator(condition)
 			return name == "$mod" && arrayWithin(document, isArray)
+		},
+	},
+	{
+		name:       "$mod of large numbers",
+		documented: "$mod divides whole numbers of 64 bits, and numbers beyond leave nothing",
+		condition:  `{"a": {"$mod": [2, 1]}}`, document: `{"a": 9007199254740993}`, matches: true,
+		shape: func(condition, document bson.D) bool {
+			name, _ := soleOperator(condition)
+			return name == "$mod" && contains(document, beyondExact)
 		},
 	},
 	{
@@ -119,11 +129,84 @@ var faults = []*fault{
 		document:   `{"a": [{"$numberDouble": "Infinity"}, 1]}`, matches: false,
 		shape: func(condition, document bson.D) bool {
 			name, _ := soleOperator(condition)
+			return name == "$geoWithin" && contains(document, notFinite)
+		},
+	},
+	{
+		name:       "places on the border of a shape",
+		documented: "a geometry lies entirely within a shape also where it touches the border",
+		condition:  `{"a": {"$geoWithin": {"$geometry": {"type": "Polygon", "coordinates": [[[0, 0], [3, 3], [0, 3], [0, 0]]]}}}}`,
+		document:   `{"a": [0, 2]}`, matches: true,
+		shape: func(condition, document bson.D) bool {
+			name, operand := soleOperator(condition)
+			return name == "$geoWithin" && contains(document, func(place any) bool { return onBorder(operand, place) })
+		},
+	},
+	{
+		name:       "pairs as documents of any names",
+		documented: "a legacy coordinate pair is an array or a document { <field1>: <x>, <field2>: <y> }",
+		condition:  `{"a": {"$geoWithin": {"$box": [[0, 0], [2, 2]]}}}`, document: `{"a": {"b": 1, "c": 1}}`, matches: true,
+		shape: func(condition, document bson.D) bool {
+			name, _ := soleOperator(condition)
 			return name == "$geoWithin" && contains(document, func(v any) bool {
-				f, ok := v.(float64)
-				d, decimal := v.(primitive.Decimal128)
-				return ok && (math.IsNaN(f) || math.IsInf(f, 0)) || decimal && (d.IsNaN() || d.IsInf() != 0)
+				_, pair := coordinates(v)
+				return pair && isDocument(v)
 			})
+		},
+	},
+	{
+		name:       "pairs with more than two values",
+		documented: "a pair may have further values, as a GeoJSON position has a height; they do not matter",
+		condition:  `{"a": {"$geoWithin": {"$box": [[0, 0], [2, 2]]}}}`, document: `{"a": [1, 1, 1]}`, matches: true,
+		shape: func(condition, document bson.D) bool {
+			name, _ := soleOperator(condition)
+			return name == "$geoWithin" && contains(document, func(v any) bool {
+				_, pair := coordinates(v)
+				a, _ := v.(bson.A)
+				return pair && len(a) > 2
+			})
+		},
+	},
+	{
+		name:       "truth values as coordinates",
+		documented: "coordinates are numbers",
+		condition:  `{"a": {"$geoWithin": {"$box": [[0, 0], [2, 2]]}}}`, document: `{"a": [1, true]}`, matches: false,
+		shape: func(condition, document bson.D) bool {
+			name, _ := soleOperator(condition)
+			return name == "$geoWithin" && arrayWithin(document, isTruth)
+		},
+	},
+	{
+		name:       "doubles beside decimals",
+		documented: "a double is equal to a decimal only if both have the same exact value: 9.99 is not Decimal128(\"9.99\") (data types of mongosh)",
+		condition:  `{"a": {"$numberDecimal": "0.1"}}`, document: `{"a": 0.1}`, matches: false,
+		shape: func(condition, document bson.D) bool {
+			return contains(condition, isDecimal) && contains(document, isDouble) || contains(condition, isDouble) && contains(document, isDecimal)
+		},
+	},
+	{
+		name:       "null in $all",
+		documented: "$all is an $and of its values, so null in it is fulfilled by an absent field",
+		condition:  `{"a.b": {"$all": [null]}}`, document: `{}`, matches: true,
+		shape: func(condition, _ bson.D) bool {
+			name, operand := soleOperator(condition)
+			return name == "$all" && operand == nil
+		},
+	},
+	{
+		name:       "infinite coordinates and $centerSphere",
+		documented: "coordinates are finite numbers; what is none is no place",
+		condition:  `{"a": {"$geoWithin": {"$centerSphere": [[3, 1], 1]}}}`, document: `{"a": [{"$numberDouble": "Infinity"}, 1]}`, matches: false,
+		fails: func(condition, document bson.D) bool {
+			return containsName(condition, "$centerSphere") && contains(document, notFinite)
+		},
+	},
+	{
+		name:       "a MultiPoint and $centerSphere",
+		documented: "a GeoJSON object lies within a shape when all of it does",
+		condition:  `{"a": {"$geoWithin": {"$centerSphere": [[3, 1], 1]}}}`, document: `{"a": {"type": "MultiPoint", "coordinates": [[1, 1], [2, 2]]}}`, matches: true,
+		fails: func(condition, document bson.D) bool {
+			return containsName(condition, "$centerSphere") && contains(document, func(v any) bool { return v == "MultiPoint" })
 		},
 	},
 	{
@@ -274,57 +357,4 @@ func endsInEmptyArray(v any, parts []string) bool {
 		}
 	}
 	return false
-}
-
-func isArray(v any) bool {
-	_, ok := v.(bson.A)
-	return ok
-}
-
-func isDocument(v any) bool {
-	_, ok := v.(bson.D)
-	return ok
-}
-
-// beyondDegrees says whether a number is no longitude.
-func beyondDegrees(v any) bool {
-	const most = 180
-	switch n := v.(type) {
-	case int32:
-		return n < -most || n > most
-	case int64:
-		return n < -most || n > most
-	case float64:
-		return n < -most || n > most
-	case primitive.Decimal128:
-		f, _, err := n.BigInt()
-		return err == nil && f.CmpAbs(big.NewInt(most)) > 0
-	default:
-		return false
-	}
-}
-
-func isBinary(v any) bool {
-	_, ok := v.(primitive.Binary)
-	return ok
-}
-
-// contains says whether a value or one within it is of a kind.
-func contains(v any, is func(any) bool) bool {
-	switch d := v.(type) {
-	case bson.D:
-		return is(v) || slices.ContainsFunc(d, func(e bson.E) bool { return contains(e.Value, is) })
-	case bson.A:
-		return is(v) || slices.ContainsFunc(d, func(e any) bool { return contains(e, is) })
-	default:
-		return is(v)
-	}
-}
-
-// arrayWithin says whether an array somewhere has an element of a kind.
-func arrayWithin(v any, is func(any) bool) bool {
-	return contains(v, func(v any) bool {
-		a, ok := v.(bson.A)
-		return ok && slices.ContainsFunc(a, is)
-	})
 }

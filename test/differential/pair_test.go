@@ -57,14 +57,22 @@ func (t *trial) round(ctx context.Context, conditions, documents []bson.D) ([]st
 		if err != nil {
 			return nil, fmt.Errorf("the generator made a condition that is refused: %s: %w", text(condition), err)
 		}
-		found, err := find(ctx, c, t.words(condition))
+		answer, err := ask(ctx, c, t.words(condition), 0, len(docs))
 		if err != nil {
 			return nil, fmt.Errorf("the server refuses %s: %w", text(condition), err)
 		}
 		for i, doc := range docs {
 			matches := compiled.Match(doc)
 			t.count(raw, doc, matches)
-			if matches == found[i] {
+			if err := answer.fails[i]; err != nil {
+				if f := t.failure(condition, documents[i]); f != nil {
+					t.aside[f.name]++
+				} else {
+					unexplained = append(unexplained, fmt.Sprintf("%s: %s: the server fails: %v", text(condition), text(documents[i]), err))
+				}
+				continue
+			}
+			if matches == answer.matches[i] {
 				continue
 			}
 			d, err := t.minimised(ctx, condition, documents[i])
@@ -112,6 +120,16 @@ func (t *trial) words(condition bson.D) bson.D {
 func (t *trial) explanation(d *difference) *fault {
 	for _, f := range t.faults {
 		if f.shape != nil && f.shape(d.condition, d.document) {
+			return f
+		}
+	}
+	return nil
+}
+
+// failure is the fault for which the server fails instead of answering.
+func (t *trial) failure(condition, document bson.D) *fault {
+	for _, f := range t.faults {
+		if f.fails != nil && f.fails(condition, document) {
 			return f
 		}
 	}

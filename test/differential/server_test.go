@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync/atomic"
 
@@ -42,6 +43,41 @@ func (s *server) keep(ctx context.Context, docs []bson.D) (*mongo.Collection, er
 	}
 	_, err := c.InsertMany(ctx, all)
 	return c, err
+}
+
+// answers are what a server says about documents, by their numbers: those that
+// fulfil a condition, and those that it cannot judge.
+type answers struct {
+	matches map[int]bool
+	fails   map[int]error
+}
+
+// ask asks about the documents from one number up to another. One of them can
+// make the server fail, which tells nothing about the others: then both halves
+// are asked.
+func ask(ctx context.Context, c *mongo.Collection, condition bson.D, from, to int) (answers, error) {
+	span := bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lt", Value: to}}}}
+	found, err := find(ctx, c, append(span, condition...))
+	var failed mongo.CommandError
+	switch {
+	case err == nil:
+		return answers{matches: found}, nil
+	case !errors.As(err, &failed) || failed.Name != "InternalError":
+		return answers{}, err
+	case to-from == 1:
+		return answers{fails: map[int]error{from: err}}, nil
+	}
+	all := answers{matches: map[int]bool{}, fails: map[int]error{}}
+	middle := (from + to) / 2
+	for _, half := range [][2]int{{from, middle}, {middle, to}} {
+		a, err := ask(ctx, c, condition, half[0], half[1])
+		if err != nil {
+			return answers{}, err
+		}
+		maps.Copy(all.matches, a.matches)
+		maps.Copy(all.fails, a.fails)
+	}
+	return all, nil
 }
 
 // find are the numbers of the documents that fulfil a condition.
