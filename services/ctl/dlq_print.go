@@ -92,7 +92,7 @@ func thousands(n int) string {
 
 // clock is a time as a person reads it: of today, the time of day alone.
 func clock(at, now time.Time) string {
-	at, now = at.Local(), now.Local()
+	at, now = at.Local(), now.Local() //nolint:gosmopolitan // somebody at a terminal reads it
 	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {
 		return at.Format("15:04")
 	}
