@@ -76,7 +76,7 @@ func balanced(ctx context.Context, c *crew, ids []string) {
 		for _, stage := range lag {
 			g.Expect(stage.Batches).To(BeZero(), "%s", stage.Stage)
 		}
-	}).WithTimeout(100 * time.Second).WithPolling(200 * time.Millisecond).Should(Succeed())
+	}).WithTimeout(150 * time.Second).WithPolling(200 * time.Millisecond).Should(Succeed())
 	known, err := c.Store.KnownEvents(ctx, ids)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(known).To(HaveLen(len(ids)))
