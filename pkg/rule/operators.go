@@ -1,5 +1,12 @@
 package rule
 
+import (
+	"maps"
+	"slices"
+)
+
+//go:generate go run ./internal/conditions CONDITIONS.md
+
 // operator is one entry of the condition language. Its file has its meaning,
 // testdata/operators has its cases.
 type operator struct {
@@ -44,6 +51,16 @@ func Operators() []Operator {
 	var all []Operator
 	for _, op := range operators() {
 		all = append(all, Operator{Name: op.name, Doc: op.doc})
+	}
+	return all
+}
+
+// Unsupported are the operators that MongoDB has and a condition cannot use,
+// each with the reason, by name.
+func Unsupported() []Operator {
+	var all []Operator
+	for _, name := range slices.Sorted(maps.Keys(unsupported)) {
+		all = append(all, Operator{Name: name, Doc: unsupported[name]})
 	}
 	return all
 }

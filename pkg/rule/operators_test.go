@@ -129,6 +129,16 @@ var _ = Describe("The condition language", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(files).To(HaveLen(len(rule.Shapes())))
 	})
+	Describe("a regular expression is refused by name for its", func() {
+		for _, c := range rule.RefusedConstructs() {
+			It(c.Name, func() {
+				_, err := rule.Compile(must(bson.Marshal(bson.D{{Key: "a", Value: bson.D{{Key: "$regex", Value: c.Example}}}})))
+				Expect(err).To(MatchError(ContainSubstring(c.Name)))
+				Expect(err).To(MatchError(ContainSubstring("linear time")))
+				Expect(err).To(MatchError(ContainSubstring(c.Instead)))
+			})
+		}
+	})
 	It("knows the fields that a condition speaks of", func() {
 		cond, err := rule.Compile(document([]byte(`{"$or": [{"a.b": 1}, {"a.b": {"$ne": 2}, "c": {"$not": {"$size": 1}}}],
 			"items": {"$elemMatch": {"sku": "x", "$nor": [{"tags": {"$elemMatch": {"$gt": 1}}}]}}, "$comment": "x"}`)))

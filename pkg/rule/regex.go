@@ -103,44 +103,13 @@ func compileRegex(pattern, options string) (r *regex, reason string) {
 	}
 	tree, err := syntax.Parse(translate(pattern, extended), flags)
 	if err != nil {
-		return nil, refusedBy(err)
+		return nil, refusedBy(err, pattern)
 	}
 	r = &regex{pattern: pattern, options: options, prefixes: prefixes(tree)}
 	if r.re, err = regexp.Compile(dollars(tree).String()); err != nil {
-		return nil, refusedBy(err)
+		return nil, refusedBy(err, pattern)
 	}
 	return r, ""
-}
-
-// refusedBy says in the user's words what RE2 does not have.
-func refusedBy(err error) string {
-	const because = "; expressions run in linear time (RE2), so that no event can hold up the others"
-	bad, ok := err.(*syntax.Error) //nolint:errorlint // the parser returns exactly this type
-	if !ok {
-		return err.Error()
-	}
-	switch {
-	case bad.Code == syntax.ErrInvalidPerlOp && lookAround(bad.Expr):
-		return "look-around " + bad.Expr + " is not available" + because
-	case bad.Code == syntax.ErrInvalidPerlOp:
-		return "the group " + bad.Expr + " is not available" + because
-	case bad.Code == syntax.ErrInvalidEscape && len(bad.Expr) == 2 && '1' <= bad.Expr[1] && bad.Expr[1] <= '9',
-		bad.Code == syntax.ErrInvalidEscape && strings.HasPrefix(bad.Expr, `\k`):
-		return "the back-reference " + bad.Expr + " is not available" + because
-	case bad.Code == syntax.ErrInvalidRepeatOp && strings.HasSuffix(bad.Expr, "+"):
-		return "the possessive quantifier " + bad.Expr + " is not available" + because
-	default:
-		return bad.Code.String() + ": " + bad.Expr
-	}
-}
-
-func lookAround(group string) bool {
-	for _, p := range []string{"(?=", "(?!", "(?<=", "(?<!"} {
-		if strings.HasPrefix(group, p) {
-			return true
-		}
-	}
-	return false
 }
 
 // dollars gives $ without m the meaning it has in PCRE: the end, or the line's
@@ -229,6 +198,7 @@ var escapes = map[byte][2]string{
 	'R': {`(?:\r\n|[` + vertical + `])`, ""},
 	'Z': {`(?:\n?\z)`, ""},
 	'e': {`\x1b`, `\x1b`},
+	'b': {"", `\x08`}, // in a class the backspace
 }
 
 const (

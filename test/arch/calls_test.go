@@ -53,7 +53,7 @@ var bans = []ban{
 	},
 	{
 		[]string{"net.Dial*", "net.Listen*", "net.Lookup*", "net.Resolve*", "http.Get", "http.Head", "http.Post*", "http.Client", "http.DefaultClient", "http.Transport", "http.NewRequest*", "http.Serve*", "http.Listen*", "os.Create*", "os.Write*"},
-		func(p pkg, f *file) bool { return f.Test || !matchesAny(nouns, p.Name) },
+		func(p pkg, f *file) bool { return f.Test || p.main || !matchesAny(nouns, p.Name) },
 		"nouns do no I/O; a service does it",
 	},
 	{
