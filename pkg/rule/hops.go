@@ -15,6 +15,14 @@ const MaxHops = 8
 // would otherwise react to its own notifications for ever.
 const DeliveryType = "NOTIFICATION_DELIVERY"
 
+// What else is the same in all events about delivery outcomes. A delivery is
+// news, a dead notification is an error and counts in the error rate.
+const (
+	DeliverySource    = "action-dispatcher"
+	DeliveredSeverity = 2
+	DeadSeverity      = 7
+)
+
 // Hops is how many actions stand between the event and a real cause
 // (metadata.hops), 0 when it does not say.
 func Hops(doc bson.Raw) int {

@@ -14,14 +14,7 @@ import (
 )
 
 // Source is the `source` of the events that the dispatcher publishes.
-const Source = "action-dispatcher"
-
-// Severities of outcome events: a delivery is news, a dead notification is an
-// error and counts in the error rate.
-const (
-	severityDelivered = 2
-	severityDead      = 7
-)
+const Source = rule.DeliverySource
 
 // outcome is a NOTIFICATION_DELIVERY event in the product's native shape. All
 // of it comes from the message and the record, so that publishing it again
@@ -67,7 +60,7 @@ func (d *Dispatcher) outcomeEvent(o *order, decided decision) (broker.Message, e
 	n, a := o.msg.Notification, decided.attempt
 	e := outcome{
 		EventID: notification.OutcomeEventID(n.ID, decided.status, a.Number),
-		Type:    rule.DeliveryType, Source: Source, Severity: severityDelivered,
+		Type:    rule.DeliveryType, Source: Source, Severity: rule.DeliveredSeverity,
 		Timestamp: a.At.Add(time.Duration(a.DurationMS) * time.Millisecond).UTC(),
 		TraceID:   text(o.msg.Event, "trace_id"),
 		Payload: outcomePayload{
@@ -82,7 +75,7 @@ func (d *Dispatcher) outcomeEvent(o *order, decided decision) (broker.Message, e
 		},
 	}
 	if decided.status == notification.Dead {
-		e.Severity = severityDead
+		e.Severity = rule.DeadSeverity
 	}
 	headers := map[string]any{}
 	if trace, ok := traceOf(o.msg.Event); ok {
