@@ -260,7 +260,8 @@ func earlier(a, b found) int {
 	return cmp.Or(a.alert.To.Compare(b.alert.To), cmp.Compare(a.rule.ID, b.rule.ID), bytes.Compare(a.alert.Key, b.alert.Key), cmp.Compare(a.alert.Slot, b.alert.Slot))
 }
 
-// fresh leaves out the alerts that exist.
+// fresh leaves out the alerts that exist, and those that were found twice: the
+// windows of events in neighbouring slots overlap.
 func (w *windows) fresh(ctx context.Context, alerts []found) ([]found, error) {
 	ids := make([]string, len(alerts))
 	for i, f := range alerts {
@@ -271,7 +272,12 @@ func (w *windows) fresh(ctx context.Context, alerts []found) ([]found, error) {
 		return nil, err
 	}
 	var fresh []found
+	twice := map[string]bool{}
 	for i, f := range alerts {
+		if twice[ids[i]] {
+			continue
+		}
+		twice[ids[i]] = true
 		if exist[ids[i]] {
 			w.known.add(f.rule.ID, f.rule.Version, f.alert.Alert)
 			continue
