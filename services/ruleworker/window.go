@@ -42,6 +42,7 @@ type windows struct {
 	log       *zap.Logger
 	metrics   *metrics
 	retention time.Duration // of notifications
+	patience  patience
 
 	mu   sync.Mutex
 	of   *rule.Set // that byID was made of
@@ -52,7 +53,7 @@ type windows struct {
 }
 
 func newWindows(store WindowStore, retention time.Duration, log *zap.Logger, m *metrics) *windows {
-	return &windows{store: store, retention: retention, log: log, metrics: m}
+	return &windows{store: store, retention: retention, patience: patienceDefault, log: log, metrics: m}
 }
 
 // windowRule is a rule with its parts.

@@ -19,15 +19,19 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
+// patience bounds what window rules may take while their batch waits; what is
+// not done by then is left to the timer.
+type patience struct {
+	ask   time.Duration // one evaluation
+	all   time.Duration // those of all rules
+	limit int           // events that one evaluation reads
+}
+
+// patienceDefault: a plain rule's notification is late by five seconds at most,
+// and only once in slowFor for each rule that takes too long.
+var patienceDefault = patience{ask: 2 * time.Second, all: 5 * time.Second, limit: 50_000}
+
 const (
-	// askTimeout bounds one rule's evaluation while its batch waits, and
-	// findTimeout that of all rules together: what is not done by then is left to
-	// the timer.
-	askTimeout  = 2 * time.Second
-	findTimeout = 5 * time.Second
-	// askLimit bounds the events that one evaluation reads meanwhile: about as many
-	// as can be read in half of askTimeout.
-	askLimit = 50_000
 	// askTogether bounds the evaluations at the same time; each is one query after
 	// the other.
 	askTogether = 4
@@ -147,7 +151,7 @@ func (w *windows) asks(r *windowRule, p window.Part, events []touchedEvent) []as
 		}
 		a := byBucket[b]
 		if a == nil {
-			a = &ask{rule: r, part: p, ask: window.Ask{Keys: []string{}, From: from, To: to, Known: isKnown, Limit: askLimit}}
+			a = &ask{rule: r, part: p, ask: window.Ask{Keys: []string{}, From: from, To: to, Known: isKnown, Limit: w.patience.limit}}
 			byBucket[b] = a
 			order = append(order, b)
 		}
@@ -170,7 +174,7 @@ func (w *windows) askAll(ctx context.Context, asks []ask, now time.Time) (alerts
 	if len(asks) == 0 {
 		return nil, nil, nil
 	}
-	bound, cancel := context.WithTimeout(ctx, findTimeout)
+	bound, cancel := context.WithTimeout(ctx, w.patience.all)
 	defer cancel()
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -200,7 +204,7 @@ func (w *windows) askAll(ctx context.Context, asks []ask, now time.Time) (alerts
 }
 
 func (w *windows) ask(ctx context.Context, a ask) (window.Found, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.patience.ask)
 	defer cancel()
 	started := time.Now()
 	got, err := a.part.Evaluate(ctx, a.rule.source, a.ask)

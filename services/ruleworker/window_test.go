@@ -149,4 +149,23 @@ var _ = Describe("a frequency rule", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(waiting).To(BeEmpty())
 	}, SpecTimeout(time.Minute))
+
+	It("whose query takes too long holds no batch up, and is decided by the timer", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		r, err := f.Store.CreateRule(ctx, windowRule("often", "LOGIN_FAILED", window.Spec{Kind: "frequency", Timeframe: every(time.Minute), NumEvents: 3, GroupBy: []string{"user_id"}}))
+		Expect(err).NotTo(HaveOccurred())
+		_, err = f.Store.CreateRule(ctx, logRule("each", "LOGIN_FAILED"))
+		Expect(err).NotTo(HaveOccurred())
+		orders := collect(ctx, f, topology.NotificationsDefault)
+		f.Start(ctx, "rule-worker", ruleworker.WireImpatient)
+		start := time.Now().UTC().Truncate(time.Minute).Add(-10 * time.Minute)
+		for i := range 4 {
+			offer(ctx, f, batchOf("LOGIN_FAILED", one{at: start.Add(time.Duration(i) * time.Second), user: "a"}, one{at: start.Add(time.Duration(i) * time.Hour), user: "b"}))
+		}
+		Eventually(ctx, func() map[string]int { return ids(orders()) }).WithTimeout(10 * time.Second).Should(HaveLen(8))
+		Eventually(ctx, func() []string { return alertsOf(ctx, f, "often") }).WithTimeout(20 * time.Second).
+			Should(Equal(recounted(ctx, f, r, start.Add(-time.Hour), start.Add(time.Hour))))
+		Eventually(ctx, func() map[string]int { return ids(orders()) }).Should(HaveLen(9))
+		Expect(f.DeadLetters(ctx, topology.RuleWorkerNormal)).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
 })

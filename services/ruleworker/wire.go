@@ -21,7 +21,9 @@ const messageBytes = 512 << 10
 
 // Wire connects the rule-worker: rules first, then a consumer on each of its
 // two queues, so that critical batches never wait behind normal ones.
-func Wire(ctx context.Context, p *app.Process) error {
+func Wire(ctx context.Context, p *app.Process) error { return wire(ctx, p, patienceDefault) }
+
+func wire(ctx context.Context, p *app.Process, forWindows patience) error {
 	cfg := p.Config.RuleWorker
 	m := newMetrics(p.Metrics)
 	rules := NewRules(p.Store, p.Log, m)
@@ -38,6 +40,8 @@ func Wire(ctx context.Context, p *app.Process) error {
 	w := &Worker{Rules: rules, Ledger: ledger, Publisher: p.Publisher, Topology: p.Topology,
 		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Holder: newHolder(silences, p.Log),
 		Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: now}
+
+	w.Windows.patience = forWindows
 
 	control := p.Topology.Control()
 	p.Go("rule broadcasts", broker.Broadcasts(p.ConsumeConnection, control.Exchange, topology.KeyRulesChanged,
