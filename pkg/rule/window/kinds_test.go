@@ -1,8 +1,11 @@
 package window_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -72,6 +75,18 @@ var _ = Describe("every kind", func() {
 			for _, s := range k.Settings() {
 				Expect(s.Doc).NotTo(BeEmpty(), "%s %s", k.Name(), s.Name)
 			}
+		}
+	})
+
+	It("has its row in the README", func() {
+		readme, err := os.ReadFile("../../../README.md")
+		Expect(err).NotTo(HaveOccurred())
+		for _, k := range window.Kinds() {
+			var settings []string
+			for _, s := range k.Settings() {
+				settings = append(settings, "`"+s.Name+"`")
+			}
+			Expect(string(readme)).To(ContainSubstring(fmt.Sprintf("| `%s` | %s | %s |\n", k.Name(), k.Doc(), strings.Join(settings, " "))))
 		}
 	})
 
