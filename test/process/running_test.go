@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -60,13 +60,18 @@ func cleanEnviron() []string {
 	return env
 }
 
+// ports counts the addresses that were given out: none is given out twice.
+var ports atomic.Int64
+
 // freeAddress is a port of the loopback interface that nobody listens on now.
 // It is below those that the kernel gives to connections, which come and go all
 // the time.
 func freeAddress() string {
 	GinkgoHelper()
+	const first, count = 10_000, 20_000
 	for range 100 {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(20_000))))
+		port := first + (int64(os.Getpid())*101+ports.Add(1))%count
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.FormatInt(port, 10)))
 		if err == nil {
 			Expect(l.Close()).To(Succeed())
 			return l.Addr().String()
@@ -85,6 +90,9 @@ type readiness struct {
 
 // ready asks /readyz; an error while nobody listens.
 func (r *running) ready(ctx context.Context) (answer readiness, err error) {
+	if code := r.ExitCode(); code >= 0 {
+		return answer, fmt.Errorf("%s ended with %d", r.name, code)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.admin+"/readyz", nil)
 	if err != nil {
 		return answer, err
