@@ -75,6 +75,18 @@ var _ = Describe("A template", func() {
 		Expect(string(out)).To(Equal("many 12 us 1970-01-01T00:00:00.001Z"))
 		Expect(render(text, event)).To(Equal("-"))
 	})
+	It("prints what a notification stands for when its rule groups or throttles, and nothing of a group for others", func() {
+		text := `{{.Group.Matches}} {{join "," .Group.Samples}} {{.Group.Key.user_id}} {{.Group.LastAt}} {{.HeldBack}}`
+		t, err := action.ParseTemplate(text)
+		Expect(err).NotTo(HaveOccurred())
+		key, err := bson.Marshal(bson.D{{Key: "user_id", Value: "u"}})
+		Expect(err).NotTo(HaveOccurred())
+		out, err := t.Render(notification.Message{Notification: notification.Notification{HeldBack: 4, Group: &notification.Group{
+			Matches: 3, Samples: []string{"e3", "e2"}, Key: key, LastAt: time.UnixMilli(1).UTC()}}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(out)).To(Equal("3 e3,e2 u 1970-01-01T00:00:00.001Z 4"))
+		Expect(render(`{{.Group.Matches}}-{{with .Group}}{{.Matches}}{{end}}{{.HeldBack}}`, event)).To(Equal("-0"))
+	})
 	DescribeTable("is bounded", func(text string, event any) {
 		start := time.Now()
 		_, err := render(text, event)

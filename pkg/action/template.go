@@ -21,7 +21,11 @@ import (
 //	{{.Event.payload.amount}} {{.Rule.Name}} {{.Notification}} {{.Attempt}}
 //	{{.Alert.Text}} {{.Alert.Kind}} {{.Alert.Value}} {{.Alert.Reference}} {{.Alert.From}} {{.Alert.To}} {{.Alert.Key}}
 //
-// The second line is for the alerts of window rules; others have none.
+//	{{.Group.Matches}} {{.Group.Samples}} {{.Group.FirstAt}} {{.Group.LastAt}} {{.Group.Key}} {{.HeldBack}}
+//
+// The second line is for the alerts of window rules, the third for rules that
+// group; others have none. HeldBack is how many matches a throttle held back
+// since the notification before.
 // What an event does not have prints as nothing. Its functions are those of
 // text/template and json, upper, lower, default, truncate and join.
 type Template struct{ t *template.Template }
@@ -39,7 +43,8 @@ const (
 type templateData struct {
 	Event        map[string]any
 	Rule         templateRule
-	Alert        map[string]any
+	Alert, Group map[string]any
+	HeldBack     int
 	Notification string
 	Attempt      int
 	steps        *int // of all loops of one rendering
@@ -85,6 +90,8 @@ func (t *Template) Render(msg notification.Message) ([]byte, error) {
 		Event:        object(msg.Event, 0),
 		Rule:         templateRule{ID: n.RuleID, Name: n.RuleName, Version: n.RuleVersion},
 		Alert:        alert(n.Alert),
+		Group:        group(n.Group),
+		HeldBack:     n.HeldBack,
 		Notification: n.ID,
 		Attempt:      msg.Attempt,
 		steps:        &steps,
@@ -103,6 +110,21 @@ func alert(a *notification.Alert) map[string]any {
 	return map[string]any{
 		"Kind": a.Kind, "Text": a.Text, "Value": a.Value, "Reference": a.Reference,
 		"From": templateTime{a.From}, "To": templateTime{a.To}, "Key": object(a.Key, 0),
+	}
+}
+
+// group is what a template sees of a group.
+func group(g *notification.Group) map[string]any {
+	if g == nil {
+		return nil
+	}
+	samples := make([]any, len(g.Samples))
+	for i, id := range g.Samples {
+		samples[i] = id
+	}
+	return map[string]any{
+		"Matches": g.Matches, "Sequence": g.Sequence, "Samples": samples, "Key": object(g.Key, 0),
+		"FirstAt": templateTime{g.FirstAt}, "LastAt": templateTime{g.LastAt},
 	}
 }
 

@@ -12,6 +12,7 @@ type RuleWorker struct {
 	Concurrency           int // transactions at the same time, per queue
 	Poll                  time.Duration
 	WindowsEvery          time.Duration
+	GroupsEvery           time.Duration
 	NotificationRetention time.Duration
 }
 
@@ -22,6 +23,8 @@ func (w *RuleWorker) keys(r *registry) {
 	r.duration("poll", &w.Poll, 15*time.Second, 100*time.Millisecond, time.Hour, "How often rules are compared with the database, in case a broadcast was missed.")
 	r.duration("windows_every", &w.WindowsEvery, 500*time.Millisecond, 50*time.Millisecond, time.Hour,
 		"How often windows whose time to be decided has come are looked for.")
+	r.duration("groups_every", &w.GroupsEvery, 500*time.Millisecond, 50*time.Millisecond, time.Hour,
+		"How often groups of matches that are to be told are looked for.")
 	r.duration("notification_retention", &w.NotificationRetention, 2160*time.Hour, time.Hour, 10*365*24*time.Hour,
 		"How long a notification is kept.")
 }

@@ -21,6 +21,7 @@ import (
 type Holder struct {
 	Throttles     Memory[Throttle]
 	Hours         Memory[Hour]
+	Groups        Memory[Group]
 	Announcements []Announcement
 
 	owed    []Owed
@@ -29,18 +30,19 @@ type Holder struct {
 
 // match is what one match of one rule owes: owed[from:to].
 type match struct {
-	from, to       int
-	rule           *rule.Rule
-	hour, throttle string // ids, "" when there is none
-	key            bson.Raw
+	from, to              int
+	rule                  *rule.Rule
+	hour, throttle, group string // ids, "" when there is none
+	throttleKey, groupKey bson.Raw
 }
 
 // NewHolder looks at notifications in the order in which they are owed. owed is
 // left as it is.
 func NewHolder(owed []Owed) *Holder {
-	h := &Holder{owed: owed, Throttles: newMemory[Throttle](), Hours: newMemory[Hour]()}
+	h := &Holder{owed: owed, Throttles: newMemory[Throttle](), Hours: newMemory[Hour](), Groups: newMemory[Group]()}
 	eachMatch(owed, func(from, to int) {
-		if o := &owed[from]; o.Status == notification.Pending && o.Rule != nil {
+		// A group's own notification was asked about when its matches came.
+		if o := &owed[from]; o.Status == notification.Pending && o.Rule != nil && o.Group == nil {
 			h.ask(match{from: from, to: to, rule: o.Rule}, o)
 		}
 	})
@@ -73,11 +75,16 @@ func (h *Holder) ask(m match, o *Owed) {
 		h.Hours.needed[m.hour] = true
 	}
 	if t := m.rule.Throttle; t != nil {
-		m.key = rule.Key(o.Event, t.Per)
-		m.throttle = throttleID(m.rule.ID, m.key)
+		m.throttleKey = rule.Key(o.Event, t.Per)
+		m.throttle = throttleID(m.rule.ID, m.throttleKey)
 		h.Throttles.needed[m.throttle] = true
 	}
-	if m.hour != "" || m.throttle != "" {
+	if g := m.rule.Group; g != nil {
+		m.groupKey = rule.Key(o.Event, g.By)
+		m.group = groupID(m.rule, m.groupKey)
+		h.Groups.needed[m.group] = true
+	}
+	if m.hour != "" || m.throttle != "" || m.group != "" {
 		h.matches = append(h.matches, m)
 	}
 }
@@ -90,8 +97,8 @@ func (h *Holder) Hold() []Owed {
 	held := slices.Clone(h.owed)
 	for _, m := range h.matches {
 		actions := held[m.from:m.to]
-		if m.hour == "" || h.counted(m, actions) {
-			h.throttled(m, actions)
+		if h.counted(m, actions) && h.passed(m, actions) {
+			h.grouped(m, actions)
 		}
 	}
 	return held
@@ -99,6 +106,9 @@ func (h *Holder) Hold() []Owed {
 
 // counted counts the match in its hour, or holds it when there were too many.
 func (h *Holder) counted(m match, actions []Owed) bool {
+	if m.hour == "" {
+		return true
+	}
 	hour, counted, changed := h.Hours.Get(m.hour).count(m.rule, actions[0].CreatedAt)
 	if changed {
 		h.Hours.change(m.hour, hour)
@@ -113,29 +123,44 @@ func (h *Holder) counted(m match, actions []Owed) bool {
 	return false
 }
 
-// throttled lets the first match through after the last hold's end, and holds
+// passed lets the first match through after the last hold's end, and holds
 // the others. Only what lets through is changed: a held match needs no write,
 // so workers do not meet in a flood; two that would both let one through meet in
 // the document, and one of them starts again and finds itself late.
-func (h *Holder) throttled(m match, actions []Owed) {
+func (h *Holder) passed(m match, actions []Owed) bool {
 	if m.throttle == "" {
-		return
+		return true
 	}
 	at := actions[0].CreatedAt
 	t := h.Throttles.Get(m.throttle)
 	if at.Before(t.Until) {
 		suppress(actions, notification.Throttled, notification.Held{ID: t.ID, Until: &t.Until})
-		return
+		return false
 	}
 	for i := range actions {
 		actions[i].HeldBack = t.Suppressed
 	}
 	t = t.pass(m.rule.Throttle, at)
 	t.ID, t.RuleID = m.throttle, m.rule.ID
-	if len(m.key) <= keyShown {
-		t.Key = m.key
+	if len(m.throttleKey) <= keyShown {
+		t.Key = m.throttleKey
 	}
 	h.Throttles.change(m.throttle, t)
+	return true
+}
+
+// grouped takes the match into its group, whose notification stands for it.
+func (h *Holder) grouped(m match, actions []Owed) {
+	if m.group == "" {
+		return
+	}
+	g := h.Groups.Get(m.group)
+	if g.ID == "" {
+		g = newGroup(m.rule, m.groupKey, actions[0].CreatedAt)
+	}
+	g = g.add(m.rule.Group, &actions[0])
+	h.Groups.change(m.group, g)
+	suppress(actions, notification.Grouped, notification.Held{ID: g.ID, Until: g.FlushAt})
 }
 
 func suppress(actions []Owed, reason string, by notification.Held) {

@@ -57,12 +57,13 @@ func match(r *rule.Rule, at time.Time, user any, actions int) []decision.Owed {
 type database struct {
 	throttles     map[string]decision.Throttle
 	hours         map[string]decision.Hour
+	groups        map[string]decision.Group
 	announcements []decision.Announcement
 	writes        int
 }
 
 func newDatabase() *database {
-	return &database{throttles: map[string]decision.Throttle{}, hours: map[string]decision.Hour{}}
+	return &database{throttles: map[string]decision.Throttle{}, hours: map[string]decision.Hour{}, groups: map[string]decision.Group{}}
 }
 
 // decide is one transaction.
@@ -78,8 +79,17 @@ func (d *database) decide(owed ...decision.Owed) []decision.Owed {
 			h.Hours.Put(id, hour)
 		}
 	}
+	for _, id := range h.Groups.Needed() {
+		if g, ok := d.groups[id]; ok {
+			h.Groups.Put(id, g)
+		}
+	}
 	held := h.Hold()
 	d.writes = 0
+	for _, id := range h.Groups.Changed() {
+		d.groups[id] = h.Groups.Get(id)
+		Expect(d.groups[id].ID).To(Equal(id))
+	}
 	for _, id := range h.Throttles.Changed() {
 		d.throttles[id] = h.Throttles.Get(id)
 		Expect(d.throttles[id].ID).To(Equal(id))

@@ -17,9 +17,16 @@ func Quiet(owed []Owed, silences *silence.Set, mutes func(*rule.Rule) rule.MuteT
 		}
 		if s := silences.Match(o.RuleID, o.Event, o.CreatedAt); s != nil {
 			o.Suppress(notification.Silenced, notification.Held{ID: s.ID, Until: &s.Until})
-			continue
 		}
-		if o.Rule == nil || len(o.Rule.Mute) == 0 {
+	}
+	Mute(owed, mutes)
+}
+
+// Mute suppresses what is muted at the time of its decision.
+func Mute(owed []Owed, mutes func(*rule.Rule) rule.MuteTimes) {
+	for i := range owed {
+		o := &owed[i]
+		if o.Status != notification.Pending || o.Rule == nil || len(o.Rule.Mute) == 0 {
 			continue
 		}
 		if until, muted := mutes(o.Rule).Until(o.CreatedAt); muted {

@@ -14,11 +14,12 @@ const (
 	IngesterMarked    Point = "ingester.marked"    // published_at is set, the events are not acked
 	IngesterSweeping  Point = "ingester.sweeping"  // the sweep has read abandoned batches, nothing is published
 
-	RuleWorkerDecided   Point = "rule-worker.decided"   // the decision is committed, no action is published
-	RuleWorkerPublished Point = "rule-worker.published" // actions are confirmed, actions_published_at is not set
-	RuleWorkerMarked    Point = "rule-worker.marked"    // actions_published_at is set, the batch is not acked
-	RuleWorkerSweeping  Point = "rule-worker.sweeping"  // the sweep has read an abandoned batch, no action is published
-	RuleWorkerAnnounced Point = "rule-worker.announced" // an event about a rule is confirmed, and still waits to be published
+	RuleWorkerDecided      Point = "rule-worker.decided"       // the decision is committed, no action is published
+	RuleWorkerPublished    Point = "rule-worker.published"     // actions are confirmed, actions_published_at is not set
+	RuleWorkerMarked       Point = "rule-worker.marked"        // actions_published_at is set, the batch is not acked
+	RuleWorkerGroupFlushed Point = "rule-worker.group-flushed" // a group's notification is committed, no action is published
+	RuleWorkerSweeping     Point = "rule-worker.sweeping"      // the sweep has read an abandoned batch, no action is published
+	RuleWorkerAnnounced    Point = "rule-worker.announced"     // an event about a rule is confirmed, and still waits to be published
 
 	RuleWorkerWindowEvaluated Point = "rule-worker.window-evaluated" // a due window has alerts, nothing is committed
 	RuleWorkerWindowDecided   Point = "rule-worker.window-decided"   // a due window's alerts are committed, none is published
@@ -39,7 +40,7 @@ const (
 // Points lists them all; test/process has a spec for each.
 var Points = []Point{
 	IngesterInserted, IngesterPublished, IngesterMarked, IngesterSweeping,
-	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerAnnounced, RuleWorkerSweeping,
+	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerSweeping, RuleWorkerAnnounced, RuleWorkerGroupFlushed,
 	RuleWorkerWindowEvaluated, RuleWorkerWindowDecided, RuleWorkerWindowPublished,
 	DispatcherClaimed, DispatcherCalled, DispatcherRecorded, DispatcherSettled,
 	AggregatorCounted, AggregatorRecorded, AggregatorMaterialising,

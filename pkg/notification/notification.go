@@ -33,6 +33,7 @@ const (
 	Paused    = "paused"    // the rule had its matches of this hour
 	Throttled = "throttled" // another notification of the key was let through
 	Grouped   = "grouped"   // the group's notification stands for it
+	Disabled  = "disabled"  // the rule was disabled or deleted before its group was told
 )
 
 // Held says more about what holds a suppressed notification back.
@@ -92,6 +93,7 @@ type Notification struct {
 	NextAttemptAt *time.Time `bson:"next_attempt_at,omitempty" json:"next_attempt_at,omitempty"`
 	Claim         *Claim     `bson:"claim,omitempty" json:"-"`
 	Alert         *Alert     `bson:"alert,omitempty" json:"alert,omitempty"`
+	Group         *Group     `bson:"group,omitempty" json:"group,omitempty"`
 	// Unpublished is set while the first message of a notification that belongs
 	// to no batch (a timer decided it) is not confirmed.
 	Unpublished bool      `bson:"unpublished,omitempty" json:"-"`

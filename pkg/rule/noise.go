@@ -1,6 +1,10 @@
 package rule
 
-import "github.com/events-aggregator/events-aggregator/pkg/rule/interval"
+import (
+	"time"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
+)
 
 // Throttle lets one notification of a key through and holds the others back
 // for a while.
@@ -28,6 +32,13 @@ type Group struct {
 	// same; none: type and source.
 	Identity []string `bson:"identity,omitempty" json:"identity,omitempty"`
 }
+
+// What a group that says nothing of them has, as in Alertmanager.
+const (
+	groupWait     = interval.Duration(30 * time.Second)
+	groupInterval = interval.Duration(5 * time.Minute)
+	groupRepeat   = interval.Duration(4 * time.Hour)
+)
 
 // Mute is a weekly time in which a rule's notifications are held back.
 type Mute struct {

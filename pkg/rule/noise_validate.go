@@ -31,6 +31,16 @@ func (r *Rule) validateNoise(refuse func(pointer, format string, args ...any)) {
 			refuse("/throttle/max", "must be at most %s", longestHold)
 		}
 	}
+	if g := r.Group; g != nil {
+		validateKey("/group/by", g.By, refuse)
+		validateKey("/group/identity", g.Identity, refuse)
+		validateLength("/group/wait", g.Wait, 0, refuse)
+		validateLength("/group/interval", g.Interval, shortestHold, refuse)
+		validateLength("/group/repeat", g.Repeat, shortestHold, refuse)
+		if g.Repeat < g.Interval {
+			refuse("/group/repeat", "%s is shorter than interval, %s", g.Repeat, g.Interval)
+		}
+	}
 	if len(r.Mute) > maxMutes {
 		refuse("/mute", "must be at most %d", maxMutes)
 	}

@@ -149,7 +149,7 @@ func (n *notes) throttle(t *tree, at *place) *Throttle {
 }
 
 func (n *notes) group(t *tree, at *place) *Group {
-	g := &Group{}
+	g := &Group{Wait: groupWait, Interval: groupInterval, Repeat: groupRepeat}
 	n.object(t, at,
 		n.textsSetting("by", &g.By),
 		n.durationSetting("wait", &g.Wait),

@@ -38,4 +38,12 @@ var _ = Describe("What a rule says beside its condition", func() {
 		again.Window.NumEvents = 3
 		Expect(again.SameAs(r)).To(BeFalse())
 	})
+
+	It("has Alertmanager's times for a group that says none", func() {
+		r, err := rule.ParseJSON([]byte(`{"name": "a", "conditions": {}, "actions": [], "group": {"by": "source", "wait": "0s"}}`))
+		Expect(err).NotTo(HaveOccurred())
+		shown, err := r.JSON()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(shown).To(ContainSubstring(`"group":{"by":["source"],"wait":"0s","interval":"5m","repeat":"4h"}`))
+	})
 })

@@ -67,16 +67,6 @@ func (r *Rule) Validate(v Validator) error {
 			refuse("/conditions"+c.Path, "%s", c.Reason)
 		}
 	}
-	for _, missing := range []struct {
-		pointer string
-		asked   bool
-	}{
-		{"/group", r.Group != nil},
-	} {
-		if missing.asked {
-			refuse(missing.pointer, "is not available yet")
-		}
-	}
 	if r.Window != nil {
 		for _, p := range r.Window.Check() {
 			refuse("/window"+p.Pointer, "%s", p.Message)

@@ -91,6 +91,13 @@ var _ = Describe("Validating a rule", func() {
 		Entry("a throttle of years", func(r *rule.Rule) {
 			r.Throttle = &rule.Throttle{For: 365 * 24 * 60 * minute, Max: 366 * 24 * 60 * minute}
 		}, "/throttle/for", "/throttle/max"),
+		Entry("a group that is right", func(r *rule.Rule) {
+			r.Group = &rule.Group{By: []string{"source"}, Interval: minute, Repeat: minute}
+		}),
+		Entry("a group", func(r *rule.Rule) {
+			r.Group = &rule.Group{By: []string{"$a"}, Identity: []string{""}, Wait: 365 * 24 * 60 * minute, Interval: 5 * minute, Repeat: minute}
+		}, "/group/by/0", "/group/identity/0", "/group/wait", "/group/repeat"),
+		Entry("a group without lengths", func(r *rule.Rule) { r.Group = &rule.Group{} }, "/group/interval", "/group/repeat"),
 		Entry("mutes", func(r *rule.Rule) {
 			r.Mute = []rule.Mute{
 				{From: "22:00", To: "06:00"},

@@ -147,6 +147,10 @@ var _ = Describe("every query of the store", func() {
 		noisy := testRule("noisy")
 		noisy.Throttle, noisy.MaxMatchesPerHour = &rule.Throttle{For: interval.Duration(time.Hour)}, 1
 		drop(s.Decide(ctx, now, []decision.Batch{owes(noisy, now, 3)}))
+		drop(s.Decide(ctx, now, []decision.Batch{owes(grouping(), now, 3)}))
+		due, err := s.DueGroups(ctx, now, 10)
+		every(err)
+		drop(s.FlushGroups(ctx, now, []string{due[0].ID}, telling(grouping(), now)))
 		drop(s.Announcements(ctx, 10))
 		every(s.MarkAnnounced(ctx, "a1"))
 		quiet := silence.Silence{ID: "s1", Condition: bson.Raw{5, 0, 0, 0, 0}, From: now, Until: now.Add(time.Hour), CreatedAt: now, ExpiresAt: now.Add(time.Hour)}

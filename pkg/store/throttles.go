@@ -24,11 +24,17 @@ func (s *Store) hold(sc mongo.SessionContext, owed []decision.Owed) ([]decision.
 	if err := recall(sc, s.ruleHours, &h.Hours); err != nil {
 		return nil, err
 	}
+	if err := recall(sc, s.groups, &h.Groups); err != nil {
+		return nil, err
+	}
 	held := h.Hold()
 	if err := memorise(sc, s.throttles, &h.Throttles); err != nil {
 		return nil, err
 	}
 	if err := memorise(sc, s.ruleHours, &h.Hours); err != nil {
+		return nil, err
+	}
+	if err := memorise(sc, s.groups, &h.Groups); err != nil {
 		return nil, err
 	}
 	return held, s.announce(sc, h.Announcements)

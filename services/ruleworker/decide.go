@@ -43,8 +43,8 @@ func decide(set *rule.Set, batch event.Batch, retention time.Duration, now time.
 }
 
 // owe is what a match owes, one notification for each action of the rule; of
-// says what it is about. An alert belongs to no batch, so until its message is
-// confirmed it is unpublished.
+// says what it is about. An alert or a group belongs to no batch, so until its
+// message is confirmed it is unpublished.
 func owe(r *rule.Rule, raw bson.Raw, of notification.Notification, retention time.Duration, now time.Time) []decision.Owed {
 	types := builtin.Table()
 	severity := severityOf(raw)
@@ -55,11 +55,13 @@ func owe(r *rule.Rule, raw bson.Raw, of notification.Notification, retention tim
 			continue
 		}
 		n := of
-		if n.Alert == nil {
+		switch {
+		case n.Group != nil:
+			n.ID, n.Unpublished = notification.GroupID(*n.Group, index), true
+		case n.Alert != nil:
+			n.ID, n.Unpublished = notification.AlertID(r.ID, r.Version, index, n.Alert.Key, n.Alert.Slot), true
+		default:
 			n.ID = notification.ID(n.EventID, r.ID, r.Version, index)
-		} else {
-			n.ID = notification.AlertID(r.ID, r.Version, index, n.Alert.Key, n.Alert.Slot)
-			n.Unpublished = true
 		}
 		n.Action = notification.Action{Type: spec.Type, Config: spec.Config}
 		n.Queue = kind.Queue(spec.Config, severity, r.Priority)

@@ -37,6 +37,11 @@ func (h *holder) hold(owed []decision.Owed) {
 	decision.Quiet(owed, h.silences.Current(), h.times)
 }
 
+// mute suppresses what is muted at the time of its decision.
+func (h *holder) mute(owed []decision.Owed) {
+	decision.Mute(owed, h.times)
+}
+
 // times are a rule's mute times. Those that cannot be prepared (saved by a newer
 // version) mute nothing: heard too often is better than never.
 func (h *holder) times(r *rule.Rule) rule.MuteTimes {

@@ -69,7 +69,7 @@ func (m *metrics) decided(batches []decision.Batch, alerts []decision.Owed) {
 func (m *metrics) owes(owed []decision.Owed) {
 	for _, o := range owed {
 		m.owed.WithLabelValues(o.Queue, string(o.Status)).Inc()
-		if o.Alert != nil {
+		if o.Alert != nil && o.Group == nil {
 			m.alerts.WithLabelValues(o.Alert.Kind).Inc()
 		}
 	}

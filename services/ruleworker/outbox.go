@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
-	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 )
 
 // Outbox is where notifications that belong to no batch wait for their first
@@ -67,8 +66,8 @@ func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (
 			continue
 		}
 		event := events[n.EventID]
-		if event == nil && n.Alert != nil {
-			event = window.AlertEvent(n)
+		if event == nil {
+			event = standIn(n)
 		}
 		messages = append(messages, notification.Message{Notification: n, Event: event, Attempt: 1, Republished: true})
 	}

@@ -82,6 +82,7 @@ func (w *Worker) settleLoud(ctx context.Context, token primitive.ObjectID, o *du
 	if err != nil {
 		return err
 	}
+	w.Holder.hold(owed)
 	fault.At(fault.RuleWorkerWindowEvaluated)
 	committed, claimed, err := w.Windows.store.DecideDues(ctx, now, token, o.loud, owed)
 	if err != nil || !claimed {

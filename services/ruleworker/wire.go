@@ -65,6 +65,9 @@ func wire(ctx context.Context, p *app.Process, forWindows patience) error {
 	p.Lease("rule-worker-outbox", func(ctx context.Context, _ int64) error {
 		return w.SweepOutbox(ctx, sweep.Every, sweep.ActionsAfter, sweep.Limit)
 	})
+	p.Lease("rule-worker-groups", func(ctx context.Context, _ int64) error {
+		return w.FlushGroups(ctx, ledger, cfg.GroupsEvery)
+	})
 	p.Lease("rule-worker-announcements", func(ctx context.Context, _ int64) error {
 		return w.Announce(ctx, p.Store, sweep.Every, sweep.Limit)
 	})
@@ -135,4 +138,20 @@ func (l ledger) RuleVersion(ctx context.Context, id string, version int) (r rule
 		return r, true, true, nil
 	}
 	return v.Rule, !v.Rule.Enabled, true, err
+}
+
+// RuleThen reads a version of a rule as it was, whatever became of it.
+func (l ledger) RuleThen(ctx context.Context, id string, version int) (r rule.Rule, live, known bool, err error) {
+	v, err := l.Store.RuleVersion(ctx, id, version)
+	if errors.Is(err, store.ErrNotFound) {
+		return r, false, false, nil
+	}
+	if err != nil {
+		return r, false, false, err
+	}
+	now, err := l.Rule(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return v.Rule, false, true, nil
+	}
+	return v.Rule, now.Enabled, true, err
 }

@@ -3,6 +3,7 @@
 package logaction
 
 import (
+	"fmt"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -29,11 +30,15 @@ func Parse(config bson.Raw) (Config, []action.Problem) {
 
 // Render is the line for one notification.
 func (c Config) Render(msg notification.Message) (level, text string, err error) {
-	if alert := msg.Notification.Alert; c.message == nil && alert != nil {
-		return c.Level, "rule " + msg.Notification.RuleName + ": " + alert.Text, nil
+	n := msg.Notification
+	if c.message == nil && n.Group != nil {
+		return c.Level, fmt.Sprintf("rule %s matched %d times, last event %s", n.RuleName, n.Group.Matches, n.EventID), nil
+	}
+	if alert := n.Alert; c.message == nil && alert != nil {
+		return c.Level, "rule " + n.RuleName + ": " + alert.Text, nil
 	}
 	if c.message == nil {
-		return c.Level, "rule " + msg.Notification.RuleName + " matched event " + msg.Notification.EventID, nil
+		return c.Level, "rule " + n.RuleName + " matched event " + n.EventID, nil
 	}
 	line, err := c.message.Render(msg)
 	return c.Level, strings.TrimSpace(string(line)), err

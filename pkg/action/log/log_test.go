@@ -40,6 +40,12 @@ var _ = Describe("A line", func() {
 		_, text := render(bson.D{})
 		Expect(text).To(Equal("rule payments: 12 events in 5m"))
 	})
+	It("says by default how many matches a group has", func() {
+		msg.Notification.Group = &notification.Group{Matches: 5}
+		DeferCleanup(func() { msg.Notification.Group = nil })
+		_, text := render(bson.D{})
+		Expect(text).To(Equal("rule payments matched 5 times, last event e-1"))
+	})
 	It("is the template's output at the given level", func() {
 		level, text := render(bson.D{{Key: "level", Value: "warn"}, {Key: "message", Value: " {{.Event.type}} "}})
 		Expect(level).To(Equal("warn"))

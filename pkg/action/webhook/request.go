@@ -41,7 +41,8 @@ func (c Config) Body(msg notification.Message) ([]byte, error) {
 
 // DefaultBody is {"event": …, "rule": {"id", "name", "version"},
 // "notification_id": …, "attempt": …}, and "alert": … for the alert of a window
-// rule.
+// rule, "group": … for a rule that groups, "held_back": … when a throttle held
+// matches back since the notification before.
 func DefaultBody(msg notification.Message) ([]byte, error) {
 	n := msg.Notification
 	rule, err := json.Marshal(struct {
@@ -70,6 +71,16 @@ func DefaultBody(msg notification.Message) ([]byte, error) {
 			return nil, fmt.Errorf("webhook body: %w", err)
 		}
 		b = append(append(b, `,"alert":`...), alert...)
+	}
+	if n.Group != nil {
+		group, err := json.Marshal(n.Group)
+		if err != nil {
+			return nil, fmt.Errorf("webhook body: %w", err)
+		}
+		b = append(append(b, `,"group":`...), group...)
+	}
+	if n.HeldBack > 0 {
+		b = strconv.AppendInt(append(b, `,"held_back":`...), int64(n.HeldBack), 10)
 	}
 	return append(b, '}'), nil
 }

@@ -59,6 +59,17 @@ var _ = Describe("A request", func() {
 		Expect(string(body)).To(HaveSuffix(`"attempt":2,"alert":{"kind":"frequency","slot":5,"from":"1970-01-01T00:00:00Z","to":"1970-01-01T00:01:00Z",` +
 			`"value":12,"reference":10,"text":"many","key":{"user_id":"u","payload.shop":7}}}`))
 	})
+	It("carries the group of a rule that groups, and what a throttle held back", func() {
+		msg := message(bson.D{{Key: "type", Value: "A"}})
+		key, err := bson.Marshal(bson.D{{Key: "source", Value: "shop"}})
+		Expect(err).NotTo(HaveOccurred())
+		msg.Notification.HeldBack = 7
+		msg.Notification.Group = &notification.Group{ID: "grp_1", Key: key, Sequence: 2, Matches: 3, Samples: []string{"e3", "e2"}, FirstAt: time.UnixMilli(0).UTC(), LastAt: time.UnixMilli(60_000).UTC()}
+		body, err := webhook.DefaultBody(msg)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(body)).To(HaveSuffix(`"attempt":2,"group":{"id":"grp_1","sequence":2,"matches":3,"samples":["e3","e2"],` +
+			`"first_at":"1970-01-01T00:00:00Z","last_at":"1970-01-01T00:01:00Z","key":{"source":"shop"}},"held_back":7}`))
+	})
 	It("carries the template's output where there is one", func() {
 		cfg := parse(bson.D{{Key: "url", Value: url}, {Key: "body", Value: `{{.Event.type}} {{.Rule.Name}} {{.Notification}} {{.Attempt}}`}})
 		body, err := cfg.Body(message(bson.D{{Key: "type", Value: "A"}}))

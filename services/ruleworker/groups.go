@@ -1,0 +1,188 @@
+package ruleworker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
+)
+
+// GroupStore is where groups wait to be told.
+type GroupStore interface {
+	DueGroups(ctx context.Context, now time.Time, limit int) ([]decision.Group, error)
+	// FlushGroups commits what the groups that are still due owe.
+	FlushGroups(ctx context.Context, at time.Time, ids []string, tell func(decision.Group) (decision.Group, []decision.Owed)) ([]decision.Owed, error)
+	// RuleThen is a version of a rule as it was; live says that the rule is there
+	// and enabled now, known that there ever was such a version.
+	RuleThen(ctx context.Context, id string, version int) (r rule.Rule, live, known bool, err error)
+	Events(ctx context.Context, eventIDs []string) (map[string]bson.Raw, error)
+}
+
+// groupsTogether is how many groups one transaction tells: few, so that one
+// which gets matches all the time does not make many start again.
+const groupsTogether = 20
+
+// FlushGroups tells the groups whose time has come. It is run by one process at
+// a time; two at once do no harm, since the transaction asks again.
+func (w *Worker) FlushGroups(ctx context.Context, s GroupStore, every time.Duration) error {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		var err error
+		for more := true; more && err == nil && ctx.Err() == nil; {
+			more, err = w.flushGroups(ctx, s)
+		}
+		if err != nil && ctx.Err() == nil {
+			w.Log.Warn("due groups not told, they will be", zap.Error(err))
+		}
+	}
+}
+
+// flushGroups tells the groups that are due now; more says that others may be.
+func (w *Worker) flushGroups(ctx context.Context, s GroupStore) (more bool, err error) {
+	now := w.Now()
+	due, err := s.DueGroups(ctx, now, groupsTogether)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	t := teller{w: w, now: now, rules: map[ruleVersion]ruleThen{}, listed: map[string]decision.Group{}}
+	if err := t.read(ctx, s, due); err != nil {
+		return false, err
+	}
+	ids := make([]string, len(due))
+	for i, g := range due {
+		ids[i] = g.ID
+	}
+	committed, err := s.FlushGroups(ctx, now, ids, t.tell)
+	if err != nil {
+		return false, err
+	}
+	fault.At(fault.RuleWorkerGroupFlushed)
+	w.Metrics.decided(nil, committed)
+	if err := w.publish(ctx, decision.MessagesOf(committed)); err != nil {
+		return false, err // the sweep publishes them
+	}
+	return len(due) == groupsTogether, w.Outbox.MarkPublished(ctx, notificationIDs(committed)...)
+}
+
+// teller makes groups' notifications of what was read before.
+type teller struct {
+	w      *Worker
+	now    time.Time
+	rules  map[ruleVersion]ruleThen
+	listed map[string]decision.Group // as it was when its events were read
+	events map[string]bson.Raw
+}
+
+type ruleThen struct {
+	rule        *rule.Rule
+	live, known bool
+}
+
+func (t *teller) read(ctx context.Context, s GroupStore, due []decision.Group) (err error) {
+	var samples []string
+	for _, g := range due {
+		samples = append(samples, g.Samples...)
+		t.listed[g.ID] = g
+		of := ruleVersion{g.RuleID, g.RuleVersion}
+		if _, is := t.rules[of]; is {
+			continue
+		}
+		r, live, known, err := s.RuleThen(ctx, g.RuleID, g.RuleVersion)
+		if err != nil {
+			return err
+		}
+		t.rules[of] = ruleThen{&r, live, known}
+	}
+	t.events, err = s.Events(ctx, samples)
+	return err
+}
+
+// tell is what a group owes, and the group afterwards. It does no I/O, since a
+// transaction may run again.
+func (t *teller) tell(g decision.Group) (decision.Group, []decision.Owed) {
+	r := t.rules[ruleVersion{g.RuleID, g.RuleVersion}]
+	if !r.known || r.rule.Group == nil { // its versions were removed by hand: nobody knows whom to tell
+		t.w.Log.Error("group forgotten: its rule's version is not there", zap.String(telemetry.FieldRule, g.RuleID), zap.Int("matches", g.Matches))
+		return g.Flushed(&rule.Group{}, t.now), nil
+	}
+	told := g.Told()
+	event, silenced := t.event(g, told)
+	owed := owe(r.rule, event, notification.Notification{
+		EventID: eventID(event), RuleID: r.rule.ID, RuleVersion: r.rule.Version, RuleName: r.rule.Name, Alert: g.Alert, Group: &told,
+	}, t.w.Retention, t.now)
+	for i := range owed {
+		switch {
+		case !r.live:
+			owed[i].Suppress(notification.Disabled, notification.Held{})
+		case silenced != nil:
+			owed[i].Suppress(notification.Silenced, *silenced)
+		}
+	}
+	t.w.Holder.mute(owed)
+	return g.Flushed(r.rule.Group, t.now), owed
+}
+
+// event is the event that the notification carries: the newest sample that no
+// silence matches. If silences match all samples, they hold the notification.
+// A group that gets matches all the time may have other samples by now than when
+// they were read; those that it had then are its matches, too.
+func (t *teller) event(g decision.Group, told notification.Group) (event bson.Raw, silenced *notification.Held) {
+	set := t.w.Holder.silences.Current()
+	for _, id := range slices.Concat(told.Samples, t.before(g)) {
+		raw := t.events[id]
+		if raw == nil {
+			continue
+		}
+		s := set.Match(g.RuleID, raw, t.now)
+		if s == nil {
+			return raw, nil
+		}
+		if event == nil {
+			event, silenced = raw, &notification.Held{ID: s.ID, Until: &s.Until}
+		}
+	}
+	if event == nil {
+		event = standIn(notification.Notification{EventID: told.Samples[0], RuleID: g.RuleID, RuleVersion: g.RuleVersion, Alert: g.Alert, Group: &told})
+		if s := set.Match(g.RuleID, event, t.now); s != nil {
+			silenced = &notification.Held{ID: s.ID, Until: &s.Until}
+		}
+	}
+	return event, silenced
+}
+
+// before are the samples that were read, the newest first, if they wait for the
+// same notification.
+func (t *teller) before(g decision.Group) []string {
+	listed := t.listed[g.ID]
+	if listed.Sequence != g.Sequence || !listed.BornAt.Equal(g.BornAt) {
+		return nil
+	}
+	return listed.Told().Samples
+}
+
+// standIn is the event of a notification whose own is not stored: it stands for
+// an alert that no event completed, or its retention is over.
+func standIn(n notification.Notification) bson.Raw {
+	if n.Alert != nil {
+		return window.AlertEvent(n)
+	}
+	if n.Group != nil {
+		return decision.GroupEvent(n)
+	}
+	return nil
+}

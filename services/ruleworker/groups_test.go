@@ -1,0 +1,112 @@
+package ruleworker_test
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/silence"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
+	"github.com/events-aggregator/events-aggregator/services/ruleworker"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+)
+
+// groupRule groups by source, with lengths that specs can wait for.
+func groupRule(wait time.Duration) rule.Rule {
+	r := logRule("grouped", "PAYMENT_FAILED")
+	r.Group = &rule.Group{By: []string{"source"}, Wait: every(wait), Interval: every(time.Second), Repeat: every(time.Second)}
+	return r
+}
+
+var _ = Describe("a rule that groups its matches", func() {
+	It("tells each match once, many by one message, with two workers and repeated batches", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		_, err := f.Store.CreateRule(ctx, groupRule(time.Second))
+		Expect(err).NotTo(HaveOccurred())
+		orders := collect(ctx, f, topology.NotificationsDefault)
+		for range 2 {
+			f.Start(ctx, "rule-worker", ruleworker.Wire)
+		}
+		const batches, size = 20, 5
+		for i := range batches {
+			b := batch(size, "PAYMENT_FAILED", 5)
+			offer(ctx, f, b)
+			if i%4 == 0 {
+				republish(ctx, f, b)
+			}
+		}
+		told := func() int {
+			n := 0
+			seen := map[string]bool{}
+			for _, m := range orders() {
+				if !seen[m.Notification.ID] {
+					seen[m.Notification.ID] = true
+					n += m.Notification.Group.Matches
+				}
+			}
+			return n
+		}
+		Eventually(ctx, told).WithTimeout(time.Minute).Should(Equal(batches * size))
+		Consistently(ctx, told, 2*time.Second).Should(Equal(batches * size))
+		Expect(len(orders())).To(BeNumerically("<", batches), "fewer messages than batches")
+		first := orders()[0]
+		Expect(first.Notification.Group.Key.Lookup("source").StringValue()).To(Equal("spec"))
+		for _, m := range orders() { // also of a group that got matches while it was told
+			Expect(m.Event.Lookup("event_id").StringValue()).To(Equal(m.Notification.EventID))
+			Expect(m.Event.Lookup("type").StringValue()).To(Equal("PAYMENT_FAILED"))
+		}
+		grouped, err := f.Store.FindNotifications(ctx, store.NotificationFilter{Reason: notification.Grouped}, nil, 1000)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(grouped).To(HaveLen(batches * size))
+		Eventually(ctx, func() (int, error) {
+			left, err := f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), 10)
+			return len(left), err
+		}).Should(BeZero())
+	}, SpecTimeout(2*time.Minute))
+
+	It("carries an event that was read, also when ten others came since", func() {
+		old := document(bson.D{{Key: "event_id", Value: "old"}, {Key: "type", Value: "PAYMENT_FAILED"}})
+		listed := decision.Group{ID: "g", Matches: 1, Samples: []string{"old"}}
+		now := decision.Group{ID: "g", Matches: 11, Samples: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}}
+		events := map[string]bson.Raw{"old": old}
+		Expect(ruleworker.EventOfGroup(listed, now, events)).To(Equal(old))
+		now.Sequence = 1 // it was told meanwhile: the old event belongs to the notification before
+		Expect(ruleworker.EventOfGroup(listed, now, events).Lookup("type").StringValue()).To(Equal(decision.GroupType))
+	})
+
+	It("records that it was disabled before its group was told, and tells nobody", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		r, err := f.Store.CreateRule(ctx, groupRule(3*time.Second))
+		Expect(err).NotTo(HaveOccurred())
+		f.Start(ctx, "rule-worker", ruleworker.Wire)
+		offer(ctx, f, batch(3, "PAYMENT_FAILED", 5))
+		Eventually(ctx, func() int64 { return unprocessed(ctx, f) }).Should(BeZero())
+		Expect(f.Store.DeleteRule(ctx, r.ID, 0, time.Now().UTC(), "spec")).To(Succeed())
+		Eventually(ctx, func() ([]notification.Notification, error) {
+			return f.Store.FindNotifications(ctx, store.NotificationFilter{Reason: notification.Disabled}, nil, 10)
+		}).WithTimeout(20 * time.Second).Should(ConsistOf(HaveField("Group.Matches", 3)))
+		Expect(f.Depth(ctx, topology.NotificationsDefault)).To(BeZero())
+	}, SpecTimeout(time.Minute))
+
+	It("is silenced by what began while it waited", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		_, err := f.Store.CreateRule(ctx, groupRule(3*time.Second))
+		Expect(err).NotTo(HaveOccurred())
+		f.Start(ctx, "rule-worker", ruleworker.Wire, quickPoll)
+		offer(ctx, f, batch(3, "PAYMENT_FAILED", 5))
+		Eventually(ctx, func() int64 { return unprocessed(ctx, f) }).Should(BeZero())
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		Expect(f.Store.CreateSilence(ctx, silence.Silence{ID: "s1", Condition: document(bson.D{}), Rules: []string{"grouped"},
+			From: now, Until: now.Add(time.Hour), Author: "spec", Comment: "spec", CreatedAt: now, ExpiresAt: now.Add(time.Hour)})).To(Succeed())
+		Eventually(ctx, func() ([]notification.Notification, error) {
+			return f.Store.FindNotifications(ctx, store.NotificationFilter{HeldBy: "s1"}, nil, 10)
+		}).WithTimeout(20 * time.Second).Should(ConsistOf(And(HaveField("Reason", notification.Silenced), HaveField("Group.Matches", 3))))
+		Expect(f.Depth(ctx, topology.NotificationsDefault)).To(BeZero())
+	}, SpecTimeout(time.Minute))
+})
