@@ -8,7 +8,11 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/labstack/echo/v4"
+	"go.mongodb.org/mongo-driver/bson"
+
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
@@ -145,3 +149,21 @@ func checkDraft(r rule.Rule) error {
 	}
 	return &rule.ValidationError{Problems: left}
 }
+
+// pasted is a document that somebody gave: an event as it would be stored, or
+// what it is, with a note that says why it is no event.
+func (s *Server) pasted(given json.RawMessage) (doc bson.Raw, note string, err error) {
+	now := s.now()
+	docs, err := s.decoder.Decode(event.Input{Body: given, ContentType: echo.MIMEApplicationJSON, MessageID: pastedID, Timestamp: now, Now: now})
+	if err == nil {
+		return docs[0].Raw, "", nil
+	}
+	raw, parseErr := event.FromJSON(given)
+	if parseErr != nil {
+		return nil, "", problem(http.StatusBadRequest, "invalid_json", "an event is a JSON object or the id of a stored event: %s", parseErr)
+	}
+	return raw, "no valid event, so it would not be stored; matched as it stands: " + err.Error(), nil
+}
+
+// pastedID stands for the message id that a pasted event never had.
+const pastedID = "pasted"

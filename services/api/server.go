@@ -50,6 +50,7 @@ type Server struct {
 	importing chan struct{} // holds the import that is under way
 	testing   chan struct{} // holds the back-tests that are under way
 	stored    backtest.Source
+	decisions Decisions
 }
 
 const (
@@ -76,6 +77,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, importPath, true, s.importRules},
 		{http.MethodGet, "/rules/status", false, s.rulesStatus},
 		{http.MethodPost, backtestPath, false, s.backtest},
+		{http.MethodPost, "/rules/test", false, s.testRule},
 		{http.MethodGet, "/rules/:rule_id", false, s.getRule},
 		{http.MethodPut, "/rules/:rule_id", true, s.replaceRule},
 		{http.MethodPatch, "/rules/:rule_id", true, s.patchRule},
@@ -83,6 +85,8 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/rules/:rule_id/versions", false, s.ruleVersions},
 		{http.MethodGet, "/rules/:rule_id/versions/:version", false, s.ruleVersion},
 		{http.MethodGet, "/rules/:rule_id/diff", false, s.diffRule},
+		{http.MethodGet, "/rules/:rule_id/explain", false, s.explainRule},
+		{http.MethodPost, "/rules/:rule_id/explain", false, s.explainDraft},
 		{http.MethodPost, "/rules/:rule_id/rollback", true, s.rollBackRule},
 		{http.MethodGet, "/silences", false, s.listSilences},
 		{http.MethodPost, "/silences", true, s.createSilence},

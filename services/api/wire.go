@@ -36,7 +36,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)
 		},
 		hub:    newHub(ctx, p.Store, cfg.StreamBuffer, cfg.StreamClients, p.Log, m, now),
-		health: app.HealthHandler(p), importing: make(chan struct{}, 1), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store},
+		health: app.HealthHandler(p), importing: make(chan struct{}, 1), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
 	}
 	listener, err := p.Listen(ctx, cfg.Addr)
 	if err != nil {

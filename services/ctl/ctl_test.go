@@ -83,7 +83,7 @@ var _ = Describe("every command", func() {
 	},
 		Entry(nil, `eactl has no command "evnets"; did you mean events?`, "evnets"),
 		Entry(nil, `eactl events has no command "lst"`, "events", "lst"),
-		Entry(nil, "eactl rules needs one of list, get, apply, delete, export, import, versions, diff, rollback, status, match", "rules"),
+		Entry(nil, "eactl rules needs one of list, get, apply, delete, export, import, versions, diff, rollback, status, test, explain, backtest, match", "rules"),
 		Entry(nil, "unknown flag: --nope", "status", "--nope"),
 		Entry(nil, "-o xml: expected table, json, yaml", "status", "-o", "xml"),
 		Entry(nil, "expected an event id, got 0", "events", "get"),

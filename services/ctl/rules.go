@@ -15,6 +15,7 @@ func (t *tool) rules() *cobra.Command {
 	return group("rules", "Keep rules",
 		t.rulesList(), t.rulesGet(), t.rulesApply(), t.rulesDelete(),
 		t.rulesExport(), t.rulesImport(), t.rulesVersions(), t.rulesDiff(), t.rulesRollback(), t.rulesStatus(),
+		t.rulesTest(), t.rulesExplain(), t.rulesBacktest(),
 		t.matchRules())
 }
 
@@ -69,6 +70,11 @@ func (c *client) rule(ctx context.Context, idOrName string) (json.RawMessage, er
 // rulePath is the API's path of a rule that is named by its id or its name. One
 // that was deleted still has its versions under its id.
 func (c *client) rulePath(ctx context.Context, idOrName string) (string, error) {
+	id, err := c.ruleID(ctx, idOrName)
+	return "/rules/" + url.PathEscape(id), err
+}
+
+func (c *client) ruleID(ctx context.Context, idOrName string) (string, error) {
 	id := struct {
 		RuleID string `json:"rule_id"`
 	}{idOrName}
@@ -79,7 +85,7 @@ func (c *client) rulePath(ctx context.Context, idOrName string) (string, error) 
 	if err != nil && !errors.Is(err, errNothing) {
 		return "", err
 	}
-	return "/rules/" + url.PathEscape(id.RuleID), nil
+	return id.RuleID, nil
 }
 
 func noRule(idOrName string) error {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -52,11 +51,7 @@ func (t *tool) rulesStatus() *cobra.Command {
 			}
 			query := url.Values{}
 			if ruleName != "" {
-				path, err := api.rulePath(ctx, ruleName)
-				if err != nil {
-					return err
-				}
-				id, err := url.PathUnescape(strings.TrimPrefix(path, "/rules/"))
+				id, err := api.ruleID(ctx, ruleName)
 				if err != nil {
 					return err
 				}

@@ -19,7 +19,7 @@ type row struct {
 
 // nouns are the types of the domain: pure, no servers, no I/O.
 var nouns = []string{
-	"pkg/event/...", "pkg/rule/...", "pkg/action/...", "pkg/notification/...", "pkg/decision/...", "pkg/backtest/...", "pkg/metric/...", "pkg/user/...",
+	"pkg/event/...", "pkg/rule/...", "pkg/action/...", "pkg/notification/...", "pkg/decision/...", "pkg/backtest/...", "pkg/explain/...", "pkg/metric/...", "pkg/user/...",
 	"pkg/silence/...",
 }
 
@@ -31,6 +31,7 @@ var table = []row{
 	{"pkg/action/...", []string{"pkg/action/...", "pkg/event/...", "pkg/notification/..."}, "nouns import downwards"},
 	{"pkg/rule/...", []string{"pkg/rule/...", "pkg/action/...", "pkg/event/...", "pkg/notification/..."}, "nouns import downwards"},
 	{"pkg/decision/...", []string{"pkg/rule/...", "pkg/action/...", "pkg/event/...", "pkg/notification/...", "pkg/silence/..."}, "nouns import downwards"},
+	{"pkg/explain/...", []string{"pkg/rule/...", "pkg/notification/..."}, "nouns import downwards; who asks brings the facts"},
 	{"pkg/backtest/...", []string{"pkg/decision/...", "pkg/rule/...", "pkg/event/...", "pkg/notification/...", "pkg/silence/..."}, "nouns import downwards; the search is an interface"},
 	{"pkg/silence/...", []string{"pkg/rule/..."}, "nouns import downwards"},
 	{"pkg/fault/...", nil, "a fault point must be possible everywhere"},

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -126,6 +128,21 @@ var _ = Describe("a back-test", Ordered, func() {
 		Expect(p.call(ctx, http.MethodPut, "/api/v1/rules/"+id, draft, nil)).To(Equal(http.StatusOK))
 		r = p.backtest(ctx, span(object{"rule_id": id, "version": 1, "compare_with_live": true}))
 		Expect([]any{r.Version, r.Difference.Version, r.Difference.Only.Total}).To(Equal([]any{1, 2, int64(5)}), "an old version can be tested, too")
+	}, SpecTimeout(time.Minute))
+
+	It("is shown by eactl with a chart, the actions left, and the difference", func(ctx SpecContext) {
+		file := filepath.Join(GinkgoT().TempDir(), "draft.yaml")
+		Expect(os.WriteFile(file, []byte("name: payments\nconditions: {type: PAYMENT_FAILED, payload.amount: {$gte: 285}}\nthrottle: {for: 1h}\n"+
+			"actions: [{type: LOG, config: {level: info, message: m}}]\n"), 0o600)).To(Succeed())
+		s := p.eactl(ctx, "rules", "backtest", "-f", file, "--from", "2026-03-02T12:00:00Z", "--to", "2026-03-05T00:00:00Z", "--compare")
+		Expect(s).To(done, "%s", s.Err)
+		Expect(s.Out).To(And(ContainSubstring(`"payments" (draft), 2026-03-02 12:00:00Z to 2026-03-05 00:00:00Z`), ContainSubstring("15 events match (searched by the index type_time)"),
+			ContainSubstring("█"), ContainSubstring("busiest hour: "), MatchRegexp(`3 of 15 matches would act: 3 notifications\n  12 throttled`), MatchRegexp(`compared with version 2 of "payments": \d+ the same, \d+ new, \d+ gone`)))
+		s = p.eactl(ctx, "rules", "backtest", "payments", "--last", "1h", "-o", "json")
+		Expect(s).To(done)
+		Expect(s.lines()[0]).To(HaveKeyWithValue("matches", 0.0))
+		Expect(p.eactl(ctx, "rules", "backtest").Code).To(Equal(2))
+		Expect(p.eactl(ctx, "rules", "backtest", "payments", "--from", "yesterday").Err).To(ContainSubstring("expected RFC 3339"))
 	}, SpecTimeout(time.Minute))
 
 	DescribeTable("is refused with the reason", func(ctx SpecContext, body object, status int, said string) {
