@@ -22,7 +22,9 @@ type noise struct {
 	mutes     rule.MuteTimes
 	throttles map[string]decision.Throttle
 	hours     map[string]decision.Hour
+	groups    map[string]decision.Group
 
+	nextTell   time.Time // before it no group is due
 	owed, left int64
 	held       map[string]int64
 }
@@ -36,10 +38,11 @@ type match struct {
 	alert   *notification.Alert
 }
 
-// mostKeys bounds the keys of a throttle that are remembered: about 100 MB.
+// mostKeys bounds the keys of throttles and groups that are remembered: about
+// 100 MB.
 const mostKeys = 300_000
 
-var errKeys = fmt.Errorf("its throttle has more than %d keys at once", mostKeys)
+var errKeys = fmt.Errorf("its throttle or group has more than %d keys at once", mostKeys)
 
 // newNoise begins with a rule that remembers nothing. silences are those of the
 // time that is tested; those that do not compile hold nothing back live either.
@@ -48,7 +51,7 @@ func newNoise(r rule.Rule, silences []silence.Silence) (*noise, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &noise{rule: r, mutes: mutes, throttles: map[string]decision.Throttle{}, hours: map[string]decision.Hour{}, held: map[string]int64{}}
+	n := &noise{rule: r, mutes: mutes, throttles: map[string]decision.Throttle{}, hours: map[string]decision.Hour{}, groups: map[string]decision.Group{}, held: map[string]int64{}}
 	n.silences, _ = silence.NewSet(silences)
 	if n.rule.ID == "" {
 		n.rule.ID = "draft"
@@ -59,17 +62,63 @@ func newNoise(r rule.Rule, silences []silence.Silence) (*noise, error) {
 // asks says whether anything could hold a match back.
 func (n *noise) asks() bool {
 	r := &n.rule
-	return r.Throttle != nil || r.MaxMatchesPerHour > 0 || len(r.Mute) > 0 || n.silences.Len() > 0
+	return r.Throttle != nil || r.Group != nil || r.MaxMatchesPerHour > 0 || len(r.Mute) > 0 || n.silences.Len() > 0
 }
 
 // readsEvents says whether it takes more of an event than its time.
 func (n *noise) readsEvents() bool {
-	return n.silences.Len() > 0 || n.rule.Throttle != nil && len(n.rule.Throttle.Per) > 0
+	return n.silences.Len() > 0 || n.rule.Group != nil || n.rule.Throttle != nil && len(n.rule.Throttle.Per) > 0
 }
 
 // take decides about some matches, the earliest first, and returns why each is
 // held back, "" if it is not.
 func (n *noise) take(matches []match) ([]string, error) {
+	if n.rule.Group == nil {
+		return n.together(matches)
+	}
+	var reasons []string
+	for i, m := range matches { // what is due between two matches is told between them
+		n.tell(m.at)
+		some, err := n.together(matches[i : i+1])
+		reasons = append(reasons, some...)
+		if err != nil {
+			return reasons, err
+		}
+	}
+	return reasons, nil
+}
+
+// tell tells the groups that are due by then. Each stands for many matches.
+func (n *noise) tell(by time.Time) {
+	if by.Before(n.nextTell) {
+		return
+	}
+	n.nextTell = never
+	for id, g := range n.groups {
+		switch {
+		case g.Due(by):
+			n.left++
+			n.groups[id] = g.Flushed(n.rule.Group, *g.FlushAt)
+		case g.FlushAt != nil && g.FlushAt.Before(n.nextTell):
+			n.nextTell = *g.FlushAt
+		}
+	}
+}
+
+// never is later than every group is told.
+var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// finish tells the groups that still wait at the end of the range.
+func (n *noise) finish() {
+	for _, g := range n.groups {
+		if g.FlushAt != nil {
+			n.left++
+		}
+	}
+	clear(n.groups)
+}
+
+func (n *noise) together(matches []match) ([]string, error) {
 	owed := make([]decision.Owed, len(matches))
 	for i, m := range matches {
 		// One stands for all actions of a match: they pass or are held together.
@@ -90,6 +139,12 @@ func (n *noise) take(matches []match) ([]string, error) {
 			h.Hours.Put(id, hour)
 		}
 	}
+	for _, id := range h.Groups.Needed() {
+		g, known := n.groups[id]
+		if known && (g.ExpiresAt == nil || !g.ExpiresAt.Before(matches[0].at)) { // else it is forgotten
+			h.Groups.Put(id, g)
+		}
+	}
 	reasons := make([]string, len(matches))
 	for i, o := range h.Hold() {
 		n.owed++
@@ -106,11 +161,21 @@ func (n *noise) take(matches []match) ([]string, error) {
 	for _, id := range h.Hours.Changed() {
 		n.hours[id] = h.Hours.Get(id)
 	}
+	for _, id := range h.Groups.Changed() {
+		g := h.Groups.Get(id)
+		n.groups[id] = g
+		if g.FlushAt != nil && g.FlushAt.Before(n.nextTell) {
+			n.nextTell = *g.FlushAt
+		}
+	}
 	return reasons, n.forget(matches)
 }
 
 // forget drops what means nothing any more when it becomes much.
 func (n *noise) forget(matches []match) error {
+	if len(n.groups) >= mostKeys {
+		return errKeys
+	}
 	if len(matches) == 0 || len(n.throttles) < mostKeys {
 		return nil
 	}

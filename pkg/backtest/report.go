@@ -74,7 +74,8 @@ type Alert struct {
 // Actions are what would have been done.
 type Actions struct {
 	// Owed are the matches, or alerts, that call for the rule's actions; Left are
-	// those that nothing holds back, and Notifications what they come to.
+	// those that nothing holds back, or, of a rule with groups, the groups that
+	// would have been told; Notifications is what they come to.
 	Owed          int64            `json:"owed"`
 	Left          int64            `json:"left"`
 	Notifications int64            `json:"notifications"`

@@ -197,6 +197,7 @@ func (t *test) acts(ctx context.Context) error {
 	} else {
 		err = t.actOnMatches(ctx, n)
 	}
+	n.finish()
 	t.report.Actions = n.actions()
 	if _, cut := isCut(err); cut && t.report.Actions.Owed < t.report.Matches && t.req.Rule.Window == nil {
 		t.report.Actions.Note = "what is held back was found out for the first matches only"

@@ -112,6 +112,8 @@ func (s *story) heldBy(n notification.Notification) string {
 		return fmt.Sprintf("the rule had its %d matches of the hour, and is paused until %s", s.Rule.MaxMatchesPerHour, until)
 	case notification.Muted:
 		return "the rule is muted at that time of the week, until " + until
+	case notification.Grouped:
+		return "it was taken into a group, whose notification stands for it and was due by " + until
 	case notification.Silenced:
 		text := "a silence is in force until " + until
 		if n.Held != nil {

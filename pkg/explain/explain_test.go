@@ -87,6 +87,8 @@ var _ = Describe("the first line of an explanation", func() {
 		Entry("silenced", explain.Held, `matched, but was held back: the silence s1 is in force until 2026-03-02 10:45:00Z ("till maintenance")`,
 			func(f *explain.Facts) { f.Silences = map[string]string{"s1": "till maintenance"} }, with(held(notification.Silenced, notification.Held{ID: "s1", Until: &until}))),
 		Entry("shadow", explain.Held, "matched, but was held back: the rule's mode is shadow: it decides and does nothing", with(held(notification.Shadow, notification.Held{}))),
+		Entry("grouped", explain.Held, "matched, but was held back: it was taken into a group, whose notification stands for it and was due by 2026-03-02 10:45:00Z",
+			with(held(notification.Grouped, notification.Held{ID: "grp_1", Until: &until}))),
 		Entry("a reason that is new", explain.Held, "matched, but was held back: eclipsed, until 2026-03-02 10:45:00Z", with(held("eclipsed", notification.Held{Until: &until}))),
 		Entry("no actions", explain.Nothing, "matched, and did nothing: the rule has no actions", func(f *explain.Facts) { f.Rule.Actions = nil }),
 		Entry("not decided yet", explain.NotDecided, "not decided yet: the event waits for a rule-worker; 3 batches wait, the oldest for 12 s",

@@ -109,6 +109,10 @@ var _ = Describe("a back-test", Ordered, func() {
 		Expect(r.Actions.Held).To(Equal(map[string]int64{"paused": 180}))
 		r = p.backtest(ctx, span(object{"rule": object{"name": "muted", "conditions": amounts(0), "mute": []object{{"from": "12:00", "to": "18:00"}}}}))
 		Expect(r.Actions.Held).To(Equal(map[string]int64{"muted": 90}))
+		// Of each user the first match is told by itself, and then every two together: they come two hours apart, and repeat is four.
+		r = p.backtest(ctx, span(object{"rule": object{"name": "grouped", "conditions": amounts(0), "actions": logAction,
+			"group": object{"by": []string{"user_id"}, "wait": "30s", "interval": "5m", "repeat": "4h"}}}))
+		Expect(r.Actions).To(Equal(backtest.Actions{Owed: 300, Left: 160, Notifications: 160, Held: map[string]int64{"grouped": 300}}))
 		r = p.backtest(ctx, span(object{"rule": object{"name": "shadow", "conditions": amounts(0), "mode": "shadow"}}))
 		Expect(r.Actions.Note).To(ContainSubstring("shadow"))
 		Expect(r.Actions.Left).To(BeEquivalentTo(300))
