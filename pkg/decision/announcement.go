@@ -69,10 +69,10 @@ type announcedCause struct {
 // announcementNamespace makes announcements' ids distinct from all other UUIDv5s.
 var announcementNamespace = uuid.MustParse("0b0a6c1e-93c4-5f0e-8d1f-6b1d7f3a2e44")
 
-func announce(kind, key string, severity int, which string, at time.Time, event bson.Raw, p announcedPayload) Announcement {
+func announce(kind, key string, severity int, which string, at time.Time, hops int, p announcedPayload) Announcement {
 	id := uuid.NewSHA1(announcementNamespace, fmt.Appendf(nil, "%s\x00%s\x00%d\x00%s", kind, p.RuleID, p.RuleVersion, which)).String()
 	body, err := json.Marshal(announced{EventID: id, Type: kind, Source: Source, Severity: severity, Timestamp: at.UTC(), Payload: p,
-		Metadata: announcedCause{Hops: rule.Hops(event) + 1, CausedBy: p.EventID}})
+		Metadata: announcedCause{Hops: hops + 1, CausedBy: p.EventID}})
 	if err != nil {
 		panic("decision: an announcement of plain fields cannot be encoded: " + err.Error())
 	}
@@ -82,7 +82,7 @@ func announce(kind, key string, severity int, which string, at time.Time, event 
 // Paused announces that a rule had its matches of the hour: once for each
 // version and hour, whichever worker notices.
 func Paused(r *rule.Rule, h Hour, event bson.Raw, eventID string) Announcement {
-	return announce(RulePaused, RulePausedKey, severityPaused, h.Until.Format(time.RFC3339), *h.PausedAt, event, announcedPayload{
+	return announce(RulePaused, RulePausedKey, severityPaused, h.Until.Format(time.RFC3339), *h.PausedAt, rule.Hops(event), announcedPayload{
 		RuleID: r.ID, RuleName: r.Name, RuleVersion: r.Version, EventID: eventID,
 		MaxMatchesPerHour: r.MaxMatchesPerHour, PausedUntil: &h.Until,
 	})

@@ -19,6 +19,7 @@ type Batch struct {
 	RulesStamp int64 // of the rules that decided
 	Matches    []event.Match
 	Owed       []Owed
+	Excesses   []Excess
 }
 
 // Owed is one notification with the event that its delivery carries, and the

@@ -94,6 +94,9 @@ func (s *Store) decide(sc mongo.SessionContext, at time.Time, batches []decision
 	if err != nil {
 		return nil, err
 	}
+	if err := s.countExcesses(sc, at, batches); err != nil {
+		return nil, err
+	}
 	if len(marks) > 0 {
 		if _, err := s.events.BulkWrite(sc, processedUpdates(batches)); err != nil {
 			return nil, err

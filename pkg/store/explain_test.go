@@ -151,6 +151,12 @@ var _ = Describe("every query of the store", func() {
 		due, err := s.DueGroups(ctx, now, 10)
 		every(err)
 		drop(s.FlushGroups(ctx, now, []string{due[0].ID}, telling(grouping(), now)))
+		costly := owes(testRule("costly"), now, 1)
+		for range decision.MostExcesses {
+			costly.Excesses = append(costly.Excesses, decision.Excess{Rule: costly.Owed[0].Rule, EventID: "e"})
+		}
+		drop(s.Decide(ctx, now, []decision.Batch{costly}))
+		drop(s.DisableExcessive(ctx, now, "spec", decision.ExcessesOf([]decision.Batch{costly})))
 		drop(s.Announcements(ctx, 10))
 		every(s.MarkAnnounced(ctx, "a1"))
 		quiet := silence.Silence{ID: "s1", Condition: bson.Raw{5, 0, 0, 0, 0}, From: now, Until: now.Add(time.Hour), CreatedAt: now, ExpiresAt: now.Add(time.Hour)}

@@ -118,6 +118,8 @@ var Indexes = []Index{
 		Serves: "retention, from when a key means nothing any more"},
 	{Collection: "rule_hours", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention"},
+	{Collection: "rule_excesses", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention"},
 	{Collection: "groups", Name: "flush", Keys: keys("flush_at", 1),
 		Serves: "the groups that are to be told"},
 	{Collection: "groups", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,

@@ -57,6 +57,7 @@ type Store struct {
 	users, leases, deadLetters, stamps, audit, ruleWorkers     *mongo.Collection
 	windowDues                                                 *mongo.Collection
 	throttles, ruleHours, groups, announcements, silences      *mongo.Collection
+	ruleExcesses                                               *mongo.Collection
 }
 
 // Open prepares the client; it does not wait for the server (see Check). A
@@ -98,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"counters": &s.counters, "metric_windows": &s.metricWindows, "dimensions": &s.dimensions, "metrics": &s.metrics,
 		"users": &s.users, "leases": &s.leases, "dead_letters": &s.deadLetters, "stamps": &s.stamps,
 		"window_dues": &s.windowDues,
-		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "groups": &s.groups, "announcements": &s.announcements,
+		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "rule_excesses": &s.ruleExcesses, "groups": &s.groups, "announcements": &s.announcements,
 		"audit": &s.audit, "rule_workers": &s.ruleWorkers,
 		"silences": &s.silences,
 	} {

@@ -18,9 +18,12 @@ import (
 // same identities.
 func decide(set *rule.Set, batch event.Batch, retention time.Duration, now time.Time, t *touched) decision.Batch {
 	d := decision.Batch{Batch: batch}
-	var matched []*rule.Compiled
+	var matched, over []*rule.Compiled
 	for _, raw := range batch.Events {
-		matched = set.Match(raw, matched[:0])
+		matched, over = set.MatchBudget(raw, matched[:0], over[:0])
+		for _, o := range over {
+			d.Excesses = append(d.Excesses, decision.Excess{Rule: &o.Rule, EventID: eventID(raw), Event: raw})
+		}
 		if len(matched) == 0 {
 			continue
 		}

@@ -15,6 +15,7 @@ type metrics struct {
 	events      prometheus.Counter
 	owed        *prometheus.CounterVec
 	repeated    prometheus.Counter
+	exceeded    prometheus.Counter
 	republished prometheus.Counter
 	swept       prometheus.Counter
 	rules       prometheus.Gauge
@@ -31,6 +32,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		matched:     telemetry.RulesMatched(r),
 		processed:   telemetry.Processed(r),
 		events:      counter("ea_rule_worker_events_total", "Events decided."),
+		exceeded:    counter("ea_rule_worker_over_budget_total", "Evaluations given up because the rule exceeded its budget."),
 		repeated:    counter("ea_rule_worker_repeated_batches_total", "Batches that came again after they were decided."),
 		republished: counter("ea_rule_worker_republished_total", "Notifications whose first message was published again."),
 		swept:       counter("ea_rule_worker_swept_batches_total", "Abandoned batches whose actions the sweep published."),

@@ -38,7 +38,7 @@ func wire(ctx context.Context, p *app.Process, forWindows patience) error {
 	}
 	ledger := ledger{p.Store}
 	w := &Worker{Rules: rules, Ledger: ledger, Publisher: p.Publisher, Topology: p.Topology,
-		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Holder: newHolder(silences, p.Log),
+		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Holder: newHolder(silences, p.Log), Disabler: ledger,
 		Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: now}
 
 	w.Windows.patience = forWindows

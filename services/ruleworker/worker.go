@@ -44,6 +44,7 @@ type Worker struct {
 	Windows   *windows
 	Outbox    Outbox
 	Holder    *holder
+	Disabler  Disabler
 	Publisher Publisher
 	Topology  topology.Table
 	Retention time.Duration // of notifications
@@ -93,6 +94,7 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 	}
 	w.Metrics.decided(committed, alerts)
 	fault.At(fault.RuleWorkerDecided)
+	w.disableExcessive(ctx, committed)
 	if err := w.publish(ctx, append(decision.Messages(committed), decision.MessagesOf(alerts)...)); err != nil {
 		return err
 	}
