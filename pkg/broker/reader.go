@@ -12,8 +12,11 @@ import (
 
 // Reader goes through the dead letters of a work queue in their order, one by
 // one, and keeps each until it is acked or released. Two readers of one queue
-// see different messages; of a long queue it reads some ahead. Looking loses nothing: what is not acked goes back,
-// with Release, with the end of the session, or with the end of the process.
+// see different messages; of a long queue it reads some ahead. Looking loses
+// nothing: what is not acked goes back, with Release, with the end of the
+// session, or with the end of the process. It keeps its order as long as it is
+// few: under load a channel hands a quorum queue some thirty returns at once, and
+// those come back in any order.
 type Reader struct {
 	c *Connection
 	q WorkQueue
