@@ -103,9 +103,7 @@ func (c *crew) steady(ctx context.Context, w *watched, groups int, beside func(i
 	defer ticker.Stop()
 	for i := range groups {
 		ids = append(ids, w.publish(ctx, c.Fleet, goodEach)...)
-		if beside != nil {
-			beside(i)
-		}
+		beside(i)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

@@ -18,9 +18,9 @@ import (
 
 const (
 	hostileMessages = 2000
-	hostileGroup    = 40 // published together, ten times a second
+	hostileGroup    = 12 // published together, ten times a second
 	goodEach        = 4  // good events that go with each group
-	quietGroups     = 40 // of good events alone, before
+	quietGroups     = 50 // of good events alone, before
 )
 
 // expected is what must become of hostile messages, by their routing key.
@@ -135,11 +135,15 @@ var _ = Describe("2,000 hostile messages among good ones", func() {
 		watched := watchStored(ctx, c.Fleet)
 		foreign := c.Foreign()
 
-		quiet := c.steady(ctx, watched, quietGroups, nil)
 		messages, want := hostileTraffic(c.Topology.Exchange(topology.ExchangeEvents))
+		groups := (len(messages) + hostileGroup - 1) / hostileGroup
+		// The same load without hostile ones: good events in the place of those
+		// that will be stored.
+		stored := len(want.eventIDs) / groups
+		quiet := c.steady(ctx, watched, quietGroups, func(int) { watched.publish(ctx, c.Fleet, stored) })
 		internal, internalDead := garbage(c.Topology)
 		foreign.Publish(ctx, internal...)
-		mixed := c.steady(ctx, watched, (len(messages)+hostileGroup-1)/hostileGroup, func(i int) {
+		mixed := c.steady(ctx, watched, groups, func(i int) {
 			foreign.Publish(ctx, messages[i*hostileGroup:min(len(messages), (i+1)*hostileGroup)]...)
 		})
 		before, among := watched.delays(ctx, quiet), watched.delays(ctx, mixed)
