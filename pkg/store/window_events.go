@@ -21,7 +21,8 @@ import (
 // asked about. It is a window.Source.
 type RuleEvents struct {
 	store      *Store
-	conditions bson.A
+	conditions bson.Raw
+	delivery   bool // delivery outcomes count
 	match      bson.Raw
 	groupBy    []string
 	field      string
@@ -29,8 +30,19 @@ type RuleEvents struct {
 
 // RuleEvents looks at events as a rule with a window does.
 func (s *Store) RuleEvents(r *rule.Rule) *RuleEvents {
-	return &RuleEvents{store: s, match: r.Window.Match, groupBy: r.Window.GroupBy, field: r.Window.Field,
-		conditions: ruleConditions(r.Conditions)}
+	return &RuleEvents{store: s, conditions: r.Conditions, delivery: rule.NamesDelivery(r.Conditions),
+		match: r.Window.Match, groupBy: r.Window.GroupBy, field: r.Window.Field}
+}
+
+// counts says whether rules would be asked about an event. It is not left to the
+// database: its comparison takes arrays apart, which the matcher does not, and
+// some planners use no index for a query with anything besides.
+func (e *RuleEvents) counts(doc bson.Raw) bool {
+	if rule.Hops(doc) >= rule.MaxHops {
+		return false
+	}
+	kind, _ := doc.Lookup("type").StringValueOK()
+	return e.delivery || kind != rule.DeliveryType
 }
 
 // TooSlow: a query took longer than its time, which says nothing about others.
@@ -55,6 +67,9 @@ func (e *RuleEvents) Observe(ctx context.Context, q window.Query, f func(window.
 	}
 	seen := map[primitive.ObjectID]bool{}
 	each := func(doc bson.Raw) bool {
+		if !e.counts(doc) {
+			return true
+		}
 		o := e.observation(doc, q.Values || q.Value != "" || q.Present)
 		switch {
 		case q.Keys != nil && !wanted[o.Key], q.Value != "" && o.Value != q.Value, q.Present && o.Value == "":
@@ -111,15 +126,47 @@ func (e *RuleEvents) find(ctx context.Context, filter, fields bson.D, order wind
 }
 
 func (e *RuleEvents) filter(q window.Query) bson.D {
-	all := append(slices.Clone(e.conditions), bson.D{field("timestamp",
-		bson.D{field("$gte", primitive.DateTime(q.From)), field("$lt", primitive.DateTime(q.To))})})
+	// From itself counts. Dates are whole milliseconds, so that is $gt of one less;
+	// one supported server loses the bound of $gte on a descending index.
+	all := bson.A{e.conditions, bson.D{field("timestamp",
+		bson.D{field("$gt", primitive.DateTime(q.From-1)), field("$lt", primitive.DateTime(q.To))})}}
 	if q.Keys != nil && len(e.groupBy) > 0 {
 		all = append(all, equalities(q.Keys)...)
 	}
 	if q.Value != "" {
 		all = append(all, equalities([]string{q.Value})...)
 	}
-	return bson.D{field("$and", all)}
+	return conjunction(all)
+}
+
+// conjunction joins conditions side by side as far as their names differ: not
+// every planner looks into $and.
+func conjunction(conditions bson.A) bson.D {
+	joined := bson.D{}
+	var rest bson.A
+	seen := map[string]bool{}
+	for _, c := range conditions {
+		raw, err := bson.Marshal(c)
+		if err != nil { // the driver says so, with its place
+			return bson.D{field("$and", conditions)}
+		}
+		elements, _ := bson.Raw(raw).Elements()
+		for _, e := range elements {
+			if seen[e.Key()] {
+				rest = append(rest, bson.D{field(e.Key(), e.Value())})
+				continue
+			}
+			seen[e.Key()] = true
+			joined = append(joined, field(e.Key(), e.Value()))
+		}
+	}
+	if rest == nil {
+		return joined
+	}
+	if !seen["$and"] {
+		return append(joined, field("$and", rest))
+	}
+	return bson.D{field("$and", append(bson.A{joined}, rest...))}
 }
 
 // equalities find, path by path, the events of all the keys, and perhaps some
@@ -155,7 +202,7 @@ paths:
 
 // projection names what observations are made of.
 func (e *RuleEvents) projection(q window.Query) bson.D {
-	paths := []string{"timestamp"}
+	paths := []string{"timestamp", "type", "metadata.hops"}
 	for _, p := range e.groupBy {
 		paths = append(paths, projectable(p))
 	}
@@ -202,7 +249,7 @@ func (e *RuleEvents) matching(ctx context.Context, q window.Query) (map[primitiv
 		return nil, nil //nolint:nilnil // nothing is asked for
 	}
 	filter := e.filter(q)
-	filter = bson.D{field("$and", bson.A{filter, e.match})}
+	filter = conjunction(bson.A{filter, e.match})
 	ids := map[primitive.ObjectID]bool{}
 	_, _, err := e.find(ctx, filter, bson.D{field("_id", 1)}, window.AnyOrder, 0, func(doc bson.Raw) bool {
 		id, _ := doc.Lookup("_id").ObjectIDOK()

@@ -179,7 +179,7 @@ var _ = Describe("the index of a rule's window", func() {
 		Expect(missing(login, keyed)).To(BeEmpty())
 		Expect(missing(bson.D{{Key: "payload.shop", Value: 7}}, whole)).To(BeEmpty())
 		plan, err := s.Explain(ctx, bson.D{{Key: "find", Value: "events"}, {Key: "filter", Value: bson.D{
-			{Key: "$and", Value: bson.A{login, bson.D{{Key: "timestamp", Value: bson.D{{Key: "$gte", Value: time.Now()}}}}, bson.D{{Key: "payload.shop", Value: 7}}}}}}})
+			{Key: "type", Value: "USER_LOGIN"}, {Key: "payload.shop", Value: 7}, {Key: "timestamp", Value: bson.D{{Key: "$gte", Value: time.Now()}}}}}})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(plan.String()).To(ContainSubstring("window_type_payload.shop_timestamp"))
 	}, SpecTimeout(time.Minute))

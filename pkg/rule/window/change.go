@@ -55,19 +55,21 @@ func (p difference) evaluate(ctx context.Context, r *reader, ask Ask, tell tell)
 		return found, tooMany(err)
 	}
 	keys, series := byKey(all)
-	last, err := p.last(ctx, r, ask, len(keys))
+	last, complete, err := p.last(ctx, r, ask, len(keys))
 	if err != nil {
 		return found, err
 	}
 	for _, key := range keys {
 		before, there := last[key]
-		if !there {
+		if !there && !complete {
 			if before, there, err = p.before(ctx, r, key, series[key][0].At); err != nil {
 				return found, err
 			}
 		}
+		told := never
 		for _, o := range series[key] {
-			if there && o.Value != before.Value && (p.timeframe == 0 || o.At-before.At <= p.timeframe) {
+			if there && o.Value != before.Value && (p.timeframe == 0 || o.At-before.At <= p.timeframe) && o.At != told {
+				told = o.At // two changes of one instant are one alert
 				found.Alerts = append(found.Alerts, p.alert(o, before, tell))
 			}
 			before, there = o, true
@@ -85,18 +87,18 @@ func (p difference) alert(o, before Observation, tell tell) Alert {
 
 // last are the last events of keys that came shortly before, when there are so
 // many keys that it is worth it.
-func (p difference) last(ctx context.Context, r *reader, ask Ask, keys int) (map[string]Observation, error) {
-	last := map[string]Observation{}
+func (p difference) last(ctx context.Context, r *reader, ask Ask, keys int) (last map[string]Observation, complete bool, err error) {
+	last = map[string]Observation{}
 	if keys <= lookUps {
-		return last, nil
+		return last, false, nil
 	}
-	before, err := shortlyBefore(ctx, r, ask)
+	before, complete, err := shortlyBefore(ctx, r, ask, p.timeframe)
 	for _, o := range before {
 		if o.Value != "" || !p.present {
 			last[o.Key] = o
 		}
 	}
-	return last, err
+	return last, complete, err
 }
 
 // before is the event of a key before a time. Of several at the same instant it

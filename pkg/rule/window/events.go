@@ -33,14 +33,21 @@ const (
 )
 
 // shortlyBefore are the events that came before the asked ones, the newest last;
-// none when they are too many to help.
-func shortlyBefore(ctx context.Context, r *reader, ask Ask) ([]Observation, error) {
-	all, err := r.all(ctx, Query{From: ask.From - shortly, To: ask.From, Keys: ask.Keys, Values: true}, shortlyLimit)
-	if errors.Is(err, errFull) {
-		return nil, nil
+// none when they are too many to help. complete says that they are all as far
+// back as the rule looks (0: it looks at any age), so that nothing else needs to
+// be looked up.
+func shortlyBefore(ctx context.Context, r *reader, ask Ask, back int64) (before []Observation, complete bool, err error) {
+	complete = back > 0 && back <= shortly
+	reach := int64(shortly)
+	if complete {
+		reach = back
 	}
-	sortByTime(all)
-	return all, err
+	before, err = r.all(ctx, Query{From: ask.From - reach, To: ask.From, Keys: ask.Keys, Values: true}, shortlyLimit)
+	if errors.Is(err, errFull) {
+		return nil, false, nil
+	}
+	sortByTime(before)
+	return before, complete, err
 }
 
 // longestShown bounds the values in an alert's text.

@@ -2,6 +2,7 @@ package window
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,6 +85,17 @@ func (s silence) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (F
 		ask.Keys = m.keys
 		if !s.grouped {
 			ask.Keys = []string{""}
+		}
+	}
+	if len(ask.Keys) > lookUps {
+		// Looked up one by one each key is a query or two; where all that is
+		// remembered of them is little, it is read at once.
+		all, err := r.all(ctx, Query{From: from*s.timeframe - s.remembered, To: to * s.timeframe, Keys: ask.Keys}, shortlyLimit)
+		switch {
+		case err == nil:
+			r = &reader{source: newMemory(all), left: -1}
+		case !errors.Is(err, errFull):
+			return Found{}, err
 		}
 	}
 	var found Found

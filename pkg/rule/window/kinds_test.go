@@ -49,14 +49,14 @@ var examples = map[string]window.Spec{
 
 // someEvents are events of a few keys and values within two minutes, in the
 // order in which they come: late by less than late.
-func someEvents(random *rand.Rand, late time.Duration) []window.Observation {
+func someEvents(random *rand.Rand, late time.Duration, keys, most int) []window.Observation {
 	s := &series{}
-	for range 1 + random.IntN(80) {
+	for range 1 + random.IntN(most) {
 		value := ""
 		if v := random.IntN(5); v > 0 {
 			value = doc("ip", int64(v))
 		}
-		s.add(time.Duration(random.IntN(120_000))*time.Millisecond, 1, doc("user_id", string(rune('a'+random.IntN(3)))), valued(value),
+		s.add(time.Duration(random.IntN(120_000))*time.Millisecond, 1, doc("user_id", string(rune('a'+random.IntN(keys)))), valued(value),
 			func(o *window.Observation) { o.Matched = random.IntN(2) == 0 })
 	}
 	comes := map[any]int64{}
@@ -97,8 +97,12 @@ var _ = Describe("every kind", func() {
 			random := rand.New(rand.NewPCG(5, 6))
 			alerts := 0
 			const end = 300
-			for range 60 {
-				events := someEvents(random, 5*time.Second)
+			for i := range 60 {
+				keys, most := 3, 80
+				if i == 0 { // so many that they are not looked up one by one
+					keys, most = 150, 2000
+				}
+				events := someEvents(random, 5*time.Second, keys, most)
 				want := slots(evaluate(ctx, spec, &series{all: events}, 0, end*time.Second))
 				slices.Sort(want)
 				alerts += len(want)
@@ -109,6 +113,14 @@ var _ = Describe("every kind", func() {
 			Expect(alerts).To(BeNumerically(">", 20), "the example shows something")
 		})
 	}
+
+	It("names an alert once, also when an instant has two", func(ctx SpecContext) {
+		s := &series{}
+		for _, v := range []string{"a", "b", "c"} {
+			s.add(time.Second, 1, "k", valued(doc("f", v)))
+		}
+		Expect(slots(evaluate(ctx, window.Spec{Kind: "change", Field: "f"}, s, 0, time.Minute))).To(Equal([]string{"k@1000"}))
+	})
 
 	It("refuses an unknown kind, with the known ones", func() {
 		Expect((&window.Spec{Kind: "often"}).Check()).To(Equal([]window.Problem{
@@ -145,11 +157,15 @@ func live(ctx SpecContext, spec window.Spec, events []window.Observation, random
 				if p.DueAt(d.slot).UnixMilli() > now {
 					continue
 				}
-				delete(open, d)
 				from, to := p.Slot(d.slot)
 				ask := window.Ask{From: from, To: to}
-				if p.PerKey() {
-					ask.Keys = []string{d.key}
+				for other := range open { // the keys of a slot are asked about together
+					if other.part == d.part && other.slot == d.slot {
+						delete(open, other)
+						if p.PerKey() {
+							ask.Keys = append(ask.Keys, other.key)
+						}
+					}
 				}
 				got, err := p.Evaluate(ctx, stored, ask)
 				Expect(err).NotTo(HaveOccurred())

@@ -59,7 +59,7 @@ func (p novelty) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (F
 		return found, tooMany(err)
 	}
 	sortByTime(all)
-	last, err := p.seen(ctx, r, ask, all)
+	last, complete, err := p.seen(ctx, r, ask, all)
 	if err != nil {
 		return found, err
 	}
@@ -70,7 +70,7 @@ func (p novelty) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (F
 		if there && before >= o.At-p.back {
 			continue
 		}
-		if !there {
+		if !there && !complete {
 			known, err := r.exists(ctx, Query{From: o.At - p.back, To: o.At, Keys: []string{o.Key}, Value: o.Value})
 			if err != nil {
 				return found, err
@@ -90,20 +90,20 @@ func (p novelty) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (F
 
 // seen are the terms that came shortly before, with their last time, when there
 // are so many to look up that it is worth it.
-func (p novelty) seen(ctx context.Context, r *reader, ask Ask, all []Observation) (map[term]int64, error) {
-	last := map[term]int64{}
+func (p novelty) seen(ctx context.Context, r *reader, ask Ask, all []Observation) (last map[term]int64, complete bool, err error) {
+	last = map[term]int64{}
 	different := map[term]bool{}
 	for _, o := range all {
 		different[term{o.Key, o.Value}] = true
 	}
 	if len(different) <= lookUps {
-		return last, nil
+		return last, false, nil
 	}
-	before, err := shortlyBefore(ctx, r, ask)
+	before, complete, err := shortlyBefore(ctx, r, ask, p.back)
 	for _, o := range before {
 		if o.Value != "" {
 			last[term{o.Key, o.Value}] = o.At
 		}
 	}
-	return last, err
+	return last, complete, err
 }
