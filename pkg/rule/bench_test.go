@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,5 +168,68 @@ func BenchmarkNewSet(b *testing.B) {
 		start := time.Now()
 		newSet(b, rules)
 		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms/build")
+	}
+}
+
+// BenchmarkChanges matches while another goroutine builds one set after the
+// other and puts it in place, as a rule-worker does, and fails when the 99th
+// percentile of one match is more than twice that of quiet times. Quiet and
+// busy turns alternate, so that both see the same machine.
+func BenchmarkChanges(b *testing.B) {
+	const (
+		rounds = 7
+		turn   = 300 * time.Millisecond
+	)
+	rules := loadRules(b, "rules.json")
+	events := loadEvents(b, 1000)
+	var current atomic.Pointer[rule.Set]
+	current.Store(newSet(b, rules))
+	percentile := func() time.Duration {
+		dst := make([]*rule.Compiled, 0, len(rules))
+		took := make([]time.Duration, 0, 1<<20)
+		for begin := time.Now(); time.Since(begin) < turn; {
+			at := time.Now()
+			dst = current.Load().Match(events[len(took)%len(events)], dst[:0])
+			took = append(took, time.Since(at))
+		}
+		slices.Sort(took)
+		return took[len(took)*99/100]
+	}
+	for b.Loop() {
+		var quiet, busy []time.Duration
+		sets := 0
+		for range rounds {
+			quiet = append(quiet, percentile())
+			stop, stopped := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(stopped)
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						set, err := rule.NewSet(rules)
+						if err != nil {
+							b.Error(err)
+						}
+						current.Store(set)
+						sets++
+					}
+				}
+			}()
+			busy = append(busy, percentile())
+			close(stop)
+			<-stopped
+		}
+		slices.Sort(quiet)
+		slices.Sort(busy)
+		q, c := quiet[rounds/2], busy[rounds/2]
+		b.ReportMetric(float64(q.Nanoseconds()), "p99-quiet-ns")
+		b.ReportMetric(float64(c.Nanoseconds()), "p99-changing-ns")
+		b.ReportMetric(float64(c)/float64(q), "ratio")
+		b.ReportMetric(float64(sets), "sets")
+		if c > 2*q {
+			b.Errorf("p99 %v while rules change, %v in quiet times", c, q)
+		}
 	}
 }

@@ -1,5 +1,7 @@
 package rule
 
+import "math"
+
 // costly is from where on the steps of one check are charged to its rule: what
 // takes less cannot become much.
 const costly = 4 << 10
@@ -7,7 +9,7 @@ const costly = 4 << 10
 // spending is what a rule spent on the event of that number.
 type spending struct {
 	epoch uint32
-	steps int
+	steps int32
 }
 
 // allWithin says whether an entry's clauses hold and its rule stays within its
@@ -60,7 +62,7 @@ func (m *scratch) regex(slot int32, re *regex, memo int32) bool {
 
 func (m *scratch) spentBy(rank int32) int {
 	if s := &m.spent[rank]; s.epoch == m.epoch {
-		return s.steps
+		return int(s.steps)
 	}
 	return 0
 }
@@ -69,7 +71,7 @@ func (m *scratch) spend(rank int32, steps int) {
 	if steps > Budget && m.spentBy(rank) <= Budget {
 		m.over = append(m.over, rank)
 	}
-	m.spent[rank] = spending{epoch: m.epoch, steps: steps}
+	m.spent[rank] = spending{epoch: m.epoch, steps: int32(min(steps, math.MaxInt32))}
 	m.slow = true
 }
 

@@ -2,7 +2,7 @@ package rule
 
 var shapePolygon = shapeKind{
 	name: "$polygon",
-	doc:  "A polygon on a plane, by its corners: [[x, y], [x, y], [x, y], …]; the last is joined to the first. Its corners and its horizontal and vertical edges belong to it.",
+	doc:  "A polygon on a plane, by its corners: [[x, y], [x, y], [x, y], …]; the last is joined to the first. Its corners, its horizontal and vertical edges and the sloped ones on its right side belong to it.",
 	parse: func(spec value) (shape, string) {
 		corners, problem := pairsOf(spec)
 		if problem == "" && len(corners) < 3 {

@@ -143,6 +143,15 @@ var faults = []*fault{
 		},
 	},
 	{
+		name:       "places on a sloped edge of $polygon",
+		documented: "not documented; MongoDB counts the edges to the right of a place, so of sloped edges those on the right side belong to the polygon",
+		condition:  `{"a": {"$geoWithin": {"$polygon": [[0, 0], [2, 4], [4, 0]]}}}`, document: `{"a": [1, 2]}`, matches: false,
+		shape: func(condition, document bson.D) bool {
+			name, operand := soleOperator(condition)
+			return name == "$geoWithin" && containsName(operand, "$polygon") && contains(document, func(place any) bool { return onBorder(operand, place) })
+		},
+	},
+	{
 		name:       "pairs as documents of any names",
 		documented: "a legacy coordinate pair is an array or a document { <field1>: <x>, <field2>: <y> }",
 		condition:  `{"a": {"$geoWithin": {"$box": [[0, 0], [2, 2]]}}}`, document: `{"a": {"b": 1, "c": 1}}`, matches: true,
