@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -42,7 +43,7 @@ func (t *tour) array(array value, parts []part, trail []string) {
 	}
 	first, rest := parts[0], parts[1:]
 	eachElement(array, func(key string, v value) {
-		here := append(trail, key)
+		here := slices.Concat(trail, []string{key})
 		if v.t == bson.TypeEmbeddedDocument {
 			t.document(v.b, parts, here)
 		}
