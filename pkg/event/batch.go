@@ -108,8 +108,8 @@ func documents(v bsoncore.Value) (docs []bson.Raw, ok bool) {
 // there are.
 const usualDocument = 600
 
-// Critical says whether the batch overtakes a backlog (design: severity 9–10
-// form batches of their own).
+// Critical says whether the batch overtakes a backlog: events of severity 9 and
+// 10 form batches of their own.
 func (b Batch) Critical() bool { return b.MaxSeverity >= CriticalSeverity }
 
 // Match is one stored event with the ids of the rules that it matched.

@@ -248,7 +248,12 @@ var _ = Describe("The loop guard", func() {
 	})
 	DescribeTable("ends chains of too many hops", func(hops any, want int, matches bool) {
 		Expect(rule.Hops(event("B", hops))).To(Equal(want))
-		Expect(len(set.Match(event("B", hops), nil)) > 0).To(Equal(matches))
+		found := set.Match(event("B", hops), nil)
+		if matches {
+			Expect(found).NotTo(BeEmpty())
+		} else {
+			Expect(found).To(BeEmpty())
+		}
 	},
 		Entry("none", nil, 0, true),
 		Entry("one", int32(1), 1, true),

@@ -67,19 +67,33 @@ func (r *Rule) Validate(v Validator) error {
 			refuse("/conditions"+c.Path, "%s", c.Reason)
 		}
 	}
-	if r.Window != nil {
-		for _, p := range r.Window.Check() {
-			refuse("/window"+p.Pointer, "%s", p.Message)
-		}
-		if len(r.Window.Match) > 0 {
-			if _, err := Compile(r.Window.Match); errors.As(err, &refused) {
-				for _, c := range refused.All() {
-					refuse("/window/match"+c.Path, "%s", c.Reason)
-				}
+	r.validateWindow(refuse)
+	r.validateNoise(refuse)
+	r.validateActions(v, refuse)
+	if e.Problems != nil {
+		return e
+	}
+	return nil
+}
+
+func (r *Rule) validateWindow(refuse func(pointer, format string, args ...any)) {
+	if r.Window == nil {
+		return
+	}
+	for _, p := range r.Window.Check() {
+		refuse("/window"+p.Pointer, "%s", p.Message)
+	}
+	if len(r.Window.Match) > 0 {
+		var refused *CompileError
+		if _, err := Compile(r.Window.Match); errors.As(err, &refused) {
+			for _, c := range refused.All() {
+				refuse("/window/match"+c.Path, "%s", c.Reason)
 			}
 		}
 	}
-	r.validateNoise(refuse)
+}
+
+func (r *Rule) validateActions(v Validator, refuse func(pointer, format string, args ...any)) {
 	if len(r.Actions) > maxActions {
 		refuse("/actions", "must be at most %d", maxActions)
 	}
@@ -98,10 +112,6 @@ func (r *Rule) Validate(v Validator) error {
 			refuse(at+"/config"+p.Pointer, "%s", p.Message)
 		}
 	}
-	if e.Problems != nil {
-		return e
-	}
-	return nil
 }
 
 func unknownType(name string, known []string) string {

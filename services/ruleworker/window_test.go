@@ -113,7 +113,7 @@ var _ = Describe("a frequency rule", func() {
 		f.Start(ctx, "rule-worker", ruleworker.Wire)
 
 		start := time.Now().UTC().Truncate(time.Minute).Add(-10 * time.Minute)
-		at := func(d time.Duration) time.Time { return start.Add(d) }
+		at := start.Add
 		first := batchOf("LOGIN_FAILED", one{at: at(0), user: "a"}, one{at: at(2 * time.Second), user: "a"}, one{at: at(time.Second), user: "b"})
 		offer(ctx, f, first)
 		offer(ctx, f, batchOf("LOGIN_FAILED", one{at: at(90 * time.Second), user: "c"}, one{at: at(91 * time.Second), user: "c"}))

@@ -43,7 +43,7 @@ func (p *product) explain(ctx context.Context, rule, event string) (e explanatio
 	GinkgoHelper()
 	var text json.RawMessage
 	Expect(p.call(ctx, http.MethodGet, "/api/v1/rules/"+rule+"/explain?event="+event, nil, &text)).To(Equal(http.StatusOK), "%s", text)
-	Expect(json.Unmarshal(text, &e)).To(Succeed())
+	Expect(json.Unmarshal(text, &e)).To(Succeed()) //nolint:musttag // names are found without regard to case
 	return e
 }
 

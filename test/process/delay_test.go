@@ -23,8 +23,6 @@ import (
 
 // watched knows when events were published, and when ea.stored told of them.
 type watched struct {
-	decode func(broker.Message) ([]string, error)
-
 	mu           sync.Mutex
 	sent, stored map[string]time.Time
 }

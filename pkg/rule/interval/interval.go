@@ -38,9 +38,9 @@ func (d Duration) String() string {
 		rest = -rest
 	}
 	for _, u := range units {
-		if n := rest / u.length; n > 0 {
-			b.WriteString(strconv.FormatInt(int64(n), 10) + u.name)
-			rest -= n * u.length
+		if n := int64(rest / u.length); n > 0 {
+			b.WriteString(strconv.FormatInt(n, 10) + u.name)
+			rest %= u.length
 		}
 	}
 	return b.String()

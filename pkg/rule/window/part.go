@@ -141,7 +141,7 @@ func (p Part) Evaluate(ctx context.Context, source Source, ask Ask) (Found, erro
 	})
 }
 
-// Evaluate finds all alerts of a checked rule whose windows end from from on
+// Evaluate finds all alerts of a checked rule whose windows end at from or later
 // and before to.
 func (s *Spec) Evaluate(ctx context.Context, source Source, from, to time.Time) ([]Alert, error) {
 	var all []Alert

@@ -146,7 +146,7 @@ func (e entry) ids(id string, body []byte) (ids []string) {
 	return ids
 }
 
-// bodyID is how design §4 derives an id from the body, written once more.
+// bodyID is how an id is derived from a body, written once more.
 func bodyID(body []byte) string {
 	namespace := uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/events-aggregator/events-aggregator#body"))
 	return uuid.NewSHA1(namespace, body).String()
