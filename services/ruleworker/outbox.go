@@ -7,6 +7,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
 
@@ -71,8 +72,29 @@ func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (
 		}
 		messages = append(messages, notification.Message{Notification: n, Event: event, Attempt: 1, Republished: true})
 	}
-	if err := w.publish(ctx, messages); err != nil {
+	err = w.publish(ctx, messages)
+	if err == nil {
+		return len(messages), w.Outbox.MarkPublished(ctx, ids...)
+	}
+	if broker.IsOutage(err) {
 		return 0, err
 	}
-	return len(messages), w.Outbox.MarkPublished(ctx, ids...)
+	return w.publishSingly(ctx, messages)
+}
+
+// publishSingly keeps a message that cannot be published (its queue is gone from
+// the configuration) from holding up the others; it waits, and is said.
+func (w *Worker) publishSingly(ctx context.Context, messages []notification.Message) (published int, err error) {
+	var ids []string
+	for _, m := range messages {
+		switch err := w.publish(ctx, []notification.Message{m}); {
+		case broker.IsOutage(err) || ctx.Err() != nil:
+			return 0, err
+		case err != nil:
+			w.Log.Warn("notification not published, it is tried again", zap.String("notification_id", m.Notification.ID), zap.Error(err))
+		default:
+			ids = append(ids, m.Notification.ID)
+		}
+	}
+	return len(ids), w.Outbox.MarkPublished(ctx, ids...)
 }

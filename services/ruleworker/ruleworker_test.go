@@ -236,6 +236,36 @@ var _ = Describe("the rule-worker", func() {
 		Expect(row.MatchedAt).To(BeNil(), "the sweep publishes, it never decides")
 	}, SpecTimeout(time.Minute))
 
+	It("sweeps past what cannot be published", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		now := time.Now().UTC()
+		owe := func(name, queue string) event.Batch {
+			b := batch(1, "PAYMENT_FAILED", 5)
+			Expect(f.Store.SaveBatch(ctx, b, "spec")).To(Succeed())
+			one := notification.Notification{ID: name, EventID: b.Events[0].Lookup("event_id").StringValue(), RuleID: "r", RuleVersion: 1,
+				Queue: queue, Status: notification.Pending, Attempts: []notification.Attempt{},
+				Action: notification.Action{Type: "LOG", Config: document(bson.D{})}, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour)}
+			timers := one
+			timers.ID, timers.EventID, timers.Unpublished = name+" of a timer", "", true
+			timers.Alert = &notification.Alert{Kind: "flatline", Key: document(bson.D{}), From: now.Add(-time.Minute), To: now, Text: "silence"}
+			_, err := f.Store.Decide(ctx, now, []decision.Batch{{Batch: b, Owed: []decision.Owed{{Notification: one}, {Notification: timers}}}})
+			Expect(err).NotTo(HaveOccurred())
+			return b
+		}
+		gone := owe("first", "a.queue.that.is.gone")
+		owe("second", topology.NotificationsDefault)
+		orders := collect(ctx, f, topology.NotificationsDefault)
+		f.Start(ctx, "rule-worker", ruleworker.Wire)
+		Eventually(ctx, func() map[string]int { return ids(orders()) }).WithTimeout(30 * time.Second).
+			Should(And(HaveLen(2), HaveKey("second"), HaveKey("second of a timer")))
+		row, err := f.Store.Batch(ctx, gone.ID)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(row.ActionsPublishedAt).To(BeNil(), "it waits for its queue")
+		waiting, err := f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(waiting).To(HaveExactElements(HaveField("ID", "first of a timer")))
+	}, SpecTimeout(time.Minute))
+
 	It("decides each batch once and owes each notification once, with two workers, repeats, cuts and an outage", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		_, err := f.Store.CreateRule(ctx, logRule("failed", "PAYMENT_FAILED"))

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
 )
@@ -33,8 +34,13 @@ func (w *Worker) Sweep(ctx context.Context, a Abandoned, every, age time.Duratio
 		err := a.DecidedUnpublished(ctx, w.Now().Add(-age), limit, func(b event.Batch) error {
 			swept++
 			fault.At(fault.RuleWorkerSweeping)
-			if err := w.publishOwed(ctx, b); err != nil {
+			switch err := w.publishOwed(ctx, b); {
+			case err == nil:
+			case broker.IsOutage(err) || ctx.Err() != nil:
 				return err
+			default: // one batch's trouble is not that of those behind it
+				w.Log.Warn("actions of an abandoned batch not published, they are tried again", zap.String("batch_id", b.ID), zap.Error(err))
+				return nil
 			}
 			return w.Ledger.MarkMatched(ctx, w.Now(), b.ID)
 		})
