@@ -38,18 +38,17 @@ func (t *test) compare(ctx context.Context) error {
 
 func (t *test) side(ctx context.Context, s Search) (Side, error) {
 	var side Side
+	var all []Count
 	for from := t.req.From; from.Before(t.report.Until); {
 		to := t.sliceEnd(from)
 		if to.After(t.report.Until) {
 			to = t.report.Until
 		}
-		counts, err := s.Counts(ctx, from, to, "day")
+		counts, err := s.Counts(ctx, from, to, t.report.Unit)
 		if err != nil {
 			return side, err
 		}
-		for _, c := range counts {
-			side.Total += c.Matches
-		}
+		all = merged(all, counts, &side.Total)
 		t.say("difference", t.partOf(to), to)
 		from = to
 	}
@@ -57,7 +56,7 @@ func (t *test) side(ctx context.Context, s Search) (Side, error) {
 		return side, nil
 	}
 	var err error
-	side.Samples, err = samples(ctx, s, t.req.From, t.report.Until)
+	side.Samples, err = t.newest(ctx, s, all)
 	return side, err
 }
 

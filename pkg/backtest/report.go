@@ -22,7 +22,6 @@ type Report struct {
 	// Until is up to where events were searched: To, unless Cut says why not.
 	Until time.Time `json:"searched_until"`
 	Cut   string    `json:"cut,omitempty"`
-	Index string    `json:"index,omitempty"` // by which the database searched
 
 	Matches int64    `json:"matches"` // events that fulfil the condition
 	First   *Sample  `json:"first,omitempty"`

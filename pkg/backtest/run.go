@@ -32,8 +32,6 @@ type Search interface {
 	Events(ctx context.Context, from, to time.Time, newest bool, limit int, fields []string, f func(bson.Raw) bool) error
 	// Without are the matches that are none of the other's.
 	Without(other Search) Search
-	// Index names the index that serves the search.
-	Index(ctx context.Context, from, to time.Time) string
 }
 
 // Request is what is tested.
@@ -105,7 +103,6 @@ func (t *test) count(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(countShare*float64(time.Until(until))))
 		defer cancel()
 	}
-	t.report.Index = t.search.Index(ctx, t.req.From, t.req.To)
 	for from := t.req.From; from.Before(t.req.To); {
 		to := t.sliceEnd(from)
 		counts, err := t.search.Counts(ctx, from, to, t.report.Unit)
@@ -113,18 +110,25 @@ func (t *test) count(ctx context.Context) error {
 			t.report.Until = from
 			return err
 		}
-		for _, c := range counts {
-			t.report.Matches += c.Matches
-			if last := len(t.report.Counts) - 1; last >= 0 && t.report.Counts[last].At.Equal(c.At) {
-				t.report.Counts[last].Matches += c.Matches
-				continue
-			}
-			t.report.Counts = append(t.report.Counts, c)
-		}
+		t.report.Counts = merged(t.report.Counts, counts, &t.report.Matches)
 		from = to
 		t.say("count", t.partOf(to), to)
 	}
 	return nil
+}
+
+// merged appends the counts of the next slice, which may begin in the hour, or day,
+// in which the one before ended.
+func merged(all, next []Count, total *int64) []Count {
+	for _, c := range next {
+		*total += c.Matches
+		if last := len(all) - 1; last >= 0 && all[last].At.Equal(c.At) {
+			all[last].Matches += c.Matches
+			continue
+		}
+		all = append(all, c)
+	}
+	return all
 }
 
 // sliceEnd is where the slice that begins at from ends: at a whole hour.
@@ -141,12 +145,14 @@ func (t *test) partOf(at time.Time) float64 {
 	return float64(at.Sub(t.req.From)) / float64(t.req.To.Sub(t.req.From))
 }
 
-// ends finds the first and the newest matches.
+// ends finds the first and the newest matches. The counts say in which hours they
+// are: a search of the whole range would read and sort every match again.
 func (t *test) ends(ctx context.Context) error {
-	if t.report.Matches == 0 {
+	if len(t.report.Counts) == 0 {
 		return nil
 	}
-	err := t.search.Events(ctx, t.req.From, t.report.Until, false, 1, sampleFields, func(doc bson.Raw) bool {
+	from, to := t.bucket(t.report.Counts[0].At)
+	err := t.search.Events(ctx, from, to, false, 1, sampleFields, func(doc bson.Raw) bool {
 		first := sampleOf(doc)
 		t.report.First = &first
 		return true
@@ -154,12 +160,52 @@ func (t *test) ends(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.report.Samples, err = samples(ctx, t.search, t.req.From, t.report.Until)
+	t.report.Samples, err = t.newest(ctx, t.search, t.report.Counts)
 	if len(t.report.Samples) > 0 {
 		last := t.report.Samples[0]
 		t.report.Last = &last
 	}
 	return err
+}
+
+// bucket is the part of the range that one of the counts is about.
+func (t *test) bucket(at time.Time) (from, to time.Time) {
+	from, to = at, at.Add(t.unit())
+	if from.Before(t.req.From) {
+		from = t.req.From
+	}
+	if to.After(t.report.Until) {
+		to = t.report.Until
+	}
+	return from, to
+}
+
+func (t *test) unit() time.Duration {
+	if t.report.Unit == "day" {
+		return 24 * time.Hour
+	}
+	return time.Hour
+}
+
+// newest are the newest matches, the newest first, from as many of the last hours
+// as it takes.
+func (t *test) newest(ctx context.Context, s Search, counts []Count) ([]Sample, error) {
+	found := []Sample{}
+	if len(counts) == 0 {
+		return found, nil
+	}
+	first, n := len(counts)-1, counts[len(counts)-1].Matches
+	for first > 0 && n < samplesShown {
+		first--
+		n += counts[first].Matches
+	}
+	from, _ := t.bucket(counts[first].At)
+	err := s.Events(ctx, from, t.report.Until, true, samplesShown, sampleFields, func(doc bson.Raw) bool {
+		found = append(found, sampleOf(doc))
+		return true
+	})
+	slices.SortStableFunc(found, func(a, b Sample) int { return b.Timestamp.Compare(a.Timestamp) })
+	return found, err
 }
 
 var sampleFields = []string{"event_id", "timestamp", "type", "source", "severity"}
@@ -173,17 +219,6 @@ func sampleOf(doc bson.Raw) Sample {
 	s.Source, _ = doc.Lookup("source").StringValueOK()
 	s.Severity, _ = doc.Lookup("severity").AsInt64OK()
 	return s
-}
-
-// samples are the newest matches, the newest first.
-func samples(ctx context.Context, s Search, from, to time.Time) ([]Sample, error) {
-	found := []Sample{}
-	err := s.Events(ctx, from, to, true, samplesShown, sampleFields, func(doc bson.Raw) bool {
-		found = append(found, sampleOf(doc))
-		return true
-	})
-	slices.SortStableFunc(found, func(a, b Sample) int { return b.Timestamp.Compare(a.Timestamp) })
-	return found, err
 }
 
 // acts finds what the matches, or the alerts, come to.

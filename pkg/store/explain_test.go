@@ -215,8 +215,6 @@ var _ = Describe("every query of the store", func() {
 			drop(q.Counts(ctx, now.Add(-time.Hour), now, "hour"))
 			every(q.Events(ctx, now.Add(-time.Hour), now, true, 20, []string{"event_id"}, func(bson.Raw) bool { return true }))
 			every(q.Events(ctx, now.Add(-time.Hour), now, false, 0, nil, func(bson.Raw) bool { return true }))
-			// SecantusDB's wheel does not look for an index below $and, and says so.
-			Expect(q.Index(ctx, now.Add(-time.Hour), now)).To(Or(Equal("type_time"), BeEmpty()))
 		}
 		for _, f := range []store.NotificationFilter{{}, {Status: notification.Pending}, {RuleID: "r1"}, {EventID: eventID}, {From: now},
 			{HeldBy: "s1"}, {Status: notification.Suppressed, Reason: notification.Muted}} {

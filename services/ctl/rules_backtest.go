@@ -190,11 +190,7 @@ func (t *tool) showBacktest(r backtest.Report) {
 	if r.Cut != "" {
 		fmt.Fprintln(t.out, t.paint(text.FgYellow, "not whole: "+r.Cut))
 	}
-	fmt.Fprintf(t.out, "%d events match", r.Matches)
-	if r.Index != "" {
-		fmt.Fprintf(t.out, " (searched by the index %s)", r.Index)
-	}
-	fmt.Fprintln(t.out)
+	fmt.Fprintf(t.out, "%d events match\n", r.Matches)
 	if r.First != nil && r.Last != nil {
 		fmt.Fprintf(t.out, "  first %s %s\n  last  %s %s\n", minute(r.First.Timestamp), r.First.EventID, minute(r.Last.Timestamp), r.Last.EventID)
 		t.showCounts(r)
