@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -68,7 +69,8 @@ type Running struct {
 	booted   chan struct{} // closed when the workers run
 	done     chan struct{} // closed when everything is torn down
 	stopping atomic.Bool
-	err      error // why it ended; valid after done
+	step     atomic.Value // string: what the start is at, for /readyz
+	err      error        // why it ended; valid after done
 }
 
 // errStopped is the cause of a stop that was asked for.
@@ -231,15 +233,18 @@ func (r *Running) run(wire Wire) {
 func (r *Running) boot(wire Wire) error {
 	p, ctx := r.process, r.life
 	if err := prepare(ctx, p.Log, "MongoDB", config.MaskURI(p.Config.Mongo.URI), func(ctx context.Context) error {
+		r.step.Store("waiting for MongoDB")
 		if err := p.Store.Check(ctx); err != nil {
 			return err
 		}
+		r.step.Store("making MongoDB's indexes")
 		return p.Store.EnsureIndexes(ctx)
 	}); err != nil {
 		return err
 	}
 	// The second connection waits for the first, so that a broker that is away
 	// or a wrong password is said once: by the connection itself.
+	r.step.Store("waiting for RabbitMQ")
 	quiet := zap.NewNop()
 	if err := prepare(ctx, quiet, "RabbitMQ", config.MaskURI(p.Config.AMQP.URL), p.PublishConnection.Check); err != nil {
 		return err
@@ -250,10 +255,12 @@ func (r *Running) boot(wire Wire) error {
 		if err := p.ConsumeConnection.Check(ctx); err != nil {
 			return err
 		}
+		r.step.Store("declaring RabbitMQ's topology")
 		return p.PublishConnection.Declare(ctx, p.Topology.Broker())
 	}); err != nil {
 		return err
 	}
+	r.step.Store("beginning to work")
 	if err := wire(ctx, p); err != nil {
 		return fmt.Errorf("wire %s: %w", p.Name, err)
 	}
@@ -270,7 +277,8 @@ func (r *Running) workersRun(context.Context) error {
 	case <-r.booted:
 		return nil
 	default:
-		return errors.New("starting")
+		step, _ := r.step.Load().(string)
+		return errors.New(strings.TrimSuffix("starting: "+step, ": "))
 	}
 }
 

@@ -33,7 +33,7 @@ var _ = Describe("a process whose servers are away", func() {
 			g.Expect(answer["reasons"]).To(And(
 				HaveKeyWithValue("mongodb", "connection refused: nothing listens there"),
 				HaveKeyWithValue("rabbitmq", "connection refused: nothing listens there"),
-				HaveKeyWithValue("workers", "starting")))
+				HaveKeyWithValue("workers", "starting: waiting for MongoDB")))
 		}).Should(Succeed())
 
 		code, answer := get(ctx, r.AdminAddr(), "/health")
