@@ -67,11 +67,14 @@ func (c *client) rule(ctx context.Context, idOrName string) (json.RawMessage, er
 	return found.Items[0], nil
 }
 
-// rulePath is the API's path of a rule that is named by its id or its name. One
-// that was deleted still has its versions under its id.
-func (c *client) rulePath(ctx context.Context, idOrName string) (string, error) {
-	id, err := c.ruleID(ctx, idOrName)
-	return "/rules/" + url.PathEscape(id), err
+// rule is the API, and its path of a rule that is named by its id or its name.
+// One that was deleted still has its versions under its id.
+func (t *tool) rule(ctx context.Context, idOrName string) (api *client, path string, err error) {
+	if api, err = t.client(); err != nil {
+		return nil, "", err
+	}
+	id, err := api.ruleID(ctx, idOrName)
+	return api, "/rules/" + url.PathEscape(id), err
 }
 
 func (c *client) ruleID(ctx context.Context, idOrName string) (string, error) {
@@ -96,11 +99,7 @@ func (t *tool) rulesDelete() *cobra.Command {
 	return &cobra.Command{Use: "delete RULE", Short: "Delete a rule; its versions stay readable", Args: exactly(1, "a rule's id or name"),
 		Example: `  eactl rules delete 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := t.client()
-			if err != nil {
-				return err
-			}
-			path, err := api.rulePath(cmd.Context(), args[0])
+			api, path, err := t.rule(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

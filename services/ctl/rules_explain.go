@@ -45,11 +45,7 @@ On a terminal it is text; elsewhere it is JSON, unless -o says otherwise.`,
 		Example: `  eactl rules explain "large failed payments" 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968
   eactl rules explain "large failed payments" 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968 -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := t.client()
-			if err != nil {
-				return err
-			}
-			path, err := api.rulePath(cmd.Context(), args[0])
+			api, path, err := t.rule(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -39,11 +39,7 @@ func (t *tool) rulesVersions() *cobra.Command {
 	return &cobra.Command{Use: "versions RULE", Short: "List a rule's versions, newest first", Args: exactly(1, "a rule's id or name"),
 		Example: `  eactl rules versions "large failed payments"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := t.client()
-			if err != nil {
-				return err
-			}
-			path, err := api.rulePath(cmd.Context(), args[0])
+			api, path, err := t.rule(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -74,11 +70,7 @@ func (t *tool) rulesDiff() *cobra.Command {
 		Example: `  eactl rules diff "large failed payments"              # the last change
   eactl rules diff "large failed payments" --from 2 --to 5`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := t.client()
-			if err != nil {
-				return err
-			}
-			path, err := api.rulePath(cmd.Context(), args[0])
+			api, path, err := t.rule(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -154,11 +146,7 @@ func (t *tool) rulesRollback() *cobra.Command {
 			if to < 1 {
 				return &usageError{errors.New("--to VERSION is missing (`eactl rules versions` lists them)")}
 			}
-			api, err := t.client()
-			if err != nil {
-				return err
-			}
-			path, err := api.rulePath(cmd.Context(), args[0])
+			api, path, err := t.rule(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

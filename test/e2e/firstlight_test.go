@@ -172,18 +172,7 @@ var _ = Describe("one event through all five processes", func() {
 		var saved map[string]any
 		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules", rule, &saved)).To(Equal(http.StatusCreated))
 		path := "/api/v1/rules/" + saved["rule_id"].(string)
-		put := func(match string) int {
-			raw, err := json.Marshal(rule)
-			Expect(err).NotTo(HaveOccurred())
-			r, err := http.NewRequestWithContext(ctx, http.MethodPut, p.base+path, bytes.NewReader(raw))
-			Expect(err).NotTo(HaveOccurred())
-			r.Header.Set("Authorization", "Bearer "+adminKey)
-			r.Header.Set("If-Match", match)
-			answer, err := http.DefaultClient.Do(r)
-			Expect(err).NotTo(HaveOccurred())
-			defer answer.Body.Close()
-			return answer.StatusCode
-		}
+		put := func(match string) int { return p.withMatch(ctx, http.MethodPut, path, match, rule) }
 		Expect(put(`"1"`)).To(Equal(http.StatusOK))
 		Expect(put(`"1"`)).To(Equal(http.StatusPreconditionFailed), "somebody else has saved version 2")
 		Expect(p.call(ctx, http.MethodDelete, path, nil, nil)).To(Equal(http.StatusNoContent))

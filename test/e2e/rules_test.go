@@ -64,11 +64,11 @@ func (p *product) sendText(ctx context.Context, path, body string, result any) i
 }
 
 // withMatch makes a request with If-Match.
-func (p *product) withMatch(ctx context.Context, path, match string, body object) int {
+func (p *product) withMatch(ctx context.Context, method, path, match string, body map[string]any) int {
 	GinkgoHelper()
 	text, err := json.Marshal(body)
 	Expect(err).NotTo(HaveOccurred())
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.base+path, bytes.NewReader(text))
+	r, err := http.NewRequestWithContext(ctx, method, p.base+path, bytes.NewReader(text))
 	Expect(err).NotTo(HaveOccurred())
 	r.Header.Set("Authorization", "Bearer "+adminKey)
 	r.Header.Set("If-Match", match)
@@ -107,8 +107,8 @@ var _ = Describe("a rule's versions", func() {
 		))
 
 		rollback := path + "/rollback"
-		Expect(p.withMatch(ctx, rollback, `"1"`, object{"version": 1})).To(Equal(http.StatusPreconditionFailed))
-		Expect(p.withMatch(ctx, rollback, `"2"`, object{"version": 1})).To(Equal(http.StatusOK))
+		Expect(p.withMatch(ctx, http.MethodPost, rollback, `"1"`, object{"version": 1})).To(Equal(http.StatusPreconditionFailed))
+		Expect(p.withMatch(ctx, http.MethodPost, rollback, `"2"`, object{"version": 1})).To(Equal(http.StatusOK))
 		var version object
 		Expect(p.call(ctx, http.MethodGet, path+"/versions/3", nil, &version)).To(Equal(http.StatusOK))
 		Expect(version).To(And(HaveKeyWithValue("rolled_back_to", 1.0), HaveKeyWithValue("conditions", object{"type": "A", "payload.n": object{"$gte": 100.0}})))
