@@ -86,7 +86,7 @@ func (n *notes) validationError() error {
 var ruleKeys = []string{
 	"rule_id", "_id", "name", "description", "conditions", "actions", "priority", "enabled", "mode",
 	"window", "throttle", "group", "mute", "max_matches_per_hour",
-	"version", "created_at", "updated_at", "created_by",
+	"version", "created_at", "updated_at", "created_by", "warnings",
 }
 
 // rule reads a rule's form.
@@ -136,6 +136,7 @@ func (n *notes) rule(t *tree, at *place) Rule {
 			n.time(v, here, &r.UpdatedAt)
 		case "created_by":
 			n.text(v, here, &r.CreatedBy)
+		case "warnings": // of the API's answer, which may be sent back as it is
 		default:
 			n.unknown(v.line, here, key, ruleKeys)
 		}

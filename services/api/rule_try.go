@@ -35,6 +35,13 @@ type tested struct {
 	Explanation rule.Explanation `json:"explanation"`
 }
 
+// testedAll is the answer to a test.
+type testedAll struct {
+	page
+
+	Warnings []FieldFlaw `json:"warnings,omitempty"`
+}
+
 // testRule: POST /rules/test, a rule or a condition on pasted or stored events,
 // each with a verdict about each clause. Nothing is stored or done.
 func (s *Server) testRule(c echo.Context) error {
@@ -71,7 +78,7 @@ func (s *Server) testRule(c echo.Context) error {
 			items[i].Matched, items[i].Text = false, why
 		}
 	}
-	return c.JSON(http.StatusOK, page{Items: items})
+	return c.JSON(http.StatusOK, testedAll{page{Items: items}, warningsOf(r)})
 }
 
 // testEvent is a document as it would be stored, or as it is when it is no valid

@@ -274,6 +274,9 @@ func (s *Server) answerRule(c echo.Context, status int, r rule.Rule) error {
 	if err != nil {
 		return err
 	}
+	if body, err = withWarnings(body, warningsOf(r)); err != nil {
+		return err
+	}
 	c.Response().Header().Set("ETag", etag(r.Version))
 	return c.JSONBlob(status, body)
 }

@@ -1,10 +1,14 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,7 +44,8 @@ func (s *Server) importRules(c echo.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	rules, err := rule.ParseFile(c.Request().Body, "body")
+	var text bytes.Buffer
+	rules, err := rule.ParseFile(io.TeeReader(c.Request().Body, &text), "body")
 	if err != nil {
 		return err
 	}
@@ -59,15 +64,24 @@ func (s *Server) importRules(c echo.Context) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return inLines(err, text.Bytes())
 		}
 		if len(parts.created)+len(parts.changed) > 0 {
 			s.rulesChanged(c, "")
 		}
-		return c.JSON(http.StatusOK, map[string]int{
-			"created": len(parts.created), "changed": len(parts.changed), "unchanged": len(rules) - len(parts.created) - len(parts.changed),
+		return c.JSON(http.StatusOK, imported{
+			Created: len(parts.created), Changed: len(parts.changed), Unchanged: len(rules) - len(parts.created) - len(parts.changed),
+			Warnings: importWarnings(rules),
 		})
 	}
+}
+
+// imported is the answer to an import that was saved.
+type imported struct {
+	Created   int         `json:"created"`
+	Changed   int         `json:"changed"`
+	Unchanged int         `json:"unchanged"`
+	Warnings  []FieldFlaw `json:"warnings,omitempty"`
 }
 
 // importParts are the rules of an import that must be saved.
@@ -145,4 +159,28 @@ func importFlaws(i int, r rule.Rule) ([]FieldFlaw, error) {
 		flaws[k] = FieldFlaw{Rule: r.Name, Pointer: fmt.Sprintf("/%d%s", i, p.Pointer), Message: p.Message}
 	}
 	return flaws, nil
+}
+
+// inLines adds to mistakes the lines of the body that they are in.
+func inLines(err error, text []byte) error {
+	var p *Problem
+	if !errors.As(err, &p) {
+		return err
+	}
+	var places []*rule.Place
+	of := map[*rule.Place]*FieldFlaw{}
+	for i := range p.Errors {
+		number, rest, _ := strings.Cut(strings.TrimPrefix(p.Errors[i].Pointer, "/"), "/")
+		if n, err := strconv.Atoi(number); err == nil {
+			place := &rule.Place{Index: n, Pointer: "/" + rest}
+			places = append(places, place)
+			of[place] = &p.Errors[i]
+		}
+	}
+	if rule.FindLines(bytes.NewReader(text), "body", places) == nil {
+		for place, flaw := range of {
+			flaw.Line = place.Line
+		}
+	}
+	return p
 }

@@ -55,7 +55,7 @@ type problem struct {
 	Errors    []flaw `json:"errors"`
 }
 
-// flaw is one mistake in a request.
+// flaw is one mistake in a request, or a warning about it.
 type flaw struct {
 	Pointer   string `json:"pointer"`
 	Parameter string `json:"parameter"`

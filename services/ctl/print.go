@@ -139,9 +139,22 @@ func isTerminal(w io.Writer) bool {
 }
 
 // paint colours s where somebody looks at it and did not ask for none (NO_COLOR).
-func (t *tool) paint(c text.Color, s string) string {
-	if !isTerminal(t.out) || t.env("NO_COLOR", "") != "" {
+func (t *tool) paint(c text.Color, s string) string { return t.paintOn(t.out, c, s) }
+
+func (t *tool) paintOn(w io.Writer, c text.Color, s string) string {
+	if !isTerminal(w) || t.env("NO_COLOR", "") != "" {
 		return s
 	}
 	return c.EscapeSeq() + s + text.Reset.EscapeSeq()
+}
+
+// warn says beside the result what somebody should know.
+func (t *tool) warn(all []flaw) {
+	for _, w := range all {
+		place := w.Pointer
+		if place != "" {
+			place += ": "
+		}
+		fmt.Fprintln(t.errOut, t.paintOn(t.errOut, text.FgYellow, "warning: "+place+w.Message))
+	}
 }

@@ -64,13 +64,16 @@ with a window that no index serves, unless --create-indexes makes it, which take
 				query.Set("create_indexes", "true")
 			}
 			var result struct {
-				Created   int `json:"created"`
-				Changed   int `json:"changed"`
-				Unchanged int `json:"unchanged"`
+				Created   int    `json:"created"`
+				Changed   int    `json:"changed"`
+				Unchanged int    `json:"unchanged"`
+				Warnings  []flaw `json:"warnings,omitempty"`
 			}
 			if err := api.doWithin(cmd.Context(), importTimeout, http.MethodPost, "/rules/import", query, body, &result); err != nil {
 				return named(err, rules)
 			}
+			inFiles(result.Warnings, rules)
+			t.warn(result.Warnings)
 			return t.print(result, func() error {
 				_, err := fmt.Fprintf(t.out, "%d created, %d changed, %d unchanged\n", result.Created, result.Changed, result.Unchanged)
 				return err
@@ -111,10 +114,16 @@ func named(err error, rules []fileRule) error {
 	if !errors.As(err, &p) || !errors.As(err, &usage) {
 		return err
 	}
+	inFiles(p.Errors, rules)
+	return &usageError{p}
+}
+
+// inFiles is named for what the API says of the rules of a request.
+func inFiles(all []flaw, rules []fileRule) {
 	places := map[string][]*rule.Place{} // by file
 	flaws := map[*rule.Place]*flaw{}
-	for i := range p.Errors {
-		f := &p.Errors[i]
+	for i := range all {
+		f := &all[i]
 		number, rest, _ := strings.Cut(strings.TrimPrefix(f.Pointer, "/"), "/")
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 0 || n >= len(rules) {
@@ -136,7 +145,6 @@ func named(err error, rules []fileRule) error {
 			flaws[place].Pointer = where + ": " + flaws[place].Pointer
 		}
 	}
-	return &usageError{p}
 }
 
 // findLines leaves the lines out when the file cannot be read a second time.

@@ -52,6 +52,7 @@ func (t *tool) rulesTest() *cobra.Command {
 
 func (t *tool) testEvents(ctx context.Context, api *client, draft json.RawMessage, all []tried) error {
 	matched := 0
+	var warnings []flaw // of the rule, the same with each chunk
 	for some := range slices.Chunk(all, testsTogether) {
 		bodies := make([]json.RawMessage, len(some))
 		for i, one := range some {
@@ -61,10 +62,15 @@ func (t *tool) testEvents(ctx context.Context, api *client, draft json.RawMessag
 		if err != nil {
 			return err
 		}
-		var answer page
+		var answer struct {
+			page
+
+			Warnings []flaw `json:"warnings"`
+		}
 		if err := api.do(ctx, http.MethodPost, "/rules/test", nil, request, &answer); err != nil {
 			return err
 		}
+		warnings = answer.Warnings
 		for i, item := range answer.Items {
 			var one struct {
 				triedVerdict
@@ -89,6 +95,7 @@ func (t *tool) testEvents(ctx context.Context, api *client, draft json.RawMessag
 			}
 		}
 	}
+	t.warn(warnings)
 	if matched == 0 {
 		return errNothing
 	}

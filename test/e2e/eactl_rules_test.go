@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -70,6 +71,23 @@ var _ = Describe("eactl rules", Ordered, func() {
 		Expect(s.Code).To(Equal(2))
 		Expect(s.Err).To(ContainSubstring(bad + `:1: rule "bad": /actions/0/config/url: `))
 		Expect(names(ctx)).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("are saved with a warning beside the result when they can match the outcomes of their own notifications", func(ctx SpecContext) {
+		file := write("loop.yaml", "- name: fine\n  conditions: {type: A}\n  actions: [{type: LOG, config: {level: info, message: m}}]\n"+
+			"- name: loop\n  conditions:\n    type: NOTIFICATION_DELIVERY\n  actions: [{type: LOG, config: {level: info, message: m}}]\n")
+		for _, command := range []string{"apply", "import"} {
+			s := p.eactl(ctx, "rules", command, "-f", file)
+			Expect(s).To(done)
+			Expect(s.Err).To(MatchRegexp(`^warning: `+regexp.QuoteMeta(file)+`:6: rule "loop": /conditions: the rule can match .*\n$`), command)
+		}
+		one := write("one.json", `{"name":"loop","conditions":{"type":"NOTIFICATION_DELIVERY"},`+actions+`}`)
+		s := p.eactl(ctx, "rules", "test", "-f", one, "--event", write("event.json", `{"type":"NOTIFICATION_DELIVERY","source":"s"}`))
+		Expect(s).To(done)
+		Expect(s.Err).To(And(HavePrefix("warning: /conditions: the rule can match "), HaveSuffix("\n")))
+		for _, name := range []string{"fine", "loop"} {
+			Expect(p.eactl(ctx, "rules", "delete", name)).To(done)
+		}
 	}, SpecTimeout(time.Minute))
 
 	It("are exported and imported back to the same, whatever their texts and numbers look like", func(ctx SpecContext) {

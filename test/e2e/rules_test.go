@@ -12,6 +12,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/config"
@@ -132,6 +133,47 @@ var _ = Describe("a rule's versions", func() {
 	}, SpecTimeout(time.Minute))
 })
 
+var _ = Describe("a rule that can match the outcomes of its own notifications", func() {
+	It("is saved with a warning wherever it is saved or tried, and what was answered can be sent back", func(ctx SpecContext) {
+		p := start(ctx)
+		type answer struct {
+			RuleID   string `json:"rule_id"`
+			Warnings []struct{ Rule, Pointer, Message string }
+		}
+		warned := func(pointer string) types.GomegaMatcher {
+			return HaveField("Warnings", HaveExactElements(And(HaveField("Pointer", pointer), HaveField("Message", ContainSubstring(`{"payload.rule_name": {"$ne": "loop"}}`)))))
+		}
+		loop := object{"name": "loop", "conditions": object{"type": "NOTIFICATION_DELIVERY"}, "actions": logAction}
+		var a answer
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules", loop, &a)).To(Equal(http.StatusCreated))
+		Expect(a).To(warned("/conditions"))
+		path := "/api/v1/rules/" + a.RuleID
+		for _, method := range []string{http.MethodPut, http.MethodGet} {
+			a = answer{}
+			Expect(p.call(ctx, method, path, loop, &a)).To(Equal(http.StatusOK))
+			Expect(a).To(warned("/conditions"), method)
+		}
+		a = answer{}
+		Expect(p.call(ctx, http.MethodPatch, path, object{"priority": 2}, &a)).To(Equal(http.StatusOK))
+		Expect(a).To(warned("/conditions"))
+		var back object
+		Expect(p.call(ctx, http.MethodGet, path, nil, &back)).To(Equal(http.StatusOK))
+		Expect(p.call(ctx, http.MethodPut, path, back, nil)).To(Equal(http.StatusOK))
+
+		a = answer{}
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules/import", []object{{"name": "fine", "conditions": object{"type": "A"}, "actions": logAction}, loop}, &a)).To(Equal(http.StatusOK))
+		Expect(a).To(warned("/1/conditions"))
+		Expect(a.Warnings[0].Rule).To(Equal("loop"))
+		a = answer{}
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules/test", object{"rule": loop, "events": []object{{"type": "A", "source": "s"}}}, &a)).To(Equal(http.StatusOK))
+		Expect(a).To(warned("/conditions"))
+
+		a = answer{}
+		Expect(p.call(ctx, http.MethodPatch, path, object{"conditions": object{"type": "NOTIFICATION_DELIVERY", "payload.rule_name": object{"$ne": "loop"}}}, &a)).To(Equal(http.StatusOK))
+		Expect(a.Warnings).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+})
+
 var _ = Describe("an import of rules", func() {
 	It("names the one broken rule among 10,000, and saves none", func(ctx SpecContext) {
 		p := start(ctx)
@@ -153,6 +195,7 @@ var _ = Describe("an import of rules", func() {
 			if strings.Contains(message, "JSON") {
 				Expect(problem.Errors[0].Line).To(Equal(7001))
 			} else {
+				Expect(problem.Errors[0].Line).To(Equal(7001), "also of what only the action's type can tell")
 				Expect(problem.Errors[0].Pointer).To(HavePrefix("/7000/"))
 				Expect(problem.Errors[0].Rule).To(Equal("rule 7000"))
 			}
