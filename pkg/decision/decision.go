@@ -29,6 +29,7 @@ type Owed struct {
 
 	Event bson.Raw
 	Rule  *rule.Rule
+	Due   string // the due slot that the alert was found in; empty: none
 }
 
 // Messages are the delivery orders of what is pending.

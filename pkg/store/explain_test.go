@@ -150,6 +150,7 @@ var _ = Describe("every query of the store", func() {
 		drop(s.Decide(ctx, now, []decision.Batch{owes(grouping(), now, 3)}))
 		due, err := s.DueGroups(ctx, now, 10)
 		every(err)
+		every(s.PostponeGroups(ctx, []string{"other"}, now))
 		drop(s.FlushGroups(ctx, now, []string{due[0].ID}, telling(grouping(), now)))
 		costly := owes(testRule("costly"), now, 1)
 		for range decision.MostExcesses {
@@ -193,7 +194,9 @@ var _ = Describe("every query of the store", func() {
 		Expect(dues).To(HaveLen(1))
 		every(s.AddDues(ctx, dues))
 		every(s.PostponeDues(ctx, token, dues, now, "slow"))
-		_, _, err = s.DecideDues(ctx, now, token, dues, owing(pending("n3", eventID)))
+		_, err = s.OweDue(ctx, now, token, dues[0], owing(pending("n3", eventID)))
+		every(err)
+		_, err = s.DecideDues(ctx, now, token, dues, owing(pending("n3", eventID)))
 		every(err)
 		every(s.DropDues(ctx, token, dues))
 		_, _, err = s.Claim(ctx, claim("n1", 1, "t", now))

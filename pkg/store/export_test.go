@@ -20,5 +20,14 @@ func (s *Store) Explain(ctx context.Context, command bson.D) (bson.Raw, error) {
 	return s.db.RunCommand(ctx, bson.D{{Key: "explain", Value: command}, {Key: "verbosity", Value: "queryPlanner"}}).Raw()
 }
 
+// SpoilRule makes a rule and its versions something that nobody understands.
+func (s *Store) SpoilRule(ctx context.Context, id string) error {
+	_, err := s.rules.UpdateOne(ctx, bson.D{field("_id", id)}, bson.D{field("$set", bson.D{field("window", "spoilt")})})
+	if err == nil {
+		_, err = s.ruleVersions.UpdateMany(ctx, bson.D{field("rule_id", id)}, bson.D{field("$set", bson.D{field("rule.window", "spoilt")})})
+	}
+	return err
+}
+
 // SetFewEvents says how many events may be read for each look-up of a rule.
 func (s *Store) SetFewEvents(n int64) { s.few = n }

@@ -25,6 +25,15 @@ func (s *Store) DueGroups(ctx context.Context, now time.Time, limit int) ([]deci
 	return found, classify("list due groups", err)
 }
 
+// PostponeGroups lets groups wait that cannot be told now.
+func (s *Store) PostponeGroups(ctx context.Context, ids []string, until time.Time) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := s.groups.UpdateMany(ctx, bson.D{field("_id", bson.D{field("$in", ids)}), field("flush_at", bson.D{field("$lt", until)})},
+		bson.D{field("$set", bson.D{field("flush_at", until)})})
+	return classify(fmt.Sprintf("postpone %d groups", len(ids)), err)
+}
+
 // FlushGroups tells groups in one transaction: each is read again, and if it is
 // still due, tell says what it owes and how it is afterwards. A group that gets a
 // match at the same moment conflicts, so a match is either told now or waits for

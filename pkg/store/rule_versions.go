@@ -96,8 +96,8 @@ func (s *Store) oneVersion(ctx context.Context, doing string, filter bson.D) (Ru
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var v RuleVersion
-	err := s.ruleVersions.FindOne(ctx, filter, options.FindOne().SetSort(keys("rule_id", 1, "version", -1))).Decode(&v)
-	return v, classify(doing, err)
+	err := decode(s.ruleVersions.FindOne(ctx, filter, options.FindOne().SetSort(keys("rule_id", 1, "version", -1))), &v, doing)
+	return v, err
 }
 
 // lastVersion is the newest version of a rule, 0 for what never was.

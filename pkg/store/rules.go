@@ -61,8 +61,21 @@ func (s *Store) oneRule(ctx context.Context, filter bson.D, doing string) (rule.
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var r rule.Rule
-	err := s.rules.FindOne(ctx, filter).Decode(&r)
-	return r, classify(doing, err)
+	err := decode(s.rules.FindOne(ctx, filter), &r, doing)
+	return r, err
+}
+
+// decode reads one document. One that does not fit, since somebody else wrote
+// it, is no outage: it will not fit later either.
+func decode(found *mongo.SingleResult, into any, doing string) error {
+	raw, err := found.Raw()
+	if err != nil {
+		return classify(doing, err)
+	}
+	if err := bson.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s: it cannot be decoded: %w", doing, err)
+	}
+	return nil
 }
 
 // RulesStamp is a number that rises with every change of any rule: a reader

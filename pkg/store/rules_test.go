@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -110,6 +111,21 @@ var _ = Describe("rules", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(stored.SameAs(second)).To(BeTrue())
 	}, SpecTimeout(30*time.Second))
+
+	It("that nobody understands are no outage", func(ctx SpecContext) {
+		s := fresh(ctx)
+		r, err := s.CreateRule(ctx, testRule("a"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.SpoilRule(ctx, r.ID)).To(Succeed())
+		_, err = s.Rule(ctx, r.ID)
+		Expect(err).To(MatchError(ContainSubstring("cannot be decoded")))
+		Expect(errors.As(err, new(interface{ Outage() bool }))).To(BeFalse())
+		_, err = s.RuleVersion(ctx, r.ID, r.Version)
+		Expect(err).To(MatchError(ContainSubstring("cannot be decoded")))
+		Expect(errors.As(err, new(interface{ Outage() bool }))).To(BeFalse())
+		_, err = s.Rule(ctx, "none")
+		Expect(err).To(MatchError(store.ErrNotFound))
+	}, SpecTimeout(time.Minute))
 
 	It("are saved all or none, each with its version", func(ctx SpecContext) {
 		s := fresh(ctx)

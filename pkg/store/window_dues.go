@@ -160,44 +160,101 @@ func (s *Store) PostponeDues(ctx context.Context, token primitive.ObjectID, dues
 var errUnclaimed = errors.New("the claim on a due slot is lost")
 
 // DecideDues commits what due slots owe, in one transaction that also takes the
-// slots away. committed are the notifications that did not exist before, as
-// they are stored. When a slot lost its claim nothing is done, and claimed is
-// false: all of them must be decided again.
-func (s *Store) DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) (committed []decision.Owed, claimed bool, err error) {
+// slots away; each of owed names its slot. committed are the notifications that
+// did not exist before, as they are stored. A slot that lost its claim stays
+// due, and nothing that it owes is committed: it must be decided again.
+func (s *Store) DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) ([]decision.Owed, error) {
+	return s.decideDues(ctx, at, token, dues, owed, func(sc mongo.SessionContext, claimed bson.D) (int64, error) {
+		result, err := s.windowDues.DeleteMany(sc, claimed)
+		if err != nil {
+			return 0, err
+		}
+		return result.DeletedCount, nil
+	})
+}
+
+// OweDue is DecideDues of a part of what one slot owes: the slot stays claimed.
+func (s *Store) OweDue(ctx context.Context, at time.Time, token primitive.ObjectID, due window.Due, owed []decision.Owed) ([]decision.Owed, error) {
+	return s.decideDues(ctx, at, token, []window.Due{due}, owed, func(sc mongo.SessionContext, claimed bson.D) (int64, error) {
+		// The slot is written, so that an event that comes meanwhile conflicts.
+		result, err := s.windowDues.UpdateMany(sc, claimed, bson.D{field("$inc", bson.D{field("parts", 1)})})
+		if err != nil {
+			return 0, err
+		}
+		return result.MatchedCount, nil
+	})
+}
+
+// decideDues commits what slots owe together with a write of each that is still
+// claimed. As long as nobody interferes that is one transaction.
+func (s *Store) decideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed,
+	write func(sc mongo.SessionContext, claimed bson.D) (int64, error),
+) (committed []decision.Owed, err error) {
 	patience := backoff.WithMaxRetries(backoff.NewConstantBackOff(undoneWait), undoneTries)
 	err = backoff.Retry(func() error {
+		committed = nil
 		var err error
-		if owed, err = s.notOwed(ctx, owed); err != nil {
-			return backoff.Permanent(err)
+		if owed, err = s.notOwed(ctx, owed); err != nil || len(dues) == 0 {
+			return permanently(err)
 		}
 		err = s.transaction(ctx, func(sc mongo.SessionContext) error {
-			result, err := s.windowDues.DeleteMany(sc, listedDues(dues, field("claim", token)))
+			written, err := write(sc, listedDues(dues, field("claim", token)))
 			if err != nil {
 				return err
 			}
-			if int(result.DeletedCount) != len(dues) {
+			if int(written) != len(dues) {
 				return errUnclaimed
 			}
 			committed, err = s.owe(sc, at, owed)
 			return err
 		})
-		if isDuplicateKey(err) {
+		switch {
+		case isDuplicateKey(err):
 			return err // a notification exists after all: less is owed
-		}
-		if errors.Is(err, errUnclaimed) {
-			return backoff.Permanent(err)
+		case errors.Is(err, errUnclaimed):
+			var lookErr error
+			if dues, owed, lookErr = s.stillClaimed(ctx, token, dues, owed); lookErr != nil {
+				return backoff.Permanent(lookErr)
+			}
+			return err // of those that are left
 		}
 		return permanently(classify(fmt.Sprintf("decide %d due slots", len(dues)), err))
 	}, backoff.WithContext(patience, ctx))
-	switch {
-	case errors.Is(err, errUnclaimed):
-		return nil, false, nil
-	case err != nil:
-		return nil, false, err
-	default:
-		s.countThrottled(ctx, committed)
-		return committed, true, nil
+	if errors.Is(err, errUnclaimed) { // every one of them must be decided again
+		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	s.countThrottled(ctx, committed)
+	return committed, nil
+}
+
+// stillClaimed are the slots that did not lose their claim, and what they owe.
+func (s *Store) stillClaimed(ctx context.Context, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) (claimed []window.Due, owe []decision.Owed, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	cur, err := s.windowDues.Find(ctx, listedDues(dues, field("claim", token)), options.Find().SetProjection(bson.D{field("_id", 1)}))
+	if err != nil {
+		return nil, nil, classify("look for claimed slots", err)
+	}
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	still := map[string]bool{}
+	for cur.Next(ctx) {
+		id, _ := cur.Current.Lookup("_id").StringValueOK()
+		still[id] = true
+	}
+	for _, d := range dues {
+		if still[d.ID] {
+			claimed = append(claimed, d)
+		}
+	}
+	for _, o := range owed {
+		if still[o.Due] {
+			owe = append(owe, o)
+		}
+	}
+	return claimed, owe, classify("look for claimed slots", cur.Err())
 }
 
 // notOwed leaves out the notifications that exist.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -11,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
@@ -214,22 +216,33 @@ var _ = Describe("due slots", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(third).NotTo(Equal(second))
 		Expect(s.AddDues(ctx, dues[:1])).To(Succeed(), "an event came into the slot")
-		owed := owing(pending("n1", "e1"))
-		_, done, err := s.DecideDues(ctx, now, third, dues[2:], owed)
+		owing := func(d window.Due, ids ...string) []decision.Owed {
+			var owed []decision.Owed
+			for _, id := range ids {
+				owed = append(owed, owing(pending(id, "e-"+id))...)
+				owed[len(owed)-1].Due = d.ID
+			}
+			return owed
+		}
+		owed := slices.Concat(owing(dues[0], "n2"), owing(dues[2], "n1"))
+		committed, err := s.DecideDues(ctx, now, third, []window.Due{dues[0], dues[2]}, owed)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(done).To(BeTrue())
-		_, done, err = s.DecideDues(ctx, now, third, dues[:1], owing(pending("n2", "e2")))
-		Expect(err).NotTo(HaveOccurred())
-		Expect(done).To(BeFalse())
+		Expect(committed).To(HaveLen(1), "one slot that is busy holds no other up")
+		Expect(committed[0].ID).To(Equal("n1"))
 		_, err = s.Notification(ctx, "n2")
 		Expect(err).To(MatchError(store.ErrNotFound))
+		committed, err = s.OweDue(ctx, now, third, dues[0], owing(dues[0], "n3"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(committed).To(BeEmpty())
 
 		fourth, _, err := s.ClaimDues(ctx, now, 10)
 		Expect(err).NotTo(HaveOccurred())
-		committed, done, err := s.DecideDues(ctx, now, fourth, dues[:1], append(owed, owing(pending("n2", "e2"))...))
+		committed, err = s.OweDue(ctx, now, fourth, dues[0], owing(dues[0], "n3"))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(done).To(BeTrue())
-		Expect(committed).To(HaveLen(1), "n1 exists")
+		Expect(committed).To(HaveLen(1), "a part of what it owes; it is still due, and claimed")
+		committed, err = s.DecideDues(ctx, now, fourth, dues[:1], owing(dues[0], "n3", "n2", "n1"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(committed).To(HaveLen(1), "n1 and n3 exist")
 		_, none, err := s.ClaimDues(ctx, now, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(none).To(BeEmpty())

@@ -9,13 +9,35 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 )
 
 // WireImpatient is Wire with no time for window rules while batches wait.
 func WireImpatient(ctx context.Context, p *app.Process) error {
-	impatient := patienceDefault
-	impatient.ask = time.Nanosecond
-	return wire(ctx, p, impatient)
+	return wire(ctx, p, func(w *Worker) { w.Windows.patience.ask = time.Nanosecond })
+}
+
+// WireOn is Wire with something between window rules and the database.
+func WireOn(between func(WindowStore) WindowStore) app.Wire {
+	return func(ctx context.Context, p *app.Process) error {
+		return wire(ctx, p, func(w *Worker) { w.Windows.store = between(w.Windows.store) })
+	}
+}
+
+// WireGroupsOn is Wire with something between groups and the database.
+func WireGroupsOn(between func(GroupStore) GroupStore) app.Wire {
+	return func(ctx context.Context, p *app.Process) error {
+		return wire(ctx, p, func(w *Worker) { w.Groups = between(w.Groups) })
+	}
+}
+
+// Portions are what slots owe as transactions commit it: in each the slots, how
+// many notifications, and whether the slot stays due.
+func Portions(dues []window.Due, owed []decision.Owed) (slots [][]window.Due, owe [][]decision.Owed, part []bool) {
+	for _, p := range portions(dues, owed) {
+		slots, owe, part = append(slots, p.dues), append(owe, p.owed), append(part, p.part)
+	}
+	return slots, owe, part
 }
 
 // EventOfGroup is the event that a group's notification carries when its samples

@@ -2,6 +2,7 @@ package ruleworker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -21,6 +22,8 @@ type GroupStore interface {
 	DueGroups(ctx context.Context, now time.Time, limit int) ([]decision.Group, error)
 	// FlushGroups commits what the groups that are still due owe.
 	FlushGroups(ctx context.Context, at time.Time, ids []string, tell func(decision.Group) (decision.Group, []decision.Owed)) ([]decision.Owed, error)
+	// PostponeGroups lets groups wait that cannot be told now.
+	PostponeGroups(ctx context.Context, ids []string, until time.Time) error
 	// RuleThen is a version of a rule as it was; live says that the rule is there
 	// and enabled now, known that there ever was such a version.
 	RuleThen(ctx context.Context, id string, version int) (r rule.Rule, live, known bool, err error)
@@ -31,9 +34,12 @@ type GroupStore interface {
 // which gets matches all the time does not make many start again.
 const groupsTogether = 20
 
+// groupRetry is when a group is told whose rule could not be read.
+const groupRetry = time.Minute
+
 // FlushGroups tells the groups whose time has come. It is run by one process at
 // a time; two at once do no harm, since the transaction asks again.
-func (w *Worker) FlushGroups(ctx context.Context, s GroupStore, every time.Duration) error {
+func (w *Worker) FlushGroups(ctx context.Context, every time.Duration) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -44,7 +50,7 @@ func (w *Worker) FlushGroups(ctx context.Context, s GroupStore, every time.Durat
 		}
 		var err error
 		for more := true; more && err == nil && ctx.Err() == nil; {
-			more, err = w.flushGroups(ctx, s)
+			more, err = w.flushGroups(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			w.Log.Warn("due groups not told, they will be", zap.Error(err))
@@ -53,21 +59,33 @@ func (w *Worker) FlushGroups(ctx context.Context, s GroupStore, every time.Durat
 }
 
 // flushGroups tells the groups that are due now; more says that others may be.
-func (w *Worker) flushGroups(ctx context.Context, s GroupStore) (more bool, err error) {
+func (w *Worker) flushGroups(ctx context.Context) (more bool, err error) {
 	now := w.Now()
-	due, err := s.DueGroups(ctx, now, groupsTogether)
+	due, err := w.Groups.DueGroups(ctx, now, groupsTogether)
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
 	t := teller{w: w, now: now, rules: map[ruleVersion]ruleThen{}, listed: map[string]decision.Group{}}
-	if err := t.read(ctx, s, due); err != nil {
+	if err := t.read(ctx, w.Groups, due); err != nil {
 		return false, err
 	}
-	ids := make([]string, len(due))
-	for i, g := range due {
-		ids[i] = g.ID
+	var ids, unread []string
+	for _, g := range due {
+		if _, is := t.rules[ruleVersion{g.RuleID, g.RuleVersion}]; is {
+			ids = append(ids, g.ID)
+		} else {
+			unread = append(unread, g.ID)
+		}
 	}
-	committed, err := s.FlushGroups(ctx, now, ids, t.tell)
+	if len(unread) > 0 {
+		if err := w.Groups.PostponeGroups(ctx, unread, now.Add(groupRetry)); err != nil {
+			return false, err
+		}
+	}
+	if len(ids) == 0 {
+		return len(due) == groupsTogether, nil
+	}
+	committed, err := w.Groups.FlushGroups(ctx, now, ids, t.tell)
 	if err != nil {
 		return false, err
 	}
@@ -93,18 +111,26 @@ type ruleThen struct {
 	live, known bool
 }
 
+// read leaves out the rules that cannot be read or understood. An error is an
+// outage.
 func (t *teller) read(ctx context.Context, s GroupStore, due []decision.Group) (err error) {
 	var samples []string
+	broken := map[ruleVersion]bool{}
 	for _, g := range due {
 		samples = append(samples, g.Samples...)
 		t.listed[g.ID] = g
 		of := ruleVersion{g.RuleID, g.RuleVersion}
-		if _, is := t.rules[of]; is {
+		if _, is := t.rules[of]; is || broken[of] {
 			continue
 		}
 		r, live, known, err := s.RuleThen(ctx, g.RuleID, g.RuleVersion)
+		if isOutage(err) || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
 		if err != nil {
-			return err
+			t.w.Log.Error("groups not told: their rule cannot be read; it is tried again", zap.String(telemetry.FieldRule, g.RuleID), zap.Int("version", g.RuleVersion), zap.Error(err))
+			broken[of] = true
+			continue
 		}
 		t.rules[of] = ruleThen{&r, live, known}
 	}

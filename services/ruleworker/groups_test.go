@@ -1,6 +1,10 @@
 package ruleworker_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -22,6 +26,16 @@ func groupRule(wait time.Duration) rule.Rule {
 	r := logRule("grouped", "PAYMENT_FAILED")
 	r.Group = &rule.Group{By: []string{"source"}, Wait: every(wait), Interval: every(time.Second), Repeat: every(time.Second)}
 	return r
+}
+
+// unreadable cannot read the rules whose name says so.
+type unreadable struct{ ruleworker.GroupStore }
+
+func (u unreadable) RuleThen(ctx context.Context, id string, version int) (r rule.Rule, live, known bool, err error) {
+	if strings.HasPrefix(id, "broken") {
+		return r, false, false, errors.New("it cannot be decoded")
+	}
+	return u.GroupStore.RuleThen(ctx, id, version)
 }
 
 var _ = Describe("a rule that groups its matches", func() {
@@ -92,6 +106,33 @@ var _ = Describe("a rule that groups its matches", func() {
 			return f.Store.FindNotifications(ctx, store.NotificationFilter{Reason: notification.Disabled}, nil, 10)
 		}).WithTimeout(20 * time.Second).Should(ConsistOf(HaveField("Group.Matches", 3)))
 		Expect(f.Depth(ctx, topology.NotificationsDefault)).To(BeZero())
+	}, SpecTimeout(time.Minute))
+
+	It("is told with the others when a rule of some cannot be read, and by itself when it can again", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		const broken = 25 // more groups than are told together
+		for i := range broken + 1 {
+			r := groupRule(time.Second)
+			r.ID, r.Name = fmt.Sprint("broken", i), fmt.Sprint("broken", i)
+			if i == broken {
+				r.ID, r.Name = "grouped", "grouped"
+			}
+			_, err := f.Store.CreateRule(ctx, r)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		orders := collect(ctx, f, topology.NotificationsDefault)
+		f.Start(ctx, "rule-worker", ruleworker.WireGroupsOn(func(s ruleworker.GroupStore) ruleworker.GroupStore { return unreadable{s} }))
+		offer(ctx, f, batch(3, "PAYMENT_FAILED", 5))
+		Eventually(ctx, func() map[string]int { return ids(orders()) }).WithTimeout(20 * time.Second).Should(HaveLen(1))
+		Expect(orders()[0].Notification.RuleID).To(Equal("grouped"))
+		Eventually(ctx, func() (int, error) {
+			left, err := f.Store.DueGroups(ctx, time.Now().Add(2*time.Minute), 100)
+			return len(left), err
+		}).Should(Equal(broken), "they wait")
+		Eventually(ctx, func() (int, error) {
+			left, err := f.Store.DueGroups(ctx, time.Now(), 100)
+			return len(left), err
+		}).Should(BeZero())
 	}, SpecTimeout(time.Minute))
 
 	It("is silenced by what began while it waited", func(ctx SpecContext) {

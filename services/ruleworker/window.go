@@ -28,9 +28,11 @@ type WindowStore interface {
 	ClaimDues(ctx context.Context, now time.Time, limit int) (token primitive.ObjectID, dues []window.Due, err error)
 	DropDues(ctx context.Context, token primitive.ObjectID, dues []window.Due) error
 	PostponeDues(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string) error
-	// DecideDues commits what due slots owe and takes them away; claimed false:
-	// nothing was done, since one of them has changed.
-	DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) (committed []decision.Owed, claimed bool, err error)
+	// DecideDues commits what due slots owe and takes them away, but for those
+	// that have changed.
+	DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) (committed []decision.Owed, err error)
+	// OweDue commits a part of what a slot owes; the slot stays claimed.
+	OweDue(ctx context.Context, at time.Time, token primitive.ObjectID, due window.Due, owed []decision.Owed) (committed []decision.Owed, err error)
 	// RuleVersion is a rule as it was; gone says that there is no such rule any
 	// more, or that it is disabled; replaced that there is a newer version.
 	RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, gone, replaced bool, err error)

@@ -125,6 +125,7 @@ type ask struct {
 type found struct {
 	rule  *rule.Rule
 	alert window.Alert
+	due   string // the slot that the timer found it in
 }
 
 // asks are the windows that contain the events. Events of one slot are asked
@@ -189,7 +190,7 @@ func (w *windows) askAll(ctx context.Context, asks []ask, now time.Time) (alerts
 			switch {
 			case askErr == nil:
 				for _, one := range got.Alerts {
-					alerts = append(alerts, found{a.rule.rule, one})
+					alerts = append(alerts, found{rule: a.rule.rule, alert: one})
 				}
 			case isOutage(askErr), ctx.Err() != nil:
 				err = errors.Join(err, askErr)
@@ -254,6 +255,9 @@ func (w *windows) owe(ctx context.Context, alerts []found, events map[primitive.
 		of := alertOwed(f.rule, f.alert, raw, w.retention, now)
 		if len(of) == 0 { // nothing will ever say that it exists
 			w.known.add(f.rule.ID, f.rule.Version, f.alert.Alert)
+		}
+		for i := range of {
+			of[i].Due = f.due
 		}
 		owed = append(owed, of...)
 	}

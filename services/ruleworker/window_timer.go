@@ -1,18 +1,16 @@
 package ruleworker
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
-	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.uber.org/zap"
 
-	"github.com/events-aggregator/events-aggregator/pkg/decision"
-	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
-	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
 const (
@@ -21,12 +19,6 @@ const (
 	duesTogether = 500
 	// dueTimeout bounds one evaluation of the timer, which holds no batch up.
 	dueTimeout = 60 * time.Second
-	// A slot that cannot be decided is tried again after a second, then twice as
-	// long each time; after so many times, about a day, it is given up.
-	dueRetry     = time.Second
-	dueRetryMost = 5 * time.Minute
-	dueTries     = 300
-	longestCause = 500
 )
 
 // DecideWindows decides the slots whose time has come, and publishes what they
@@ -64,38 +56,10 @@ func (w *Worker) decideDues(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := w.Windows.settle(ctx, token, outcome, now); err != nil {
-		return false, err
-	}
-	if err := w.settleLoud(ctx, token, outcome, now); err != nil {
+	if err := w.settle(ctx, token, outcome, now); err != nil {
 		return false, err
 	}
 	return len(dues) == duesTogether || outcome.overdue, nil
-}
-
-// settleLoud commits the slots that have alerts, and publishes what they owe.
-func (w *Worker) settleLoud(ctx context.Context, token primitive.ObjectID, o *duesOutcome, now time.Time) error {
-	if len(o.alerts) == 0 {
-		return nil
-	}
-	owed, err := w.Windows.owe(ctx, o.alerts, nil, now)
-	if err != nil {
-		return err
-	}
-	w.Holder.hold(owed)
-	fault.At(fault.RuleWorkerWindowEvaluated)
-	committed, claimed, err := w.Windows.store.DecideDues(ctx, now, token, o.loud, owed)
-	if err != nil || !claimed {
-		return err
-	}
-	fault.At(fault.RuleWorkerWindowDecided)
-	w.Metrics.decided(nil, committed)
-	w.Windows.remember(committed)
-	if err := w.publish(ctx, decision.MessagesOf(committed)); err != nil {
-		return err // the sweep publishes them
-	}
-	fault.At(fault.RuleWorkerWindowPublished)
-	return w.Outbox.MarkPublished(ctx, notificationIDs(committed)...)
 }
 
 // duesOutcome is what became of some due slots.
@@ -109,6 +73,7 @@ type duesOutcome struct {
 
 type failedDues struct {
 	dues []window.Due
+	next []window.Due // that would have followed
 	err  error
 }
 
@@ -118,6 +83,28 @@ type dueGroup struct {
 	rule *windowRule
 	part window.Part
 	dues []window.Due
+}
+
+// following are the slots after the group's, of all its keys.
+func (g *dueGroup) following() []window.Due {
+	if !g.part.PerKey() || !g.part.Settled() {
+		return nil // each of their slots is made due by its events
+	}
+	next := make([]window.Due, len(g.dues))
+	for i, d := range g.dues {
+		next[i] = window.NewDue(d.RuleID, d.RuleVersion, g.part, d.Slot+1, string(d.Key))
+	}
+	return next
+}
+
+// dueOf is the slot that an alert of the group was found in.
+func (g *dueGroup) dueOf(a window.Alert) string {
+	for _, d := range g.dues {
+		if bytes.Equal(d.Key, a.Key) {
+			return d.ID
+		}
+	}
+	return g.dues[0].ID // it is of all keys
 }
 
 // decideDues evaluates due slots, several at a time. Only an outage is an error.
@@ -143,7 +130,7 @@ func (w *windows) decideDues(ctx context.Context, current map[string]*windowRule
 			case isOutage(evalErr), ctx.Err() != nil:
 				err = errors.Join(err, evalErr)
 			default:
-				o.failed = append(o.failed, failedDues{g.dues, evalErr})
+				o.failed = append(o.failed, failedDues{g.dues, g.following(), evalErr})
 			}
 		})
 	}
@@ -157,13 +144,18 @@ func (o *duesOutcome) add(g *dueGroup, got window.Found, now time.Time) {
 		o.next = append(o.next, next)
 		o.overdue = o.overdue || !next.DueAt.After(now)
 	}
-	if len(got.Alerts) == 0 {
-		o.quiet = append(o.quiet, g.dues...)
-		return
-	}
-	o.loud = append(o.loud, g.dues...)
+	loud := map[string]bool{}
 	for _, a := range got.Alerts {
-		o.alerts = append(o.alerts, found{g.rule.rule, a})
+		due := g.dueOf(a)
+		loud[due] = true
+		o.alerts = append(o.alerts, found{rule: g.rule.rule, alert: a, due: due})
+	}
+	for _, d := range g.dues {
+		if loud[d.ID] {
+			o.loud = append(o.loud, d)
+		} else {
+			o.quiet = append(o.quiet, d)
+		}
 	}
 }
 
@@ -183,6 +175,7 @@ func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule,
 		keyed bool
 	}
 	versions := map[of]*windowRule{}
+	broken := map[of]*failedDues{}
 	groups := map[slotOf]*dueGroup{}
 	var order []*dueGroup
 	for _, d := range dues {
@@ -190,10 +183,17 @@ func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule,
 		r, known := versions[id]
 		if !known {
 			var err error
-			if r, err = w.ruleOf(ctx, current, d); err != nil {
-				return nil, err
+			if r, err = w.ruleOf(ctx, current, d); isOutage(err) || ctx.Err() != nil {
+				return nil, errors.Join(err, ctx.Err())
 			}
 			versions[id] = r
+			if err != nil {
+				broken[id] = &failedDues{err: err}
+			}
+		}
+		if b := broken[id]; b != nil {
+			b.dues = append(b.dues, d)
+			continue
 		}
 		if r == nil || d.Part >= len(r.parts) || r.replaced && r.parts[d.Part].Settled() && !r.parts[d.Part].EachEvent() {
 			o.quiet = append(o.quiet, d)
@@ -208,6 +208,9 @@ func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule,
 		}
 		g.dues = append(g.dues, d)
 	}
+	for _, b := range broken {
+		o.failed = append(o.failed, *b)
+	}
 	return order, nil
 }
 
@@ -221,6 +224,9 @@ func (w *windows) ruleOf(ctx context.Context, current map[string]*windowRule, d 
 		return nil, err
 	}
 	compiled := w.compile(&r)
+	if len(compiled.parts) == 0 {
+		return nil, fmt.Errorf("version %d of rule %s has a window of the kind %q, which is not known here", r.Version, r.ID, r.Window.Kind)
+	}
 	compiled.replaced = replaced
 	return compiled, nil
 }
@@ -240,34 +246,4 @@ func (w *windows) evaluateDue(ctx context.Context, g *dueGroup) (window.Found, e
 	got, err := g.part.Evaluate(ctx, g.rule.source, ask)
 	w.metrics.evaluated(g.rule.rule.Window.Kind, err, time.Since(started))
 	return got, err
-}
-
-// settle takes the slots without alerts away, after those that follow them are
-// due, and lets those wait that could not be decided.
-func (w *windows) settle(ctx context.Context, token primitive.ObjectID, o *duesOutcome, now time.Time) error {
-	if len(o.next) > 0 {
-		if err := w.store.FollowDues(ctx, unique(o.next)); err != nil {
-			return err
-		}
-	}
-	for _, f := range o.failed {
-		if err := w.postponeDues(ctx, token, f, now); err != nil {
-			return err
-		}
-	}
-	return w.store.DropDues(ctx, token, o.quiet)
-}
-
-func (w *windows) postponeDues(ctx context.Context, token primitive.ObjectID, f failedDues, now time.Time) error {
-	first := f.dues[0]
-	fields := []zap.Field{zap.String(telemetry.FieldRule, first.RuleID), zap.Int("version", first.RuleVersion),
-		zap.Int64("slot", first.Slot), zap.Int("keys", len(f.dues)), zap.Int("tries", first.Tries+1), zap.Error(f.err)}
-	if first.Tries+1 >= dueTries {
-		w.log.Error("window given up: its query never succeeded", fields...)
-		return w.store.DropDues(ctx, token, f.dues)
-	}
-	wait := dueRetry << min(first.Tries, 10)
-	w.log.Warn("window not decided, it is tried again; its query needs an index, or its condition is refused", fields...)
-	cause := f.err.Error()
-	return w.store.PostponeDues(ctx, token, f.dues, now.Add(min(wait, dueRetryMost)), cause[:min(len(cause), longestCause)])
 }

@@ -21,9 +21,9 @@ const messageBytes = 512 << 10
 
 // Wire connects the rule-worker: rules first, then a consumer on each of its
 // two queues, so that critical batches never wait behind normal ones.
-func Wire(ctx context.Context, p *app.Process) error { return wire(ctx, p, patienceDefault) }
+func Wire(ctx context.Context, p *app.Process) error { return wire(ctx, p, func(*Worker) {}) }
 
-func wire(ctx context.Context, p *app.Process, forWindows patience) error {
+func wire(ctx context.Context, p *app.Process, change func(*Worker)) error {
 	cfg := p.Config.RuleWorker
 	m := newMetrics(p.Metrics)
 	rules := NewRules(p.Store, p.Log, m)
@@ -38,10 +38,10 @@ func wire(ctx context.Context, p *app.Process, forWindows patience) error {
 	}
 	ledger := ledger{p.Store}
 	w := &Worker{Rules: rules, Ledger: ledger, Publisher: p.Publisher, Topology: p.Topology,
-		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Holder: newHolder(silences, p.Log), Disabler: ledger,
+		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Groups: ledger, Holder: newHolder(silences, p.Log), Disabler: ledger,
 		Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: now}
 
-	w.Windows.patience = forWindows
+	change(w)
 
 	control := p.Topology.Control()
 	p.Go("rule broadcasts", broker.Broadcasts(p.ConsumeConnection, control.Exchange, topology.KeyRulesChanged,
@@ -66,7 +66,7 @@ func wire(ctx context.Context, p *app.Process, forWindows patience) error {
 		return w.SweepOutbox(ctx, sweep.Every, sweep.ActionsAfter, sweep.Limit)
 	})
 	p.Lease("rule-worker-groups", func(ctx context.Context, _ int64) error {
-		return w.FlushGroups(ctx, ledger, cfg.GroupsEvery)
+		return w.FlushGroups(ctx, cfg.GroupsEvery)
 	})
 	p.Lease("rule-worker-announcements", func(ctx context.Context, _ int64) error {
 		return w.Announce(ctx, p.Store, sweep.Every, sweep.Limit)

@@ -43,6 +43,7 @@ type Worker struct {
 	Ledger    Ledger
 	Windows   *windows
 	Outbox    Outbox
+	Groups    GroupStore
 	Holder    *holder
 	Disabler  Disabler
 	Publisher Publisher

@@ -1,0 +1,226 @@
+package ruleworker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+	"github.com/events-aggregator/events-aggregator/services/ruleworker"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+)
+
+// troubled is the database of window rules with troubles; those that are nil do
+// not happen.
+type troubled struct {
+	ruleworker.WindowStore
+
+	mu      sync.Mutex
+	refused func(window.Query) error           // of events
+	busy    func(window.Due) bool              // an event comes into it each time before it is decided
+	unread  func(id string, version int) error // of a version of a rule
+}
+
+func (t *troubled) of(s ruleworker.WindowStore) ruleworker.WindowStore {
+	t.WindowStore = s
+	return t
+}
+
+// with changes the troubles.
+func (t *troubled) with(change func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
+}
+
+func (t *troubled) DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) ([]decision.Owed, error) {
+	var busy []window.Due
+	t.with(func() {
+		for _, d := range dues {
+			if t.busy != nil && t.busy(d) {
+				busy = append(busy, d)
+			}
+		}
+	})
+	if len(busy) > 0 {
+		if err := t.AddDues(ctx, busy); err != nil {
+			return nil, err
+		}
+	}
+	return t.WindowStore.DecideDues(ctx, at, token, dues, owed)
+}
+
+func (t *troubled) RuleEvents(r *rule.Rule) window.Source {
+	return troubledEvents{t.WindowStore.RuleEvents(r), t}
+}
+
+type troubledEvents struct {
+	window.Source
+
+	t *troubled
+}
+
+func (e troubledEvents) Observe(ctx context.Context, q window.Query, f func(window.Observation) bool) error {
+	var err error
+	e.t.with(func() {
+		if e.t.refused != nil {
+			err = e.t.refused(q)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return e.Source.Observe(ctx, q, f)
+}
+
+func (t *troubled) RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, gone, replaced bool, err error) {
+	t.with(func() {
+		if t.unread != nil {
+			err = t.unread(id, version)
+		}
+	})
+	if err != nil {
+		return r, false, false, err
+	}
+	return t.WindowStore.RuleVersion(ctx, id, version)
+}
+
+// silent is a rule that fires for each second in which a key has no event.
+func silent(name string, groupBy ...string) rule.Rule {
+	settle := every(0)
+	return windowRule(name, "HEARTBEAT", window.Spec{Kind: "flatline", Timeframe: every(time.Second), Threshold: 1, GroupBy: groupBy, Settle: &settle})
+}
+
+var _ = Describe("the timer of window rules", func() {
+	It("lets a key that is busy for ever wait, and nothing else", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		for _, r := range []rule.Rule{silent("keyed", "user_id"), silent("whole")} {
+			_, err := f.Store.CreateRule(ctx, r)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		now := time.Now().UTC()
+		Expect(f.Store.SaveBatch(ctx, batchOf("HEARTBEAT", one{at: now, user: "busy"}, one{at: now, user: "calm"}), "spec")).To(Succeed())
+		isBusy := func(d window.Due) bool { return len(d.Key) > 0 && d.Key.Lookup("user_id").StringValue() == "busy" }
+		trouble := &troubled{busy: isBusy}
+		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of))
+		keys := func(rule string) map[string]int {
+			counts := map[string]int{}
+			for _, n := range notificationsOf(ctx, f, rule) {
+				user, _ := n.Alert.Key.Lookup("user_id").StringValueOK()
+				counts[user]++
+			}
+			return counts
+		}
+		Eventually(ctx, func(g Gomega) {
+			g.Expect(keys("keyed")["calm"]).To(BeNumerically(">=", 3))
+			g.Expect(keys("whole")[""]).To(BeNumerically(">=", 3))
+		}).WithTimeout(20 * time.Second).Should(Succeed())
+		Expect(keys("keyed")).NotTo(HaveKey("busy"))
+		trouble.with(func() { trouble.busy = nil })
+		Eventually(ctx, func() int { return keys("keyed")["busy"] }).WithTimeout(20 * time.Second).Should(BeNumerically(">=", 3))
+	}, SpecTimeout(time.Minute))
+
+	It("is not stopped by a version of a rule that cannot be read", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		_, err := f.Store.CreateRule(ctx, silent("whole"))
+		Expect(err).NotTo(HaveOccurred())
+		broken := silent("broken")
+		part := broken.Window.Parts()[0]
+		Expect(f.Store.AddDues(ctx, []window.Due{window.NewDue("broken", 1, part, 0, "")})).To(Succeed())
+		trouble := &troubled{unread: func(id string, _ int) error {
+			if id == "broken" {
+				return errors.New("it cannot be decoded")
+			}
+			return nil
+		}}
+		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of))
+		Eventually(ctx, func() []string { return alertsOf(ctx, f, "whole") }).WithTimeout(20 * time.Second).ShouldNot(BeEmpty())
+		Eventually(ctx, func() (window.Due, error) {
+			_, dues, err := f.Store.ClaimDues(ctx, time.Now().Add(time.Hour), 1000)
+			for _, d := range dues {
+				if d.RuleID == "broken" {
+					return d, err
+				}
+			}
+			return window.Due{}, err
+		}).Should(And(HaveField("Tries", BeNumerically(">=", 1)), HaveField("Error", "it cannot be decoded")))
+	}, SpecTimeout(time.Minute))
+
+	It("goes on with the next slot after one that is given up", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		r, err := f.Store.CreateRule(ctx, silent("whole"))
+		Expect(err).NotTo(HaveOccurred())
+		part := r.Window.Parts()[0]
+		slot := part.SlotOf(time.Now().Add(-30 * time.Second))
+		last := window.NewDue("whole", r.Version, part, slot, "")
+		last.Tries = 299
+		Expect(f.Store.AddDues(ctx, []window.Due{last})).To(Succeed())
+		from, to := part.Slot(slot)
+		trouble := &troubled{refused: func(q window.Query) error {
+			if q.From <= from && to <= q.To {
+				return errors.New("refused")
+			}
+			return nil
+		}}
+		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of))
+		Eventually(ctx, func(g Gomega) {
+			got := alertsOf(ctx, f, "whole")
+			g.Expect(got).NotTo(ContainElement(fmt.Sprintf("@%d", slot)))
+			for next := slot + 1; next < slot+10; next++ {
+				g.Expect(got).To(ContainElement(fmt.Sprintf("@%d", next)))
+			}
+		}).WithTimeout(20 * time.Second).Should(Succeed())
+	}, SpecTimeout(time.Minute))
+
+	It("commits about a thousand notifications at a time, those of an alert together", func() {
+		part := silent("r", "user_id").Window.Parts()[0]
+		var dues []window.Due
+		var owed []decision.Owed
+		due := func(slot int64, key string, alerts, each int) {
+			d := window.NewDue("r", 1, part, slot, key)
+			dues = append(dues, d)
+			for i := range alerts {
+				for j := range each {
+					owed = append(owed, decision.Owed{Due: d.ID, Notification: notification.Notification{
+						ID: fmt.Sprint(d.ID, i, j), Alert: &notification.Alert{Slot: int64(i)}}})
+				}
+			}
+		}
+		due(0, "a", 200, 3)
+		due(0, "b", 200, 2)
+		due(1, "a", 100, 1)
+		due(2, "a", 900, 3) // more than one transaction of its own
+		due(3, "a", 0, 0)   // whose alerts exist
+		slots, portions, parts := ruleworker.Portions(dues, owed)
+		again := []decision.Owed{}
+		taken := map[string]int{}
+		for i, p := range portions {
+			Expect(len(p)).To(BeNumerically("<=", 1002))
+			again = append(again, p...)
+			if i > 0 && len(p) > 0 && len(portions[i-1]) > 0 {
+				last := portions[i-1][len(portions[i-1])-1]
+				Expect(p[0].Due == last.Due && p[0].Alert.Slot == last.Alert.Slot).To(BeFalse(), "an alert is cut")
+			}
+			for _, d := range slots[i] {
+				if !parts[i] {
+					taken[d.ID]++
+				}
+			}
+		}
+		Expect(again).To(Equal(owed), "in the same order")
+		Expect(parts).To(Equal([]bool{false, false, true, true, false}))
+		Expect(taken).To(HaveLen(len(dues)))
+		for _, n := range taken {
+			Expect(n).To(Equal(1), "each slot is taken away once, with the last of what it owes")
+		}
+	})
+})
