@@ -77,6 +77,37 @@ var _ = Describe("a reader of dead letters", func() {
 		Expect(messageIDs(r.deadLetters(ctx, r.q))).To(Equal([]string{"m-000000", "m-000001", "m-000003", "m-000004", "m-000007", "m-000008", "m-000009"}))
 	}, SpecTimeout(30*time.Second))
 
+	// A channel of RabbitMQ keeps back the acks of a quorum queue while some thirty
+	// are under way, and forgets those when it is closed.
+	DescribeTable("has removed all that was acked when Release has returned", func(ctx SpecContext, n int) {
+		r := newRig()
+		ch := r.raw()
+		for range 10 {
+			for i := range n {
+				publishRaw(ctx, ch, r.q.DeadExchange, r.q.Name, amqp.Publishing{MessageId: fmt.Sprintf("m-%06d", i), Body: []byte("b"),
+					Headers: amqp.Table{"x-ea-dead-id": fmt.Sprint(i)}})
+			}
+			reader := broker.NewReader(r.consume, r.q)
+			var all []*broker.DeadLetter
+			for {
+				d, ok, err := reader.Next(ctx)
+				Expect(err).NotTo(HaveOccurred())
+				if !ok {
+					break
+				}
+				all = append(all, d)
+			}
+			Expect(all).To(HaveLen(n))
+			for _, d := range all {
+				Expect(reader.Ack(d)).To(Succeed())
+			}
+			Expect(reader.Release(ctx)).To(Succeed())
+			Consistently(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).WithTimeout(100 * time.Millisecond).Should(BeZero())
+		}
+	},
+		Entry("of few, each asked for", SpecTimeout(30*time.Second), 49),
+		Entry("of many, given out by a consumer", SpecTimeout(30*time.Second), 300))
+
 	It("reads a long queue ahead, and neither number nor hands are less safe for it", func(ctx SpecContext) {
 		r := newRig()
 		const n = 700

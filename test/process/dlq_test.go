@@ -78,10 +78,12 @@ func handledByOwner(ctx context.Context, f *fleet.Fleet, receiver *sink.Running,
 		g.Expect(counts).To(Equal(map[notification.Status]int64{notification.Delivered: n,
 			notification.Pending: 0, notification.Dead: 0, notification.Suppressed: 0}))
 		for _, w := range f.Topology.Queues() {
-			g.Expect(f.Depth(ctx, w.Name)).To(BeZero(), w.Name)
-			g.Expect(f.Depth(ctx, w.Name+".dead")).To(BeZero(), w.Name)
+			queues := []string{w.Name, w.Name + ".dead"}
 			for _, tier := range w.Tiers {
-				g.Expect(f.Depth(ctx, w.Name+".retry."+broker.DelayLabel(tier))).To(BeZero(), w.Name)
+				queues = append(queues, w.Name+".retry."+broker.DelayLabel(tier))
+			}
+			for _, queue := range queues {
+				g.Expect(f.Depth(ctx, queue)).To(BeZero(), queue)
 			}
 		}
 		outcomes, err := f.Store.CountEvents(ctx, store.EventFilter{Type: rule.DeliveryType, Processed: &yes}, 0)
