@@ -9,11 +9,13 @@ type Point string
 
 // The instants, in the order in which a unit of work passes them.
 const (
+	IngesterInserting Point = "ingester.inserting" // the batch is written, its transaction is open
 	IngesterInserted  Point = "ingester.inserted"  // the batch is committed, nothing is published
 	IngesterPublished Point = "ingester.published" // ea.stored is confirmed, published_at is not set
 	IngesterMarked    Point = "ingester.marked"    // published_at is set, the events are not acked
 	IngesterSweeping  Point = "ingester.sweeping"  // the sweep has read abandoned batches, nothing is published
 
+	RuleWorkerDeciding     Point = "rule-worker.deciding"      // the decision is written, its transaction is open
 	RuleWorkerDecided      Point = "rule-worker.decided"       // the decision is committed, no action is published
 	RuleWorkerPublished    Point = "rule-worker.published"     // actions are confirmed, actions_published_at is not set
 	RuleWorkerMarked       Point = "rule-worker.marked"        // actions_published_at is set, the batch is not acked
@@ -30,6 +32,7 @@ const (
 	DispatcherRecorded Point = "dispatcher.recorded" // the attempt is recorded, its consequence is not published
 	DispatcherSettled  Point = "dispatcher.settled"  // the consequence is confirmed, the message is not acked
 
+	AggregatorCounting      Point = "aggregator.counting"      // the counts are written, their transaction is open
 	AggregatorCounted       Point = "aggregator.counted"       // the counts are committed, the batches are not acked
 	AggregatorRecorded      Point = "aggregator.recorded"      // dead letters are recorded, their copies are not acked
 	AggregatorMaterialising Point = "aggregator.materialising" // changed windows are listed, their metrics are not made
@@ -39,10 +42,10 @@ const (
 
 // Points lists them all; test/process has a spec for each.
 var Points = []Point{
-	IngesterInserted, IngesterPublished, IngesterMarked, IngesterSweeping,
-	RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerSweeping, RuleWorkerAnnounced, RuleWorkerGroupFlushed,
+	IngesterInserting, IngesterInserted, IngesterPublished, IngesterMarked, IngesterSweeping,
+	RuleWorkerDeciding, RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerSweeping, RuleWorkerAnnounced, RuleWorkerGroupFlushed,
 	RuleWorkerWindowEvaluated, RuleWorkerWindowDecided, RuleWorkerWindowPublished,
 	DispatcherClaimed, DispatcherCalled, DispatcherRecorded, DispatcherSettled,
-	AggregatorCounted, AggregatorRecorded, AggregatorMaterialising,
+	AggregatorCounting, AggregatorCounted, AggregatorRecorded, AggregatorMaterialising,
 	DeadLetterPublished,
 }

@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 )
 
 // ledgerRetention starts when all stages of a batch are done.
@@ -65,6 +66,7 @@ func (s *Store) SaveBatch(ctx context.Context, b event.Batch, ingester string) e
 			return err
 		}
 		insertErr = insertRaw(sc, s.events, b.Events)
+		fault.At(fault.IngesterInserting)
 		return insertErr
 	})
 	switch {

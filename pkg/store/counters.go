@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
 )
 
@@ -149,6 +150,7 @@ func (s *Store) addToCounters(ctx context.Context, at time.Time, retention time.
 			}
 		}
 		_, err := s.counters.BulkWrite(sc, counters)
+		fault.At(fault.AggregatorCounting)
 		return err
 	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
 
@@ -32,6 +33,7 @@ func (s *Store) Decide(ctx context.Context, at time.Time, batches []decision.Bat
 		}
 		err := s.transaction(ctx, func(sc mongo.SessionContext) (err error) {
 			committed, err = s.decide(sc, at, batches)
+			fault.At(fault.RuleWorkerDeciding)
 			return err
 		})
 		if !isDuplicateKey(err) {

@@ -39,7 +39,7 @@ var table = []row{
 	{"pkg/config/...", []string{"pkg/config/..."}, "configuration knows no part that it configures"},
 	{"pkg/broker/...", []string{"pkg/broker/...", "pkg/telemetry"}, "the broker carries bytes"},
 	{"pkg/topology/...", append([]string{"pkg/broker"}, nouns...), "routes type the bytes"},
-	{"pkg/store/...", append([]string{"pkg/store/...", "pkg/telemetry"}, nouns...), "the store keeps nouns"},
+	{"pkg/store/...", append([]string{"pkg/store/...", "pkg/telemetry", "pkg/fault"}, nouns...), "the store keeps nouns"},
 	{"pkg/deadletter/...", append([]string{"pkg/broker", "pkg/topology", "pkg/store", "pkg/fault"}, nouns...), "records are the store's, messages the broker's; it brings them together"},
 	{"pkg/app/...", []string{"pkg/config", "pkg/telemetry", "pkg/broker", "pkg/topology", "pkg/store"}, "the composition root knows no service"},
 

@@ -53,7 +53,7 @@ func generated(f *file) bool {
 
 var _ = Describe("every table entry has its cases", func() {
 	It("each fault point is passed and has a spec in test/process", func() {
-		passed := sources("services") + sources("pkg/deadletter")
+		passed := sources("services") + sources("pkg/deadletter") + sources("pkg/store")
 		specs := sources("test/process")
 		var wrong []string
 		for _, point := range fault.Points {

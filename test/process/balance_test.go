@@ -3,6 +3,7 @@ package process_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 )
 
@@ -55,19 +57,23 @@ func publish(ctx context.Context, f *fleet.Fleet, n int) []string {
 }
 
 // balanced is what must hold in the end: each event stored once and processed,
-// each notification delivered, each webhook-id known, all counted once.
+// each notification delivered (or dead, if the receiver refuses them), each
+// webhook-id known, all counted once.
 func balanced(ctx context.Context, c *crew, ids []string) {
 	GinkgoHelper()
 	n := int64(len(ids))
+	counts := map[notification.Status]int64{notification.Delivered: n, notification.Pending: 0, notification.Dead: 0, notification.Suppressed: 0}
+	if c.faults.Status != 0 {
+		counts[notification.Delivered], counts[notification.Dead] = 0, n
+	}
 	Eventually(ctx, func(g Gomega) {
 		yes := true
 		stored, err := c.Store.CountEvents(ctx, store.EventFilter{Type: eventType, Processed: &yes}, 0)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(stored).To(Equal(n), "stored and processed")
-		counts, err := c.Store.CountNotifications(ctx, store.NotificationFilter{})
+		got, err := c.Store.CountNotifications(ctx, store.NotificationFilter{})
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(counts).To(Equal(map[notification.Status]int64{notification.Delivered: n,
-			notification.Pending: 0, notification.Dead: 0, notification.Suppressed: 0}))
+		g.Expect(got).To(Equal(counts))
 		outcomes, err := c.Store.CountEvents(ctx, store.EventFilter{Type: rule.DeliveryType, Processed: &yes}, 0)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(outcomes).To(Equal(n), "one outcome event for each notification")
@@ -86,8 +92,64 @@ func balanced(ctx context.Context, c *crew, ids []string) {
 		owed[i] = notification.ID(id, "all", 1, 0)
 	}
 	slices.Sort(owed)
-	Expect(c.receiver.IDs()).To(Equal(owed), "webhook-ids")
+	if c.faults.Status != 0 {
+		refused(ctx, c, owed)
+	} else {
+		Expect(c.receiver.IDs()).To(Equal(owed), "webhook-ids")
+	}
+	if len(c.faults.Statuses) > 0 {
+		triedAgain(ctx, c, len(owed))
+	}
 	counted(ctx, c.Store, map[string]int64{eventType: n, rule.DeliveryType: n})
+}
+
+// refused: each was called and is a dead letter, recorded as such.
+func refused(ctx context.Context, c *crew, owed []string) {
+	GinkgoHelper()
+	Expect(c.receiver.IDs()).To(BeEmpty())
+	called := map[string]bool{}
+	for _, call := range c.receiver.Calls() {
+		called[call.ID] = true
+	}
+	Expect(slices.Sorted(maps.Keys(called))).To(Equal(owed), "webhook-ids")
+	Eventually(ctx, func(g Gomega) {
+		records, err := c.Store.FindDeadLetters(ctx, store.DeadLetterFilter{Queue: topology.WebhooksDefault}, nil, 10*len(owed))
+		g.Expect(err).NotTo(HaveOccurred())
+		dead := map[string]bool{}
+		for _, r := range records {
+			dead[r.NotificationID] = true
+		}
+		g.Expect(slices.Sorted(maps.Keys(dead))).To(Equal(owed))
+	}).WithTimeout(30 * time.Second).Should(Succeed())
+}
+
+// triedAgain: the record of each knows of the attempts that it says, and of no
+// more than there were calls.
+func triedAgain(ctx context.Context, c *crew, n int) {
+	GinkgoHelper()
+	calls := map[string]int{}
+	for _, call := range c.receiver.Calls() {
+		calls[call.ID]++
+	}
+	all, err := c.Store.FindNotifications(ctx, store.NotificationFilter{}, nil, 2*n)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(all).To(HaveLen(n))
+	twice := 0
+	for _, one := range all {
+		Expect(len(one.Attempts)).To(And(BeNumerically("<=", 2), BeNumerically("<=", calls[one.ID])), one.ID)
+		for i, a := range one.Attempts {
+			Expect(a.Number).To(Equal(i+1), one.ID)
+			if i < len(one.Attempts)-1 {
+				Expect(a.StatusCode).To(Equal(c.faults.Statuses[0]), one.ID)
+			}
+		}
+		if len(one.Attempts) == 2 {
+			twice++
+		}
+	}
+	// One that was called and not recorded before the death is called again, and
+	// its first attempt succeeds.
+	Expect(twice).To(BeNumerically(">=", n/2), "refused once, then delivered")
 }
 
 // counted compares the counters with what there should be, and counters and

@@ -17,6 +17,7 @@ import (
 type crew struct {
 	*fleet.Fleet
 	receiver *sink.Running
+	faults   sink.Faults // of the receiver
 
 	mu  sync.Mutex
 	all []*running
@@ -33,6 +34,13 @@ func newCrew(ctx context.Context, f *fleet.Fleet) *crew {
 	_, err = f.Store.CreateRule(ctx, webhookRule(c.receiver.URL+"/hook"))
 	Expect(err).NotTo(HaveOccurred())
 	return c
+}
+
+// answer has the receiver misbehave from the beginning, and keep its calls.
+func (c *crew) answer(faults sink.Faults) {
+	c.faults = faults
+	c.receiver.SetFaults(faults)
+	c.receiver.Keep()
 }
 
 // settings make a process one of the fleet, with all that it would wait for

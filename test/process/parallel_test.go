@@ -12,7 +12,7 @@ import (
 )
 
 // atOnce crews run beside each other: most of a crew's life is waiting.
-const atOnce = 3
+const atOnce = 4
 
 // crewed gives a spec a crew of its own.
 func crewed[T any](spec func(ctx context.Context, c *crew, of T)) func(ctx context.Context, of T) {
