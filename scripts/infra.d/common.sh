@@ -2,7 +2,11 @@
 # Shared by scripts/infra: what is said, where state lives, which process is
 # ours, which port is free, and who may change anything at this moment.
 
-say() { printf '%s\n' "$*" >&2; }
+# A reader of the output that has gone (make up | head) must not end a script in
+# the middle of its work. A handler, since what is started inherits an ignored
+# signal.
+trap : PIPE
+say() { printf '%s\n' "$*" >&2 2>/dev/null || true; }
 die() {
 	say "scripts/infra: $*"
 	exit 1
@@ -96,7 +100,7 @@ probe() {
 	if [[ -z $PROBE ]]; then
 		command -v go >/dev/null || die "Go is not on PATH. Install Go 1.26 or later (https://go.dev/dl/)."
 		mkdir -p "$RUN/bin"
-		(cd "$ROOT" && go build -buildvcs=false -o "$RUN/bin/probe" ./scripts/probe) || die "scripts/probe does not build"
+		(cd "$ROOT" && go build -trimpath -buildvcs=false -o "$RUN/bin/probe" ./scripts/probe) || die "scripts/probe does not build"
 		PROBE=$RUN/bin/probe
 	fi
 	"$PROBE" "$@"

@@ -2,11 +2,12 @@
 //
 //	runreport line BEFORE PREVIOUS NOW SECONDS   the live status line
 //	runreport drained NOW                        exit 0 when nothing is under way, else says what
-//	runreport balance DIR ok|drift|unchecked     the summary; exit 1 when something does not balance
+//	runreport balance DIR ok|drift SINCE ADDR    the summary; exit 1 when something does not balance
 //
-// All but the last two arguments are files of `eactl status -o json`. DIR holds
-// before.json, after.json, simulated.json, received-before.json and
-// received-after.json; the last argument is the verdict of `aggregator verify`.
+// BEFORE, PREVIOUS and NOW are files of `eactl status -o json`. DIR holds
+// before.json, after.json, simulated.json, and what the webhook receiver at ADDR
+// counted and saw: received-{before,after}.{json,ids}. SINCE is when the run
+// began, in seconds since 1970; before it comes the verdict of `aggregator verify`.
 package main
 
 import (
@@ -17,12 +18,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/events-aggregator/events-aggregator/scripts/runreport/report"
 )
 
 var (
-	errUsage      = errors.New("usage: runreport line BEFORE PREVIOUS NOW SECONDS | drained NOW | balance DIR ok|drift|unchecked")
+	errUsage      = errors.New("usage: runreport line BEFORE PREVIOUS NOW SECONDS | drained NOW | balance DIR ok|drift SINCE ADDR")
 	errUnbalanced = errors.New("the ledger does not balance")
 )
 
@@ -46,8 +48,8 @@ func run(args []string) error {
 			return errors.New(strings.Join(left, ", "))
 		}
 		return nil
-	case len(args) == 3 && args[0] == "balance":
-		return balance(args[1], args[2])
+	case len(args) == 5 && args[0] == "balance":
+		return balance(args[1], args[2], args[3], args[4])
 	}
 	return errUsage
 }
@@ -62,15 +64,25 @@ func line(args []string) error {
 	return nil
 }
 
-func balance(dir, verdict string) error {
-	r := report.Run{MetricsChecked: verdict != "unchecked", MetricsCorrect: verdict == "ok"}
+func balance(dir, verdict, began, receiver string) error {
+	seconds, err := strconv.ParseFloat(began, 64)
+	if err != nil {
+		return fmt.Errorf("SINCE: %w", err)
+	}
+	r := report.Run{MetricsCorrect: verdict == "ok"}
 	if err := errors.Join(
 		read(filepath.Join(dir, "before.json"), &r.Before),
 		read(filepath.Join(dir, "after.json"), &r.After),
 		read(filepath.Join(dir, "simulated.json"), &r.Simulated),
 		read(filepath.Join(dir, "received-before.json"), &r.ReceivedBefore),
 		read(filepath.Join(dir, "received-after.json"), &r.ReceivedAfter),
+		words(filepath.Join(dir, "received-before.ids"), &r.ReceivedBefore.IDs),
+		words(filepath.Join(dir, "received-after.ids"), &r.ReceivedAfter.IDs),
 	); err != nil {
+		return err
+	}
+	// Stored times are in milliseconds, cut.
+	if r.Ledger, err = readLedger(time.UnixMilli(int64(seconds*1000)), receiver); err != nil {
 		return err
 	}
 	ok, err := report.Write(os.Stdout, r.Balance())
@@ -89,4 +101,11 @@ func read(name string, into any) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
+}
+
+// words reads ids, a line each.
+func words(name string, into *[]string) error {
+	b, err := os.ReadFile(name)
+	*into = strings.Fields(string(b))
+	return err
 }

@@ -1,5 +1,3 @@
-// Package infra_test tries scripts/infra on a pair of servers of its own, in a
-// run directory of its own.
 package infra_test
 
 import (
@@ -8,9 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,106 +23,50 @@ const queue = "kept"
 
 var _ = Describe("scripts/infra", Ordered, func() {
 	var (
-		dir              string
+		here             *place
 		mongoURI, rabbit string
 	)
 
-	// infra runs the script with this pair's run directory and nothing that the
-	// caller's environment says about other servers.
-	infra := func(ctx context.Context, args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, "../../scripts/infra", args...)
-		for _, e := range os.Environ() {
-			if !strings.HasPrefix(e, "EA_") || strings.HasPrefix(e, "EA_MONGO=") {
-				cmd.Env = append(cmd.Env, e)
-			}
-		}
-		cmd.Env = append(cmd.Env, "EA_RUN_DIR="+dir, "EA_INFRA_PRIVATE=1")
-		// A server that held the script's output open would hold its caller.
-		cmd.WaitDelay = time.Second
-		out, err := cmd.CombinedOutput()
-		GinkgoWriter.Printf("scripts/infra %s\n%s", strings.Join(args, " "), out)
-		return string(out), err
-	}
-	succeed := func(ctx context.Context, args ...string) string {
-		GinkgoHelper()
-		out, err := infra(ctx, args...)
-		Expect(err).NotTo(HaveOccurred(), out)
-		return out
-	}
-	read := func(name string) string {
-		GinkgoHelper()
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		Expect(err).NotTo(HaveOccurred())
-		return strings.TrimSpace(string(b))
-	}
-	pid := func(server string) int {
-		GinkgoHelper()
-		first, _, _ := strings.Cut(read(server+"/pid"), " ")
-		n, err := strconv.Atoi(first)
-		Expect(err).NotTo(HaveOccurred())
-		return n
-	}
-	addresses := func(ctx context.Context) (string, string) {
-		GinkgoHelper()
-		var m, r string
-		for line := range strings.Lines(succeed(ctx, "env")) {
-			name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
-			value = strings.ReplaceAll(value, `\`, "") // bash's quoting
-			switch name {
-			case "EA_MONGO_URI":
-				m = value
-			case "EA_AMQP_URL":
-				r = value
-			}
-		}
-		return m, r
-	}
-
 	BeforeAll(func(ctx SpecContext) {
-		var err error
-		dir, err = os.MkdirTemp("", "ea-infra-")
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(func() error { return os.RemoveAll(dir) })
-		DeferCleanup(func(ctx SpecContext) { succeed(ctx, "down") }, NodeTimeout(2*time.Minute))
-
-		succeed(ctx, "up")
-		mongoURI, rabbit = addresses(ctx)
+		here = newPlace()
+		here.succeed(ctx, "up")
+		mongoURI, rabbit = here.addresses(ctx)
 		insert(ctx, mongoURI)
 		publish(rabbit)
 	}, NodeTimeout(10*time.Minute)) // the first time it may have to install
 
 	It("starts nothing twice", func(ctx SpecContext) {
-		m, r := pid("mongodb"), pid("rabbitmq")
-		Expect(succeed(ctx, "up")).To(ContainSubstring("already running"))
-		Expect(pid("mongodb")).To(Equal(m))
-		Expect(pid("rabbitmq")).To(Equal(r))
+		m, r := here.pid("mongodb/pid"), here.pid("rabbitmq/pid")
+		Expect(here.succeed(ctx, "up")).To(ContainSubstring("already running"))
+		Expect(here.pid("mongodb/pid")).To(Equal(m))
+		Expect(here.pid("rabbitmq/pid")).To(Equal(r))
 	}, NodeTimeout(time.Minute))
 
 	It("restarts a server with its data on its port", func(ctx SpecContext) {
-		m, r := pid("mongodb"), pid("rabbitmq")
-		succeed(ctx, "restart", "mongo")
-		succeed(ctx, "restart", "rabbitmq")
-		Expect(pid("mongodb")).NotTo(Equal(m))
-		Expect(pid("rabbitmq")).NotTo(Equal(r))
+		m, r := here.pid("mongodb/pid"), here.pid("rabbitmq/pid")
+		here.succeed(ctx, "restart", "mongo")
+		here.succeed(ctx, "restart", "rabbitmq")
+		Expect(here.pid("mongodb/pid")).NotTo(Equal(m))
+		Expect(here.pid("rabbitmq/pid")).NotTo(Equal(r))
 		Expect(count(ctx, mongoURI)).To(BeEquivalentTo(1))
 		Expect(messages(rabbit)).To(Equal(1))
 	}, NodeTimeout(3*time.Minute))
 
 	It("works after an unclean stop", func(ctx SpecContext) {
-		Expect(syscall.Kill(pid("mongodb"), syscall.SIGKILL)).To(Succeed())
-		Expect(syscall.Kill(pid("rabbitmq"), syscall.SIGKILL)).To(Succeed())
-		succeed(ctx, "up")
+		Expect(syscall.Kill(here.pid("mongodb/pid"), syscall.SIGKILL)).To(Succeed())
+		Expect(syscall.Kill(here.pid("rabbitmq/pid"), syscall.SIGKILL)).To(Succeed())
+		here.succeed(ctx, "up")
 		Expect(count(ctx, mongoURI)).To(BeEquivalentTo(1))
 		Expect(messages(rabbit)).To(Equal(1))
 	}, NodeTimeout(3*time.Minute))
 
 	It("stops what it started, and takes another port when the old one is taken", func(ctx SpecContext) {
-		m, r := pid("mongodb"), pid("rabbitmq")
-		succeed(ctx, "down")
+		m, r := here.pid("mongodb/pid"), here.pid("rabbitmq/pid")
+		here.succeed(ctx, "down")
 		for _, p := range []int{m, r} {
 			Expect(running(p)).To(BeFalse(), "pid %d", p)
 		}
-		_, err := infra(ctx, "env")
+		_, err := here.infra(ctx, "env")
 		Expect(err).To(HaveOccurred())
 
 		address, err := url.Parse(mongoURI)
@@ -135,8 +75,8 @@ var _ = Describe("scripts/infra", Ordered, func() {
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(squatter.Close)
 
-		succeed(ctx, "up")
-		elsewhere, same := addresses(ctx)
+		here.succeed(ctx, "up")
+		elsewhere, same := here.addresses(ctx)
 		Expect(elsewhere).NotTo(Equal(mongoURI))
 		Expect(same).To(Equal(rabbit))
 		Expect(count(ctx, elsewhere)).To(BeEquivalentTo(1))
@@ -144,20 +84,20 @@ var _ = Describe("scripts/infra", Ordered, func() {
 	}, NodeTimeout(3*time.Minute))
 
 	It("never touches a process that was given the pid of one of its own", func(ctx SpecContext) {
-		stranger := exec.CommandContext(ctx, "sleep", "300")
+		stranger := sleeper(ctx)
 		Expect(stranger.Start()).To(Succeed())
 		DeferCleanup(func() {
 			_ = stranger.Process.Kill()
 			_ = stranger.Wait()
 		})
-		record := filepath.Join(dir, "mongodb", "pid")
-		before := read("mongodb/pid")
+		record := filepath.Join(here.dir, "mongodb", "pid")
+		before := here.read("mongodb/pid")
 		DeferCleanup(os.WriteFile, record, []byte(before+"\n"), os.FileMode(0o644))
 		_, rest, _ := strings.Cut(before, " ")
-		Expect(os.WriteFile(record, fmt.Appendf(nil, "%d %s\n", stranger.Process.Pid, rest), 0o644)).To(Succeed())
+		Expect(os.WriteFile(record, recorded(stranger.Process.Pid, rest), 0o644)).To(Succeed())
 
-		succeed(ctx, "kill", "mongo")
-		succeed(ctx, "stop", "mongo")
+		here.succeed(ctx, "kill", "mongo")
+		here.succeed(ctx, "stop", "mongo")
 		Expect(running(stranger.Process.Pid)).To(BeTrue())
 	}, NodeTimeout(time.Minute))
 })

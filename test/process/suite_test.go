@@ -25,7 +25,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	bin, err = os.MkdirTemp("", "ea-process-*")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { _ = os.RemoveAll(bin) })
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", "faultpoints", "-o", bin+"/", "./cmd/...")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "faultpoints", "-o", bin+"/", "./cmd/...")
 	build.Dir = filepath.Join("..", "..")
 	out, err := build.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), "%s", out)

@@ -31,8 +31,20 @@ func good() report.Run {
 			"queues":{"ingester.events":{"messages":0},"ingester.events.dead":{"messages":27}},
 			"lag":{"published":{"batches":0,"seconds":0}}}`),
 		Simulated:      report.Simulated{Published: 1000, Valid: 960, Duplicates: 20, Bad: 20},
-		ReceivedAfter:  report.Received{Accepted: 30},
-		MetricsChecked: true, MetricsCorrect: true,
+		ReceivedBefore: report.Received{IDs: []string{"old"}},
+		ReceivedAfter:  report.Received{IDs: []string{"old", "n1", "n2", "n3"}},
+		Ledger: report.Ledger{
+			Rules: map[string]report.Rule{
+				"r1": {Name: "two actions", Actions: 2},
+				"r2": {Name: "one action", Actions: 1},
+				"r3": {Name: "many logins", Actions: 1, Window: true},
+			},
+			Matches:  map[string]int{"r1": 15, "r2": 7, "r3": 100},
+			Rows:     map[string]int{"r1": 30, "r2": 7},
+			Others:   3,
+			Webhooks: []string{"n3", "n2", "n1"},
+		},
+		MetricsCorrect: true,
 	}
 }
 
@@ -52,7 +64,8 @@ var _ = Describe("The balance of a run", func() {
 		var out strings.Builder
 		Expect(report.Write(&out, good().Balance())).To(BeTrue())
 		Expect(out.String()).To(ContainSubstring("published 1000 = stored 960 + duplicates 20 + dead 20"))
-		Expect(out.String()).To(ContainSubstring("40 = delivered 40 + suppressed 0 + dead 0 + pending 0"))
+		Expect(out.String()).To(ContainSubstring("owed 37 + windows and groups 3 = delivered 40 + suppressed 0 + dead 0 + pending 0"))
+		Expect(out.String()).To(ContainSubstring("delivered 3 = distinct webhook-ids received 3; 0 repeats"))
 	})
 
 	DescribeTable("names what does not",
@@ -68,9 +81,31 @@ var _ = Describe("The balance of a run", func() {
 			r.After.DeadLetters["ingester.events"]--
 			r.After.Events.Stored++
 		}, "events"),
-		Entry("nothing published", func(r *report.Run) { *r = report.Run{Before: r.Before, After: r.Before} }, "events", "notifications", "webhooks"),
+		Entry("nothing published", func(r *report.Run) {
+			*r = report.Run{Before: r.Before, After: r.Before, MetricsCorrect: true}
+		}, "events", "notifications", "webhooks"),
 		Entry("an event left behind", func(r *report.Run) { r.After.Events.Unprocessed = 1 }, "processed", "drained"),
-		Entry("a delivery that nobody received", func(r *report.Run) { r.ReceivedAfter.Accepted = 41 }, "webhooks"),
+		Entry("a notification that is missing", func(r *report.Run) { r.After.Notifications.Delivered-- }, "events", "notifications"),
+		Entry("a notification that nobody owes", func(r *report.Run) { r.After.Notifications.Suppressed++ }, "notifications"),
+		Entry("a match without its notifications", func(r *report.Run) { r.Ledger.Matches["r1"]++ }, "notifications"),
+		Entry("a rule's notifications under another's name", func(r *report.Run) {
+			r.Ledger.Rows["r1"]--
+			r.Ledger.Rows["r2"]++
+		}, "notifications"),
+		Entry("an event of a window that owes by itself", func(r *report.Run) { r.Ledger.Rows["r3"]++ }, "notifications"),
+		Entry("a match of a rule that is not there", func(r *report.Run) { r.Ledger.Matches["r4"] = 1 }, "notifications"),
+		Entry("notifications of a rule that is not there", func(r *report.Run) { r.Ledger.Rows["r4"] = 1 }, "notifications"),
+		Entry("a dead notification", func(r *report.Run) {
+			r.After.Notifications.Dead++
+			r.After.Notifications.Delivered--
+		}, "notifications"),
+		Entry("a notification that waits", func(r *report.Run) {
+			r.After.Notifications.Pending++
+			r.After.Notifications.Suppressed--
+		}, "notifications", "drained"),
+		Entry("a delivery that nobody received", func(r *report.Run) { r.ReceivedAfter.IDs = []string{"old", "n1", "n2"} }, "webhooks"),
+		Entry("a call that nobody recorded", func(r *report.Run) { r.Ledger.Webhooks = []string{"n1", "n2"} }, "webhooks"),
+		Entry("as many calls as deliveries, but others", func(r *report.Run) { r.Ledger.Webhooks = []string{"n1", "n2", "n4"} }, "webhooks"),
 		Entry("a bad signature", func(r *report.Run) { r.ReceivedAfter.BadSignatures = 1 }, "webhooks"),
 		Entry("drift in the metrics", func(r *report.Run) { r.MetricsCorrect = false }, "metrics"),
 	)
@@ -89,6 +124,16 @@ var _ = Describe("The status of a run", func() {
 			"4 messages in queues", "2 events not processed", "3 notifications pending", "5 batches behind in counted",
 		}))
 		Expect(report.Line(s, s, s, 1)).To(ContainSubstring("lag 1.5 s (counted)"))
+	})
+
+	It("names what differs", func() {
+		r := good()
+		r.Ledger.Matches["r2"] = 8
+		r.Ledger.Webhooks = append(r.Ledger.Webhooks, "n5", "n6", "n7", "n8")
+		var out strings.Builder
+		Expect(report.Write(&out, r.Balance())).To(BeFalse())
+		Expect(out.String()).To(ContainSubstring(`rule "one action" owes 8 and has 7`))
+		Expect(out.String()).To(ContainSubstring("4 delivered and not received: n5, n6, n7, …"))
 	})
 
 	It("gives the rate since the last line", func() {

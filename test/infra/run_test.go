@@ -1,0 +1,137 @@
+package infra_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+	"github.com/onsi/gomega/gexec"
+)
+
+var _ = Describe("make run", Ordered, func() {
+	var here *place
+	BeforeAll(func() { here = newPlace() })
+
+	start := func(ctx context.Context, env ...string) *gexec.Session {
+		GinkgoHelper()
+		session, err := gexec.Start(here.script(ctx, "run", env), GinkgoWriter, GinkgoWriter)
+		Expect(err).NotTo(HaveOccurred())
+		return session
+	}
+	untilItRuns := func(ctx context.Context, s *gexec.Session) {
+		GinkgoHelper()
+		Eventually(ctx, s).Should(gbytes.Say(`Dashboard  http://127\.0\.0\.1:\d+/#key=ea_\w+`))
+	}
+	// started are the processes that it has recorded, without the script.
+	started := func() map[string]int {
+		GinkgoHelper()
+		records, err := filepath.Glob(filepath.Join(here.dir, "run", "*.pid"))
+		Expect(err).NotTo(HaveOccurred())
+		pids := map[string]int{}
+		for _, r := range records {
+			if name := strings.TrimSuffix(filepath.Base(r), ".pid"); name != "script" {
+				pids[name] = here.pid("run/" + filepath.Base(r))
+			}
+		}
+		for _, name := range []string{"api", "ingester", "rule-worker", "aggregator", "action-dispatcher", "webhook-sink"} {
+			Expect(pids).To(HaveKey(name))
+		}
+		return pids
+	}
+	gone := func(pids map[string]int) {
+		GinkgoHelper()
+		for name, pid := range pids {
+			Expect(running(pid)).To(BeFalse(), "%s, pid %d", name, pid)
+		}
+	}
+
+	It("is over after RUN_SECONDS with a balance, and leaves nothing running", func(ctx SpecContext) {
+		run := start(ctx, "RUN_SECONDS=3")
+		untilItRuns(ctx, run)
+		pids := started()
+		Eventually(ctx, run).Should(gexec.Exit(0))
+		Expect(run.Out.Contents()).To(MatchRegexp(`Set-up took \d+ s\.`))
+		for _, check := range []string{"events", "processed", "notifications", "webhooks", "drained", "metrics"} {
+			Expect(string(run.Out.Contents())).To(MatchRegexp(`(?m)^ +ok +` + check))
+		}
+		gone(pids)
+		Expect(here.succeed(ctx, "status")).To(And(ContainSubstring("mongodb: stopped"), ContainSubstring("rabbitmq: stopped")))
+	}, NodeTimeout(8*time.Minute)) // it may have to build everything first
+
+	It("is ended by make down when it was killed", func(ctx SpecContext) {
+		run := start(ctx)
+		untilItRuns(ctx, run)
+		record := filepath.Join(here.dir, "run", "simulate.pid")
+		Eventually(ctx, record).Should(BeARegularFile())
+		run.Kill()
+		Eventually(ctx, run).Should(gexec.Exit())
+		pids := started()
+		for name, pid := range pids {
+			Expect(running(pid)).To(BeTrue(), name)
+		}
+		// A record that fits no process any more: its pid was given to another.
+		stranger, err := gexec.Start(sleeper(ctx), nil, nil)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { stranger.Kill().Wait() })
+		_, rest, _ := strings.Cut(here.read("run/simulate.pid"), " ")
+		simulate := pids["simulate"]
+		delete(pids, "simulate")
+		DeferCleanup(func() { _ = syscall.Kill(simulate, syscall.SIGKILL) })
+		Expect(os.WriteFile(record, recorded(stranger.Command.Process.Pid, rest), 0o644)).To(Succeed())
+
+		Expect(here.succeed(ctx, "down")).To(MatchRegexp(`stopping what an earlier run left: .*api .*webhook-sink`))
+		gone(pids)
+		Expect(running(stranger.Command.Process.Pid)).To(BeTrue())
+		Expect(here.succeed(ctx, "down")).To(ContainSubstring("Nothing that was started here is running"))
+	}, NodeTimeout(3*time.Minute))
+
+	It("stops in order when make down is called beside it", func(ctx SpecContext) {
+		run := start(ctx)
+		untilItRuns(ctx, run)
+		pids := started()
+		Expect(here.succeed(ctx, "down")).To(ContainSubstring("asking it to stop"))
+		Eventually(ctx, run).Should(gexec.Exit())
+		Expect(string(run.Out.Contents())).To(ContainSubstring("Stopping."))
+		gone(pids)
+	}, NodeTimeout(3*time.Minute))
+
+	It("stops what it started when nobody reads on", func(ctx SpecContext) {
+		reader, writer, err := os.Pipe()
+		Expect(err).NotTo(HaveOccurred())
+		cmd := here.script(ctx, "run", nil)
+		cmd.Stdout = writer
+		Expect(cmd.Start()).To(Succeed())
+		Expect(writer.Close()).To(Succeed())
+		untilItSays(reader, "Dashboard")
+		pids := started()
+		Expect(reader.Close()).To(Succeed())
+		_ = cmd.Wait() // with whatever code
+		gone(pids)
+	}, NodeTimeout(3*time.Minute))
+})
+
+func sleeper(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, "sleep", "300") }
+
+// recorded is a record of scripts/infra.d/common.sh with another pid.
+func recorded(pid int, rest string) []byte { return fmt.Appendf(nil, "%d %s\n", pid, rest) }
+
+func untilItSays(r io.Reader, text string) {
+	GinkgoHelper()
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), text) {
+			return
+		}
+	}
+	Fail("it ended without saying " + text)
+}
