@@ -13,7 +13,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
+	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
 
@@ -50,8 +52,11 @@ func (f *file) at(p token.Pos) string {
 	return f.Path + ":" + strconv.Itoa(f.set.Position(p).Line)
 }
 
-// packages lists and parses the whole repository.
-func packages() []pkg {
+// packages is the whole repository, listed and parsed once for all specs.
+var packages = sync.OnceValue(readPackages)
+
+func readPackages() []pkg {
+	GinkgoHelper()
 	type listed struct {
 		ImportPath     string   `json:"ImportPath"`
 		Dir            string   `json:"Dir"`
@@ -64,7 +69,7 @@ func packages() []pkg {
 	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Name,GoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles", "./...")
 	cmd.Dir = root
 	out, err := cmd.Output()
-	ExpectWithOffset(1, err).NotTo(HaveOccurred())
+	Expect(err).NotTo(HaveOccurred())
 	var all []pkg
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
 		var l listed
@@ -72,7 +77,7 @@ func packages() []pkg {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		ExpectWithOffset(1, err).NotTo(HaveOccurred())
+		Expect(err).NotTo(HaveOccurred())
 		p := pkg{Name: strings.TrimPrefix(l.ImportPath, module+"/"), main: l.Name == "main"}
 		// Files that build tags leave out today are code, too.
 		for _, name := range slices.Concat(l.GoFiles, l.IgnoredGoFiles, l.TestGoFiles, l.XTestGoFiles) {
@@ -80,15 +85,16 @@ func packages() []pkg {
 		}
 		all = append(all, p)
 	}
-	ExpectWithOffset(1, all).NotTo(BeEmpty())
+	Expect(all).NotTo(BeEmpty())
 	return all
 }
 
 // parse reads the file, or content when it is given.
 func parse(name, location string, content any) *file {
+	GinkgoHelper()
 	set := token.NewFileSet()
 	syntax, err := parser.ParseFile(set, location, content, parser.ParseComments)
-	ExpectWithOffset(2, err).NotTo(HaveOccurred())
+	Expect(err).NotTo(HaveOccurred())
 	f := &file{
 		Path: name, Test: strings.HasSuffix(name, "_test.go"), syntax: syntax, set: set,
 		Lines: set.Position(syntax.FileEnd).Line,
