@@ -12,8 +12,11 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
+# Where git does not answer (a .git that is incomplete, empty or another user's)
+# the build would fail; such an image has no version.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/...
+    CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" \
+      -buildvcs="$(git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)" -o /out/ ./cmd/...
 
 # Alpine for its wget, which the health checks call, and its certificates, which
 # webhooks need; the binaries are static.
