@@ -193,6 +193,7 @@ var _ = Describe("every query of the store", func() {
 		every(err)
 		Expect(dues).To(HaveLen(1))
 		every(s.AddDues(ctx, dues))
+		drop(s.OlderDues(ctx, windowed.ID, 2, "", 10))
 		every(s.PostponeDues(ctx, token, dues, now, "slow"))
 		_, err = s.OweDue(ctx, now, token, dues[0], owing(pending("n3", eventID)))
 		every(err)

@@ -114,6 +114,8 @@ var Indexes = []Index{
 
 	{Collection: "window_dues", Name: "due", Keys: keys("due_at", 1),
 		Serves: "the windows whose time to be decided has come"},
+	{Collection: "window_dues", Name: "rule", Keys: keys("rule_id", 1, "_id", 1),
+		Serves: "the windows that a rule's new version takes over"},
 	{Collection: "throttles", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention, from when a key means nothing any more"},
 	{Collection: "rule_hours", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,

@@ -122,6 +122,18 @@ func (s *Store) ClaimDues(ctx context.Context, now time.Time, limit int) (token 
 	return token, dues, classify("claim due slots", err)
 }
 
+// OlderDues lists slots of versions of a rule before one, by id after an id.
+func (s *Store) OlderDues(ctx context.Context, ruleID string, version int, after string, limit int) (dues []window.Due, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	cur, err := s.windowDues.Find(ctx, bson.D{field("rule_id", ruleID), field("_id", bson.D{field("$gt", after)}),
+		field("rule_version", bson.D{field("$lt", version)})}, options.Find().SetSort(keys("rule_id", 1, "_id", 1)).SetLimit(int64(limit)))
+	if err == nil {
+		err = cur.All(ctx, &dues)
+	}
+	return dues, classify("list the due slots of rule "+ruleID, err)
+}
+
 func listedDues(dues []window.Due, more ...bson.E) bson.D {
 	ids := make([]string, len(dues))
 	for i, d := range dues {

@@ -33,10 +33,22 @@ type WindowStore interface {
 	DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) (committed []decision.Owed, err error)
 	// OweDue commits a part of what a slot owes; the slot stays claimed.
 	OweDue(ctx context.Context, at time.Time, token primitive.ObjectID, due window.Due, owed []decision.Owed) (committed []decision.Owed, err error)
-	// RuleVersion is a rule as it was; gone says that there is no such rule any
-	// more, or that it is disabled; replaced that there is a newer version.
-	RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, gone, replaced bool, err error)
+	// OlderDues lists slots of versions of a rule before one, by id after an id.
+	OlderDues(ctx context.Context, ruleID string, version int, after string, limit int) ([]window.Due, error)
+	// RuleVersion is a rule as it was, and what became of it.
+	RuleVersion(ctx context.Context, id string, version int) (rule.Rule, RuleFate, error)
 }
+
+// RuleFate is what became of a version of a rule.
+type RuleFate int8
+
+// A version that is RuleGone has no successor with a window.
+const (
+	RuleCurrent RuleFate = iota
+	RuleReplaced
+	RuleDisabled // the rule is there, and may be enabled again
+	RuleGone
+)
 
 // windows evaluates the rules that look at more than one event.
 type windows struct {
@@ -63,8 +75,7 @@ type windowRule struct {
 	rule   *rule.Rule
 	parts  []window.Part
 	source window.Source
-	// replaced says that there is a newer version: this one is not in the set.
-	replaced bool
+	fate   RuleFate
 }
 
 func (w *windows) compile(r *rule.Rule) *windowRule {

@@ -11,74 +11,140 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
-// seed makes slots due of rules and versions that are new, so that what was
+const (
+	// duesWritten is how many slots are made due by one command.
+	duesWritten = 1000
+	// seedRetry is when a rule is seeded again that the database refused to.
+	seedRetry = time.Minute
+)
+
+// seeder makes slots due of rules and versions that are new, so that what was
 // there before them counts: the slot that is running now, with the events that
 // came before the rule, and those before it that are not settled. A process that
 // takes the lease over seeds all rules; what is due already stays as it is.
-// An error is an outage.
-func (w *windows) seed(ctx context.Context, set *rule.Set, seeded map[string]int, now time.Time) error {
-	for id, r := range w.in(set) {
-		if seeded[id] == r.rule.Version {
+type seeder struct {
+	windows *windows
+	done    map[string]int // the version of each rule that is seeded
+	again   map[string]time.Time
+}
+
+func newSeeder(w *windows) *seeder {
+	return &seeder{windows: w, done: map[string]int{}, again: map[string]time.Time{}}
+}
+
+// seed seeds what is new. One rule's trouble is not that of the others.
+func (s *seeder) seed(ctx context.Context, set *rule.Set, now time.Time) {
+	for id, r := range s.windows.in(set) {
+		if s.done[id] == r.rule.Version || now.Before(s.again[id]) {
 			continue
 		}
-		for _, p := range r.parts {
-			if !p.Settled() {
-				continue
+		err := s.windows.seedRule(ctx, r, now)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			s.done[id] = r.rule.Version
+			delete(s.again, id)
+		default:
+			s.again[id] = now.Add(seedRetry)
+			if isOutage(err) {
+				delete(s.again, id)
 			}
-			if err := w.seedPart(ctx, r, p, now); err != nil {
-				return err
-			}
+			s.windows.log.Warn("windows that began before the rule not watched yet, they will be",
+				zap.String(telemetry.FieldRule, id), zap.Int("version", r.rule.Version), zap.Error(err))
 		}
-		seeded[id] = r.rule.Version
+	}
+}
+
+func (w *windows) seedRule(ctx context.Context, r *windowRule, now time.Time) error {
+	if err := w.inherit(ctx, r, now); err != nil {
+		return err
+	}
+	for _, p := range r.parts {
+		if !p.Settled() {
+			continue
+		}
+		if err := w.seedPart(ctx, r, p, now); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 func (w *windows) seedPart(ctx context.Context, r *windowRule, p window.Part, now time.Time) error {
-	last := p.SlotOf(now)
-	first := p.SlotOf(now.Add(-p.Settle()))
-	keys := []string{""}
-	if p.PerKey() && len(r.rule.Window.GroupBy) > 0 {
-		var err error
-		if keys, err = w.recentKeys(ctx, r, p, first); err != nil {
+	first, last := p.SlotOf(now.Add(-p.Settle())), p.SlotOf(now)
+	var dues []window.Due
+	write := func(atLeast int) error {
+		if len(dues) < atLeast {
+			return nil
+		}
+		err := w.store.AddDues(ctx, unique(dues))
+		dues = dues[:0]
+		return err
+	}
+	due := func(slot int64, key string) error {
+		dues = append(dues, window.NewDue(r.rule.ID, r.rule.Version, p, slot, key))
+		return write(duesWritten)
+	}
+	switch {
+	case p.PerKey() && len(r.rule.Window.GroupBy) > 0:
+		seen, err := w.recentKeys(ctx, r, p, first)
+		if err != nil {
 			return err
 		}
-	}
-	var dues []window.Due
-	for slot := first; slot <= last; slot++ {
-		for _, key := range keys {
-			dues = append(dues, window.NewDue(r.rule.ID, r.rule.Version, p, slot, key))
+		// A chain of slots goes on by itself: from the first one on if the key is
+		// watched there, otherwise from the slot after its first event.
+		for key, at := range seen {
+			if err := due(first, key); err != nil {
+				return err
+			}
+			for _, slot := range p.Due(at) {
+				if slot > first {
+					if err := due(slot, key); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	case p.PerKey():
+		if err := due(first, ""); err != nil {
+			return err
+		}
+	default:
+		for slot := first; slot <= last; slot++ {
+			if err := due(slot, ""); err != nil {
+				return err
+			}
 		}
 	}
-	if len(dues) == 0 {
-		return nil
-	}
-	return w.store.AddDues(ctx, dues)
+	return write(1)
 }
 
-// recentKeys are the keys that were seen from the slot before the first one on:
-// older ones wait until they are seen again. A query that is refused costs the
-// seeds, which events make up for.
-func (w *windows) recentKeys(ctx context.Context, r *windowRule, p window.Part, first int64) ([]string, error) {
+// recentKeys are the keys that were seen from the slot before the first one on,
+// each with its first time: older ones wait until they are seen again. A query
+// that is refused costs the seeds, which events make up for.
+func (w *windows) recentKeys(ctx context.Context, r *windowRule, p window.Part, first int64) (map[string]time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, dueTimeout)
 	defer cancel()
 	from, _ := p.Slot(first - 1)
-	seen := map[string]bool{}
-	var keys []string
+	earliest := map[string]int64{}
 	read := 0
 	err := r.source.Observe(ctx, window.Query{From: from, To: farFuture}, func(o window.Observation) bool {
-		if !seen[o.Key] {
-			seen[o.Key] = true
-			keys = append(keys, o.Key)
+		if at, there := earliest[o.Key]; !there || o.At < at {
+			earliest[o.Key] = o.At
 		}
 		read++
 		return read < window.MaxObservations
 	})
+	seen := make(map[string]time.Time, len(earliest))
+	for key, at := range earliest {
+		seen[key] = time.UnixMilli(at)
+	}
 	if err != nil && !isOutage(err) {
 		w.log.Warn("keys seen before the rule are not watched until they are seen again", zap.String(telemetry.FieldRule, r.rule.ID), zap.Error(err))
-		return keys, nil
+		return seen, nil
 	}
-	return keys, err
+	return seen, err
 }
 
 // farFuture is later than every event may be.

@@ -55,6 +55,12 @@ func (w *windows) settleQuiet(ctx context.Context, token primitive.ObjectID, o *
 			return err
 		}
 	}
+	if err := w.store.AddDues(ctx, unique(o.heirs)); err != nil {
+		return err
+	}
+	if err := w.store.PostponeDues(ctx, token, o.asleep, now.Add(asleepFor), whyAsleep); err != nil {
+		return err
+	}
 	for _, f := range o.failed {
 		if err := w.postponeDues(ctx, token, f, now); err != nil {
 			return err

@@ -3,6 +3,7 @@ package ruleworker_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -113,6 +114,62 @@ var _ = Describe("a flatline rule", func() {
 		Expect(versions(ctx, f, "changed")["1"]).To(Equal(one))
 		Expect(alertsOf(ctx, f, "deleted")).To(HaveLen(deleted))
 	}, SpecTimeout(time.Minute))
+})
+
+var _ = Describe("a key that is silent already", func() {
+	// slots are those of a rule's alerts, by its version.
+	slots := func(ctx context.Context, f *fleet.Fleet, ruleID string) map[int][]int64 {
+		found := map[int][]int64{}
+		for _, n := range notificationsOf(ctx, f, ruleID) {
+			found[n.RuleVersion] = append(found[n.RuleVersion], n.Alert.Slot)
+		}
+		for _, s := range found {
+			slices.Sort(s)
+		}
+		return found
+	}
+
+	It("is still watched when its rule is edited, or disabled and enabled again", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		rules := map[string]rule.Rule{}
+		for _, name := range []string{"edited", "recut", "paused"} {
+			r, err := f.Store.CreateRule(ctx, silent(name, "user_id"))
+			Expect(err).NotTo(HaveOccurred())
+			rules[name] = r
+		}
+		f.Start(ctx, "rule-worker", ruleworker.Wire, quickPoll)
+		offer(ctx, f, batchOf("HEARTBEAT", one{at: time.Now().UTC(), user: "a"}))
+		for name := range rules {
+			Eventually(ctx, func() int { return len(slots(ctx, f, name)[1]) }).WithTimeout(20*time.Second).Should(BeNumerically(">", 3), name)
+		}
+		save := func(name string, change func(*rule.Rule)) {
+			r := rules[name]
+			change(&r)
+			saved, err := f.Store.ReplaceRule(ctx, r, r.Version)
+			Expect(err).NotTo(HaveOccurred())
+			rules[name] = saved
+		}
+		save("edited", func(r *rule.Rule) { r.Description = "other words" })
+		save("recut", func(r *rule.Rule) {
+			spec := *r.Window
+			spec.Timeframe = every(2 * time.Second)
+			r.Window = &spec
+		})
+		save("paused", func(r *rule.Rule) { r.Enabled = false })
+		for _, name := range []string{"edited", "recut"} {
+			Eventually(ctx, func() int { return len(slots(ctx, f, name)[2]) }).WithTimeout(20*time.Second).Should(BeNumerically(">=", 3), name)
+		}
+		edited := slots(ctx, f, "edited")
+		all := slices.Concat(edited[1], edited[2])
+		slices.Sort(all)
+		all = slices.Compact(all)
+		Expect(all[len(all)-1]-all[0]).To(BeEquivalentTo(len(all)-1), "no slot is left out: %v", edited)
+
+		enabled := silent("paused").Window.Parts()[0].SlotOf(time.Now())
+		save("paused", func(r *rule.Rule) { r.Enabled = true })
+		Eventually(ctx, func() int { return len(slots(ctx, f, "paused")[3]) }).WithTimeout(20 * time.Second).Should(BeNumerically(">=", 3))
+		Expect(slots(ctx, f, "paused")[3][0]).To(BeNumerically(">=", enabled), "what it slept through is not told")
+	}, SpecTimeout(2*time.Minute))
 })
 
 // versions counts a rule's notifications by its version.

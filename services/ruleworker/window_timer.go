@@ -25,21 +25,36 @@ const (
 // owe. It is run by one process at a time; a paused one that wakes beside its
 // successor has lost the claims on its slots and changes nothing.
 func (w *Worker) DecideWindows(ctx context.Context, every time.Duration) error {
+	var both sync.WaitGroup
+	both.Go(func() { // beside it: a new rule's slow query holds no other rule up
+		seeds := newSeeder(w.Windows)
+		each(ctx, every, func() { seeds.seed(ctx, w.Rules.Current(), w.Now()) })
+	})
+	both.Go(func() {
+		each(ctx, every, func() {
+			var err error
+			for more := true; more && err == nil && ctx.Err() == nil; {
+				more, err = w.decideDues(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
+				w.Log.Warn("due windows not decided, they will be", zap.Error(err))
+			}
+		})
+	})
+	both.Wait()
+	return nil
+}
+
+// each calls f at every tick until ctx ends.
+func each(ctx context.Context, every time.Duration, f func()) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	seeds := map[string]int{} // the version of each rule that is seeded
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-ticker.C:
-		}
-		err := w.Windows.seed(ctx, w.Rules.Current(), seeds, w.Now())
-		for more := true; more && err == nil && ctx.Err() == nil; {
-			more, err = w.decideDues(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			w.Log.Warn("due windows not decided, they will be", zap.Error(err))
+			f()
 		}
 	}
 }
@@ -68,6 +83,8 @@ type duesOutcome struct {
 	alerts      []found
 	next        []window.Due
 	overdue     bool // some of next are due already
+	heirs       []window.Due
+	asleep      []window.Due
 	failed      []failedDues
 }
 
@@ -110,7 +127,7 @@ func (g *dueGroup) dueOf(a window.Alert) string {
 // decideDues evaluates due slots, several at a time. Only an outage is an error.
 func (w *windows) decideDues(ctx context.Context, current map[string]*windowRule, dues []window.Due, now time.Time) (*duesOutcome, error) {
 	o := &duesOutcome{}
-	groups, err := w.groupDues(ctx, current, dues, o)
+	groups, err := w.groupDues(ctx, current, dues, o, now)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +180,7 @@ func (o *duesOutcome) add(g *dueGroup, got window.Found, now time.Time) {
 // A rule that was changed meanwhile decides by its old version what concerns
 // single events, since they came under it; windows that the new version decides
 // as well are left to that.
-func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule, dues []window.Due, o *duesOutcome) ([]*dueGroup, error) {
+func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule, dues []window.Due, o *duesOutcome, now time.Time) ([]*dueGroup, error) {
 	type of struct {
 		id      string
 		version int
@@ -175,7 +192,14 @@ func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule,
 		keyed bool
 	}
 	versions := map[of]*windowRule{}
-	broken := map[of]*failedDues{}
+	unread := map[of]error{}
+	failed := map[of]*failedDues{}
+	fail := func(id of, d window.Due, err error) {
+		if failed[id] == nil {
+			failed[id] = &failedDues{err: err}
+		}
+		failed[id].dues = append(failed[id].dues, d)
+	}
 	groups := map[slotOf]*dueGroup{}
 	var order []*dueGroup
 	for _, d := range dues {
@@ -186,17 +210,20 @@ func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule,
 			if r, err = w.ruleOf(ctx, current, d); isOutage(err) || ctx.Err() != nil {
 				return nil, errors.Join(err, ctx.Err())
 			}
-			versions[id] = r
-			if err != nil {
-				broken[id] = &failedDues{err: err}
-			}
+			versions[id], unread[id] = r, err
 		}
-		if b := broken[id]; b != nil {
-			b.dues = append(b.dues, d)
+		if err := unread[id]; err != nil {
+			fail(id, d, err)
 			continue
 		}
-		if r == nil || d.Part >= len(r.parts) || r.replaced && r.parts[d.Part].Settled() && !r.parts[d.Part].EachEvent() {
+		if r == nil || d.Part >= len(r.parts) {
 			o.quiet = append(o.quiet, d)
+			continue
+		}
+		if r.fate == RuleDisabled || r.fate == RuleReplaced && inherits(r.parts[d.Part]) {
+			if err := o.passOn(d, r, current[d.RuleID], now); err != nil {
+				fail(id, d, err)
+			}
 			continue
 		}
 		at := slotOf{id, d.Part, d.Slot, len(d.Key) > 0}
@@ -208,26 +235,45 @@ func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule,
 		}
 		g.dues = append(g.dues, d)
 	}
-	for _, b := range broken {
-		o.failed = append(o.failed, *b)
+	for _, f := range failed {
+		o.failed = append(o.failed, *f)
 	}
 	return order, nil
 }
+
+// passOn leaves a slot of an old version to the new one, or lets it sleep.
+func (o *duesOutcome) passOn(d window.Due, r, heir *windowRule, now time.Time) error {
+	switch {
+	case r.fate == RuleDisabled && asleep(d, r, now):
+		o.asleep = append(o.asleep, d)
+		return nil
+	case r.fate == RuleDisabled:
+	case heir == nil || heir.rule.Version <= d.RuleVersion:
+		return errNotLoaded
+	default:
+		o.heirs = append(o.heirs, heirs(d, r, heir, now)...)
+	}
+	o.quiet = append(o.quiet, d)
+	return nil
+}
+
+// errNotLoaded: there is a newer version, which this worker does not hold (yet).
+var errNotLoaded = errors.New("the rule has a newer version, which is not loaded here")
 
 // ruleOf is the rule that a slot belongs to; nil when it is gone.
 func (w *windows) ruleOf(ctx context.Context, current map[string]*windowRule, d window.Due) (*windowRule, error) {
 	if r := current[d.RuleID]; r != nil && r.rule.Version == d.RuleVersion {
 		return r, nil
 	}
-	r, gone, replaced, err := w.store.RuleVersion(ctx, d.RuleID, d.RuleVersion)
-	if err != nil || gone || r.Window == nil {
+	r, fate, err := w.store.RuleVersion(ctx, d.RuleID, d.RuleVersion)
+	if err != nil || fate == RuleGone || r.Window == nil {
 		return nil, err
 	}
 	compiled := w.compile(&r)
 	if len(compiled.parts) == 0 {
 		return nil, fmt.Errorf("version %d of rule %s has a window of the kind %q, which is not known here", r.Version, r.ID, r.Window.Kind)
 	}
-	compiled.replaced = replaced
+	compiled.fate = fate
 	return compiled, nil
 }
 

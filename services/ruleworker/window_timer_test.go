@@ -25,6 +25,7 @@ type troubled struct {
 	ruleworker.WindowStore
 
 	mu      sync.Mutex
+	added   func([]window.Due) error
 	refused func(window.Query) error           // of events
 	busy    func(window.Due) bool              // an event comes into it each time before it is decided
 	unread  func(id string, version int) error // of a version of a rule
@@ -59,6 +60,19 @@ func (t *troubled) DecideDues(ctx context.Context, at time.Time, token primitive
 	return t.WindowStore.DecideDues(ctx, at, token, dues, owed)
 }
 
+func (t *troubled) AddDues(ctx context.Context, dues []window.Due) error {
+	var err error
+	t.with(func() {
+		if t.added != nil {
+			err = t.added(dues)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return t.WindowStore.AddDues(ctx, dues)
+}
+
 func (t *troubled) RuleEvents(r *rule.Rule) window.Source {
 	return troubledEvents{t.WindowStore.RuleEvents(r), t}
 }
@@ -82,14 +96,14 @@ func (e troubledEvents) Observe(ctx context.Context, q window.Query, f func(wind
 	return e.Source.Observe(ctx, q, f)
 }
 
-func (t *troubled) RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, gone, replaced bool, err error) {
+func (t *troubled) RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, fate ruleworker.RuleFate, err error) {
 	t.with(func() {
 		if t.unread != nil {
 			err = t.unread(id, version)
 		}
 	})
 	if err != nil {
-		return r, false, false, err
+		return r, ruleworker.RuleGone, err
 	}
 	return t.WindowStore.RuleVersion(ctx, id, version)
 }
@@ -153,6 +167,45 @@ var _ = Describe("the timer of window rules", func() {
 			}
 			return window.Due{}, err
 		}).Should(And(HaveField("Tries", BeNumerically(">=", 1)), HaveField("Error", "it cannot be decoded")))
+	}, SpecTimeout(time.Minute))
+
+	It("begins with many keys in small commands, also when another rule's beginning is refused", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		for _, name := range []string{"refused", "many"} {
+			r := silent(name, "user_id")
+			settle := every(time.Hour) // nothing is decided, so all that is due can be counted
+			r.Window.Settle = &settle
+			_, err := f.Store.CreateRule(ctx, r)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		_, err := f.Store.CreateRule(ctx, silent("whole"))
+		Expect(err).NotTo(HaveOccurred())
+		const keys = 2500
+		beats := make([]one, keys)
+		for i := range beats {
+			beats[i] = one{at: time.Now().UTC(), user: fmt.Sprint("u", i)}
+		}
+		Expect(f.Store.SaveBatch(ctx, batchOf("HEARTBEAT", beats...), "spec")).To(Succeed())
+		seeded, longest := map[string]bool{}, 0
+		trouble := &troubled{added: func(dues []window.Due) error {
+			longest = max(longest, len(dues))
+			for _, d := range dues {
+				switch d.RuleID {
+				case "refused":
+					return errors.New("refused")
+				case "many":
+					seeded[string(d.Key)] = true
+				}
+			}
+			return nil
+		}}
+		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of))
+		Eventually(ctx, func() (n int) {
+			trouble.with(func() { n = len(seeded) })
+			return n
+		}).WithTimeout(20 * time.Second).Should(Equal(keys))
+		Eventually(ctx, func() []string { return alertsOf(ctx, f, "whole") }).WithTimeout(20 * time.Second).ShouldNot(BeEmpty())
+		trouble.with(func() { Expect(longest).To(BeNumerically("<=", 1000)) })
 	}, SpecTimeout(time.Minute))
 
 	It("goes on with the next slot after one that is given up", func(ctx SpecContext) {

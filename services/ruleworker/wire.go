@@ -120,24 +120,27 @@ func (l ledger) DecidedUnpublished(ctx context.Context, before time.Time, limit 
 // RuleEvents are the events that a rule's windows count.
 func (l ledger) RuleEvents(r *rule.Rule) window.Source { return l.Store.RuleEvents(r) }
 
-// RuleVersion reads a version of a rule that is still there and enabled.
-func (l ledger) RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, gone, replaced bool, err error) {
-	r, err = l.Rule(ctx, id)
+// RuleVersion reads a version of a rule that is still there.
+func (l ledger) RuleVersion(ctx context.Context, id string, version int) (rule.Rule, RuleFate, error) {
+	now, err := l.Rule(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return r, true, false, nil
+		return now, RuleGone, nil
 	case err != nil:
-		return r, false, false, err
-	case !r.Enabled || r.Version < version:
-		return r, true, false, nil
-	case r.Version == version:
-		return r, false, false, nil
+		return now, RuleGone, err
+	case now.Version == version && now.Enabled:
+		return now, RuleCurrent, nil
+	case now.Version < version || now.Window == nil:
+		return now, RuleGone, nil
 	}
 	v, err := l.Store.RuleVersion(ctx, id, version)
-	if errors.Is(err, store.ErrNotFound) {
-		return r, true, true, nil
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return now, RuleGone, nil
+	case !now.Enabled:
+		return v.Rule, RuleDisabled, err
 	}
-	return v.Rule, !v.Rule.Enabled, true, err
+	return v.Rule, RuleReplaced, err
 }
 
 // RuleThen reads a version of a rule as it was, whatever became of it.
