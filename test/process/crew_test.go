@@ -18,6 +18,7 @@ type crew struct {
 	*fleet.Fleet
 	receiver *sink.Running
 	faults   sink.Faults // of the receiver
+	api      string      // the address of each api that is launched
 
 	mu  sync.Mutex
 	all []*running
@@ -26,7 +27,7 @@ type crew struct {
 // newCrew has no process yet.
 func newCrew(ctx context.Context, f *fleet.Fleet) *crew {
 	GinkgoHelper()
-	c := &crew{Fleet: f}
+	c := &crew{Fleet: f, api: freeAddress()}
 	var err error
 	c.receiver, err = sink.Start("")
 	Expect(err).NotTo(HaveOccurred())
@@ -58,7 +59,8 @@ func settings(f *fleet.Fleet) []string {
 // launch starts one of the five; env are further settings, which win.
 func (c *crew) launch(name string, env ...string) *running {
 	GinkgoHelper()
-	r := start(name, append(settings(c.Fleet), env...))
+	own := append(settings(c.Fleet), "EA_API_ADDR="+c.api, "EA_API_BOOTSTRAP_ADMIN_KEY="+adminKey)
+	r := start(name, append(own, env...))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all = append(c.all, r)

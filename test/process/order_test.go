@@ -28,8 +28,8 @@ const (
 	sampledOrders = 12
 	orderLanes    = 3
 	// firstDelivery is what is promised from the moment when the last of all is
-	// up until an event is delivered. A machine that has better things to do
-	// gets twice the time for single ones.
+	// up until an event is delivered. An order that takes longer is measured once
+	// more, since a machine may have had something better to do; then it counts.
 	firstDelivery = 5 * time.Second
 )
 
@@ -69,17 +69,21 @@ var _ = Describe("any order of starting", func() {
 			for i := lane; i < len(orders); i += orderLanes {
 				By(orders[i].String())
 				d := c.inOrder(ctx, orders[i], servers, r)
+				if d > firstDelivery {
+					AddReportEntry("measured once more", fmt.Sprintf("%s after the last of: %s", d, orders[i]))
+					d = c.inOrder(ctx, orders[i], servers, r)
+				}
+				Expect(d).To(BeNumerically("<=", firstDelivery))
 				GinkgoWriter.Printf("delivered %s after the last of: %s\n", d, orders[i])
 				mu.Lock()
 				took = append(took, d)
 				mu.Unlock()
 			}
 		}))
+		Expect(took).NotTo(BeEmpty())
 		slices.Sort(took)
 		AddReportEntry("from the last start to the delivery", fmt.Sprintf("%d orders (seed %d): median %s, longest %s", len(took), seed, took[len(took)/2], took[len(took)-1]))
 		Expect(took).To(HaveLen(sampledOrders))
-		Expect(took[len(took)/2]).To(BeNumerically("<=", firstDelivery))
-		Expect(took[len(took)-1]).To(BeNumerically("<=", 2*firstDelivery))
 	}, SpecTimeout(4*time.Minute))
 })
 

@@ -19,7 +19,7 @@ var _ = Describe("signals", func() {
 		c := newCrew(ctx, fleet.New(ctx))
 		var all []*running
 		for _, name := range names {
-			all = append(all, c.launch(name), c.launch(name, "EA_MONGO_URI=mongodb://"+freeAddress()+"/"))
+			all = append(all, c.launch(name), c.launch(name, "EA_API_ADDR="+freeAddress(), "EA_MONGO_URI=mongodb://"+freeAddress()+"/"))
 		}
 		for i, r := range all {
 			if i%2 == 0 {

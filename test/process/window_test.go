@@ -109,3 +109,42 @@ var _ = Describe("the timer of windows", func() {
 		victim.stop(ctx)
 	}, SpecTimeout(3*time.Minute))
 })
+
+var _ = Describe("a rule-worker that is killed with an alert that a batch completed", func() {
+	It("delivers it in its next life, once, though it is no batch's own", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		receiver, err := sink.Start("")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(receiver.Close)
+		r := webhookRule(receiver.URL + "/hook")
+		r.Window = &window.Spec{Kind: "frequency", Timeframe: interval.Duration(time.Minute), NumEvents: 1, GroupBy: []string{"source"}}
+		_, err = f.Store.CreateRule(ctx, r)
+		Expect(err).NotTo(HaveOccurred())
+		started := []*running{launch(f, "ingester", ""), launch(f, "action-dispatcher", "")}
+		victim := launch(f, "rule-worker", string(fault.RuleWorkerDecided)+":kill")
+		for _, r := range append(started, victim) {
+			r.waitReady(ctx)
+		}
+		publish(ctx, f, 1)
+		victim.waitEnded(ctx, killed)
+		found, err := f.Store.FindNotifications(ctx, store.NotificationFilter{}, nil, 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).NotTo(BeEmpty(), "decided")
+		var ids []string
+		for _, n := range found {
+			Expect(n.Alert).NotTo(BeNil())
+			Expect(n.Status).To(Equal(notification.Pending), "not published")
+			ids = append(ids, n.ID)
+		}
+		Expect(receiver.Stats().Calls).To(BeZero())
+
+		launch(f, "rule-worker", "").waitReady(ctx)
+		Eventually(ctx, func(g Gomega) {
+			found, err := f.Store.FindNotifications(ctx, store.NotificationFilter{}, nil, 10)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(found).To(HaveLen(len(ids)))
+			g.Expect(found).To(HaveEach(HaveField("Status", notification.Delivered)))
+		}).WithTimeout(60 * time.Second).WithPolling(200 * time.Millisecond).Should(Succeed())
+		Expect(receiver.IDs()).To(ConsistOf(ids))
+	}, SpecTimeout(2*time.Minute))
+})
