@@ -12,6 +12,28 @@ die() {
 	exit 1
 }
 
+# listed A B C: "A, B and C".
+listed() {
+	local text=$1
+	shift
+	while (($# > 1)); do
+		text+=", $1"
+		shift
+	done
+	printf '%s' "$text${1:+ and $1}"
+}
+
+# not_named VARIABLE: why its address is not used.
+not_named() {
+	if [[ -n ${EA_INFRA_PRIVATE:-} ]]; then
+		printf '%s is not looked at (EA_INFRA_PRIVATE is set)' "$1"
+	elif [[ -n ${!1:-} ]]; then
+		printf '%s names the one that was started here before' "$1"
+	else
+		printf '%s is not set' "$1"
+	fi
+}
+
 # cache_dir is shared by all clones on the machine: the Python environment
 # (20 s to build) and secantusd-rs (5 minutes) belong to a version, not to a
 # working copy.
@@ -158,11 +180,18 @@ apt_install() {
 DOCKER=
 
 # docker_answers: the client, the compose plug-in and, above all, an engine.
+# DOCKER says yes, or what is missing.
 docker_answers() {
-	if [[ -z $DOCKER ]]; then
-		DOCKER=no
-		command -v docker >/dev/null && docker compose version >/dev/null 2>&1 &&
-			timeout 10 docker info >/dev/null 2>&1 && DOCKER=yes
+	if [[ -n $DOCKER ]]; then
+		:
+	elif ! command -v docker >/dev/null; then
+		DOCKER="there is no docker on PATH"
+	elif ! docker compose version >/dev/null 2>&1; then
+		DOCKER="docker is here without Compose"
+	elif ! timeout 10 docker info >/dev/null 2>&1; then
+		DOCKER="no Docker engine answers"
+	else
+		DOCKER=yes
 	fi
 	[[ $DOCKER == yes ]]
 }
@@ -177,5 +206,14 @@ compose() {
 }
 
 # compose_up SERVICE: started and healthy.
-compose_up() { compose up -d --no-deps --wait --wait-timeout 120 "$1" >>"$RUN/docker.log" 2>&1; }
+compose_up() {
+	compose up -d --no-deps --wait --wait-timeout 120 "$1" >>"$RUN/docker.log" 2>&1 || {
+		tail -n 3 "$RUN/docker.log" >&2
+		return 1
+	}
+}
+
+# compose_stop SERVICE: an engine that has gone has taken its containers along,
+# and must not keep the rest from being stopped.
+compose_stop() { compose stop "$1" >>"$RUN/docker.log" 2>&1 || true; }
 compose_alive() { docker_answers && [[ -n $(compose ps -q --status running "$1" 2>/dev/null) ]]; }

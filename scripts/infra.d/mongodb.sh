@@ -37,20 +37,26 @@ mongo_up() {
 		fi
 		mongo_stop
 	fi
-	local order=(mongod docker rust wheel)
+	local order=(mongod docker rust wheel) passed_over=() log
 	[[ -z $forced ]] || order=("$forced")
 	for kind in "${order[@]}"; do
-		"mongo_has_$kind" || continue
+		if ! "mongo_has_$kind"; then
+			passed_over+=("$WHY_NOT")
+			continue
+		fi
 		[[ -z $forced ]] || WHY="EA_MONGO=$forced asks for it"
 		if mongo_first_start "$kind"; then
 			MONGO_URI=$(mongo_uri)
-			say "MongoDB: $(mongo_name "$kind") on port $(<"$MONGO/port"), because $WHY"
+			say "MongoDB: $(mongo_name "$kind") on port $(<"$MONGO/port"), because $(listed "${passed_over[@]}" "$WHY")"
 			return
 		fi
-		say "MongoDB: $(mongo_name "$kind") did not start (log: $MONGO/$kind.log)"
+		log=$MONGO/$kind.log
+		[[ $kind != docker ]] || log=$RUN/docker.log
+		passed_over+=("$(mongo_name "$kind") did not start (log: $log)")
+		say "MongoDB: ${passed_over[-1]}"
 	done
-	[[ -z $forced ]] || die "EA_MONGO=$forced: ${WHY_NOT:-it did not start}"
-	die "no MongoDB: EA_MONGO_URI is not set, there is no mongod on PATH, no Docker engine answers, no secantusd-rs was built, and ${WHY_NOT:-the SecantusDB wheel did not start}.
+	[[ -z $forced ]] || die "EA_MONGO=$forced: ${passed_over[0]}"
+	die "no MongoDB: $(listed "$(not_named EA_MONGO_URI)" "${passed_over[@]}").
 Install one of: MongoDB 7 (https://www.mongodb.com/docs/manual/installation/), Docker with Compose, Rust (then: make mongo-fast), or Python 3.10–3.13 with venv (Debian: apt-get install python3 python3-venv)."
 }
 
@@ -82,12 +88,15 @@ mongo_has_mongod() {
 }
 
 mongo_has_docker() {
-	WHY="a Docker engine answers and there is no mongod on PATH" WHY_NOT="no Docker engine answers"
-	docker_answers
+	WHY="a Docker engine answers"
+	docker_answers || {
+		WHY_NOT=$DOCKER
+		return 1
+	}
 }
 
 mongo_has_rust() {
-	WHY_NOT="there is no secantusd-rs on PATH, and make mongo-fast has not built one"
+	WHY_NOT="there is no secantusd-rs (make mongo-fast builds one)"
 	if RUST_BIN=$(command -v secantusd-rs); then
 		WHY="secantusd-rs is on PATH"
 	elif RUST_BIN=$(rust_built); then
@@ -95,11 +104,10 @@ mongo_has_rust() {
 	else
 		return 1
 	fi
-	WHY+=" and there is neither mongod nor Docker"
 }
 
 mongo_has_wheel() {
-	WHY="there is neither mongod nor Docker nor secantusd-rs"
+	WHY="it needs nothing but Python"
 	wheel_ready || wheel_build
 }
 
@@ -135,7 +143,7 @@ wheel_build() {
 	if ! python=$(python_fit); then
 		if can_apt; then apt_install python3 python3-venv || true; fi
 		python=$(python_fit) || {
-			WHY_NOT="there is no Python 3.10–3.13"
+			WHY_NOT="there is no Python 3.10–3.13$(can_apt || echo ", and installing it needs root and apt")"
 			return 1
 		}
 	fi
@@ -241,7 +249,7 @@ mongo_alive() {
 }
 
 mongo_stop() {
-	if [[ $(cat "$MONGO/kind" 2>/dev/null) == docker ]]; then compose stop mongodb >>"$RUN/docker.log" 2>&1; fi
+	[[ $(cat "$MONGO/kind" 2>/dev/null) != docker ]] || compose_stop mongodb
 	end "$MONGO/pid" 30
 }
 

@@ -32,11 +32,14 @@ rabbit_up() {
 		fi
 		rabbit_stop
 	fi
-	local order=(running docker package)
+	local order=(running docker package) passed_over=() log
 	[[ -z ${EA_INFRA_PRIVATE:-} ]] || order=(docker package)
 	[[ -z $forced ]] || order=("$forced")
 	for kind in "${order[@]}"; do
-		"rabbit_has_$kind" || continue
+		if ! "rabbit_has_$kind"; then
+			passed_over+=("$WHY_NOT")
+			continue
+		fi
 		[[ -z $forced ]] || WHY="EA_RABBITMQ=$forced asks for it"
 		if [[ $kind == running ]]; then
 			rm -f "$RABBIT/kind"
@@ -46,13 +49,16 @@ rabbit_up() {
 		fi
 		if rabbit_first_start "$kind"; then
 			AMQP_URL=$(rabbit_url)
-			say "RabbitMQ: $(rabbit_name "$kind") on port $(<"$RABBIT/port"), because $WHY"
+			say "RabbitMQ: $(rabbit_name "$kind") on port $(<"$RABBIT/port"), because $(listed "${passed_over[@]}" "$WHY")"
 			return
 		fi
-		say "RabbitMQ: $(rabbit_name "$kind") did not start (log: $RABBIT/server.log)"
+		log=$RABBIT/server.log
+		[[ $kind != docker ]] || log=$RUN/docker.log
+		passed_over+=("$(rabbit_name "$kind") did not start (log: $log)")
+		say "RabbitMQ: ${passed_over[-1]}"
 	done
-	[[ -z $forced ]] || die "EA_RABBITMQ=$forced: ${WHY_NOT:-it did not start}"
-	die "no RabbitMQ: EA_AMQP_URL is not set, none answers guest on localhost:5672, no Docker engine answers, and ${WHY_NOT:-the package did not start}.
+	[[ -z $forced ]] || die "EA_RABBITMQ=$forced: ${passed_over[0]}"
+	die "no RabbitMQ: $(listed "$(not_named EA_AMQP_URL)" "${passed_over[@]}").
 Install one of: RabbitMQ 3.10 or later (Debian: apt-get install rabbitmq-server), or Docker with Compose."
 }
 
@@ -71,13 +77,16 @@ rabbit_url() {
 # --- What is there. Each sets WHY, or WHY_NOT. -------------------------------
 
 rabbit_has_running() {
-	WHY_NOT="none answers guest on localhost:5672"
+	WHY_NOT="nobody answers guest on localhost:5672"
 	probe amqp 127.0.0.1:5672 >/dev/null 2>&1
 }
 
 rabbit_has_docker() {
-	WHY="a Docker engine answers" WHY_NOT="no Docker engine answers"
-	docker_answers
+	WHY="a Docker engine answers"
+	docker_answers || {
+		WHY_NOT=$DOCKER
+		return 1
+	}
 }
 
 rabbit_has_package() {
@@ -97,8 +106,9 @@ rabbit_has_package() {
 # /var/lib/rabbitmq, and is of no use for a private node.
 rabbit_server() {
 	local found
-	if [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]]; then
-		printf /usr/lib/rabbitmq/bin/rabbitmq-server
+	found=${RABBITMQ_HOME:-/usr/lib/rabbitmq}/bin/rabbitmq-server
+	if [[ -x $found ]]; then
+		printf '%s' "$found"
 	elif found=$(command -v rabbitmq-server) && ! grep -q 'su rabbitmq' "$found"; then
 		printf '%s' "$found"
 	else
@@ -207,7 +217,7 @@ rabbit_alive() {
 }
 
 rabbit_stop() {
-	if [[ $(cat "$RABBIT/kind" 2>/dev/null) == docker ]]; then compose stop rabbitmq >>"$RUN/docker.log" 2>&1; fi
+	[[ $(cat "$RABBIT/kind" 2>/dev/null) != docker ]] || compose_stop rabbitmq
 	end "$RABBIT/pid" 45
 	# Ends by itself after the node; when the node never came so far as to say
 	# its pid, this ends both.

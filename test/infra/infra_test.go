@@ -3,6 +3,7 @@ package infra_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -40,6 +41,19 @@ var _ = Describe("scripts/infra", Ordered, func() {
 		Expect(here.succeed(ctx, "up")).To(ContainSubstring("already running"))
 		Expect(here.pid("mongodb/pid")).To(Equal(m))
 		Expect(here.pid("rabbitmq/pid")).To(Equal(r))
+	}, NodeTimeout(time.Minute))
+
+	It("takes the RabbitMQ that runs on localhost, unless a pair of its own is wanted", func(ctx SpecContext) {
+		broker, err := url.Parse(rabbit)
+		Expect(err).NotTo(HaveOccurred())
+		forward(ctx, "127.0.0.1:5672", broker.Host)
+		other := newPlace()
+		other.env = append(other.env, "EA_INFRA_PRIVATE=", "EA_MONGO_URI="+mongoURI, "EA_MONGO=")
+		Expect(other.succeed(ctx, "up")).To(ContainSubstring("RabbitMQ: the one already running on localhost:5672 (neither started nor stopped here)"))
+		Expect(other.succeed(ctx, "down")).To(ContainSubstring("Nothing that was started here is running"))
+		Expect(running(here.pid("rabbitmq/pid"))).To(BeTrue())
+
+		Expect(here.succeed(ctx, "up")).NotTo(ContainSubstring("localhost:5672"))
 	}, NodeTimeout(time.Minute))
 
 	It("restarts a server with its data on its port", func(ctx SpecContext) {
@@ -113,6 +127,34 @@ func running(pid int) bool {
 	}
 	text := string(stat)
 	return !strings.HasPrefix(text[strings.LastIndex(text, ")")+1:], " Z")
+}
+
+// forward stands for a server on a fixed address; one that is there already
+// stands for itself.
+func forward(ctx SpecContext, from, to string) {
+	listener, err := net.Listen("tcp", from)
+	if err != nil {
+		return
+	}
+	DeferCleanup(listener.Close)
+	go func() {
+		for {
+			in, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer in.Close()
+				out, err := new(net.Dialer).DialContext(ctx, "tcp", to)
+				if err != nil {
+					return
+				}
+				defer out.Close()
+				go func() { _, _ = io.Copy(out, in) }()
+				_, _ = io.Copy(in, out)
+			}()
+		}
+	}()
 }
 
 func collection(ctx context.Context, uri string, use func(*mongo.Collection)) {
