@@ -189,7 +189,7 @@ var _ = Describe("every query of the store", func() {
 		drop(s.MissingIndexes(ctx, []rule.Rule{windowed}))
 		dues := []window.Due{window.NewDue(windowed.ID, 1, windowed.Window.Parts()[0], 1, key)}
 		every(s.AddDues(ctx, dues))
-		token, dues, err := s.ClaimDues(ctx, now, 10)
+		token, dues, err := s.ClaimDues(ctx, now, now, 10)
 		every(err)
 		Expect(dues).To(HaveLen(1))
 		every(s.AddDues(ctx, dues))

@@ -199,20 +199,20 @@ var _ = Describe("due slots", func() {
 		}
 		Expect(s.AddDues(ctx, dues)).To(Succeed())
 		Expect(s.AddDues(ctx, dues)).To(Succeed())
-		first, claimed, err := s.ClaimDues(ctx, dues[1].DueAt, 10)
+		first, claimed, err := s.ClaimDues(ctx, dues[1].DueAt, dues[1].DueAt, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(claimed).To(Equal(dues[:2]), "the third is not due yet")
 
 		Expect(s.FollowDues(ctx, dues)).To(Succeed(), "which ends no claim")
-		second, again, err := s.ClaimDues(ctx, dues[0].DueAt, 10)
+		second, again, err := s.ClaimDues(ctx, dues[0].DueAt, dues[0].DueAt, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(again).To(HaveLen(1), "another owner takes the first one over")
 		Expect(s.DropDues(ctx, first, dues[:2])).To(Succeed())
-		_, left, err := s.ClaimDues(ctx, now, 10)
+		_, left, err := s.ClaimDues(ctx, now, now, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(ids(left)).To(ConsistOf(dues[0].ID, dues[2].ID))
 
-		third, _, err := s.ClaimDues(ctx, now, 10)
+		third, _, err := s.ClaimDues(ctx, now, now, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(third).NotTo(Equal(second))
 		Expect(s.AddDues(ctx, dues[:1])).To(Succeed(), "an event came into the slot")
@@ -235,7 +235,7 @@ var _ = Describe("due slots", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(committed).To(BeEmpty())
 
-		fourth, _, err := s.ClaimDues(ctx, now, 10)
+		fourth, _, err := s.ClaimDues(ctx, now, now, 10)
 		Expect(err).NotTo(HaveOccurred())
 		committed, err = s.OweDue(ctx, now, fourth, dues[0], owing(dues[0], "n3"))
 		Expect(err).NotTo(HaveOccurred())
@@ -243,7 +243,7 @@ var _ = Describe("due slots", func() {
 		committed, err = s.DecideDues(ctx, now, fourth, dues[:1], owing(dues[0], "n3", "n2", "n1"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(committed).To(HaveLen(1), "n1 and n3 exist")
-		_, none, err := s.ClaimDues(ctx, now, 10)
+		_, none, err := s.ClaimDues(ctx, now, now, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(none).To(BeEmpty())
 	}, SpecTimeout(time.Minute))
@@ -254,17 +254,17 @@ var _ = Describe("due slots", func() {
 		spec := window.Spec{Kind: "percentage", Timeframe: interval.Duration(time.Minute)}
 		Expect(s.AddDues(ctx, []window.Due{window.NewDue("r", 1, spec.Parts()[0], 0, "")})).To(Succeed())
 		for i := range 2 {
-			token, dues, err := s.ClaimDues(ctx, now, 10)
+			token, dues, err := s.ClaimDues(ctx, now, now, 10)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(dues).To(HaveLen(1))
 			Expect(dues[0].Tries).To(Equal(i))
 			Expect(s.PostponeDues(ctx, token, dues, now.Add(time.Minute), "slow")).To(Succeed())
-			_, dues, err = s.ClaimDues(ctx, now, 10)
+			_, dues, err = s.ClaimDues(ctx, now, now, 10)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(dues).To(BeEmpty())
 			now = now.Add(time.Minute)
 		}
-		_, dues, err := s.ClaimDues(ctx, now, 10)
+		_, dues, err := s.ClaimDues(ctx, now, now, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(dues[0].Error).To(Equal("slow"))
 	}, SpecTimeout(time.Minute))
@@ -283,7 +283,7 @@ var _ = Describe("due slots", func() {
 		for range cap(ended) {
 			Expect(<-ended).To(Succeed())
 		}
-		_, found, err := s.ClaimDues(ctx, time.Now(), 100)
+		_, found, err := s.ClaimDues(ctx, time.Now(), time.Now(), 100)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(found).To(HaveLen(20))
 	}, SpecTimeout(time.Minute))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.uber.org/zap"
 
@@ -39,6 +40,24 @@ func Portions(dues []window.Due, owed []decision.Owed) (slots [][]window.Due, ow
 	}
 	return slots, owe, part
 }
+
+// Ingest is what the timer knows about ingest.
+type Ingest struct{ ingest }
+
+// NewIngest knows nothing yet.
+func NewIngest() *Ingest {
+	return &Ingest{ingest{log: zap.NewNop(), metrics: newMetrics(prometheus.NewRegistry())}}
+}
+
+// Answer is what the broker says at a time; until is until when what happened is
+// stored.
+func (i *Ingest) Answer(at time.Time, ready, consumers int, err error) (until time.Time) {
+	i.answered(at, ready, consumers, err)
+	return i.until
+}
+
+// DatabaseAway says that the database was away.
+func (i *Ingest) DatabaseAway() { i.databaseAway() }
 
 // EventOfGroup is the event that a group's notification carries when its samples
 // were read while it was listed.

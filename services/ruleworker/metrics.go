@@ -22,6 +22,7 @@ type metrics struct {
 	together    prometheus.Histogram
 	windows     *prometheus.HistogramVec
 	alerts      *prometheus.CounterVec
+	windowsWait prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -49,6 +50,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		alerts: telemetry.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ea_rule_worker_alerts_total", Help: "Notifications of window rules' alerts decided, by kind.",
 		}, []string{"kind"})),
+		windowsWait: telemetry.Register(r, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ea_rule_worker_windows_wait_seconds", Help: "How far decisions about settled windows are behind because ingest has not caught up, in the process that decides them.",
+		})),
 		rules: telemetry.Register(r, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ea_rule_worker_rules", Help: "Rules in the set that is matched now.",
 		})),

@@ -103,7 +103,7 @@ func settledDues(r *windowRule, p window.Part, events []touchedEvent) []window.D
 func deferredDues(r *windowRule, p window.Part, events []touchedEvent, now time.Time) []window.Due {
 	dues := settledDues(r, p, events)
 	for i := range dues {
-		dues[i].DueAt = now.Add(deferredFor)
+		dues[i].DueAt, dues[i].Deferred = now.Add(deferredFor), true
 	}
 	return dues
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
 const (
@@ -31,10 +32,16 @@ func (w *Worker) DecideWindows(ctx context.Context, every time.Duration) error {
 		each(ctx, every, func() { seeds.seed(ctx, w.Rules.Current(), w.Now()) })
 	})
 	both.Go(func() {
+		stored := &ingest{queues: w.Queues, queue: w.Topology.Work(topology.Ingest).Name, log: w.Log, metrics: w.Metrics}
+		defer w.Metrics.windowsWait.Set(0)
 		each(ctx, every, func() {
 			var err error
 			for more := true; more && err == nil && ctx.Err() == nil; {
-				more, err = w.decideDues(ctx)
+				now := w.Now()
+				more, err = w.decideDues(ctx, now, stored.storedUntil(ctx, now))
+			}
+			if isOutage(err) {
+				stored.databaseAway()
 			}
 			if err != nil && ctx.Err() == nil {
 				w.Log.Warn("due windows not decided, they will be", zap.Error(err))
@@ -59,11 +66,10 @@ func each(ctx context.Context, every time.Duration, f func()) {
 	}
 }
 
-// decideDues decides the slots that are due now; more says that others may be
-// due by now.
-func (w *Worker) decideDues(ctx context.Context) (more bool, err error) {
-	now := w.Now()
-	token, dues, err := w.Windows.store.ClaimDues(ctx, now, duesTogether)
+// decideDues decides the slots that are due now, of settled parts those that were
+// due by the given time; more says that others may be due by now.
+func (w *Worker) decideDues(ctx context.Context, now, settled time.Time) (more bool, err error) {
+	token, dues, err := w.Windows.store.ClaimDues(ctx, now, settled, duesTogether)
 	if err != nil || len(dues) == 0 {
 		return false, err
 	}

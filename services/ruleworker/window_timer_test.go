@@ -159,7 +159,7 @@ var _ = Describe("the timer of window rules", func() {
 		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of))
 		Eventually(ctx, func() []string { return alertsOf(ctx, f, "whole") }).WithTimeout(20 * time.Second).ShouldNot(BeEmpty())
 		Eventually(ctx, func() (window.Due, error) {
-			_, dues, err := f.Store.ClaimDues(ctx, time.Now().Add(time.Hour), 1000)
+			_, dues, err := f.Store.ClaimDues(ctx, time.Now().Add(time.Hour), time.Now().Add(time.Hour), 1000)
 			for _, d := range dues {
 				if d.RuleID == "broken" {
 					return d, err

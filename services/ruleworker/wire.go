@@ -38,7 +38,7 @@ func wire(ctx context.Context, p *app.Process, change func(*Worker)) error {
 	}
 	ledger := ledger{p.Store}
 	w := &Worker{Rules: rules, Ledger: ledger, Publisher: p.Publisher, Topology: p.Topology,
-		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Groups: ledger, Holder: newHolder(silences, p.Log), Disabler: ledger,
+		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Groups: ledger, Queues: p.ConsumeConnection, Holder: newHolder(silences, p.Log), Disabler: ledger,
 		Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: now}
 
 	change(w)

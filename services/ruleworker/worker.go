@@ -42,6 +42,7 @@ type Worker struct {
 	Rules     *Rules
 	Ledger    Ledger
 	Windows   *windows
+	Queues    Queues
 	Outbox    Outbox
 	Groups    GroupStore
 	Holder    *holder

@@ -20,8 +20,9 @@ type Due struct {
 	Slot        int64     `bson:"slot"`
 	Key         bson.Raw  `bson:"key,omitempty"` // none: of all keys, or the rule has no group_by
 	DueAt       time.Time `bson:"due_at"`
-	Tries       int       `bson:"tries,omitempty"` // that failed
-	Error       string    `bson:"error,omitempty"` // of the last one
+	Deferred    bool      `bson:"deferred,omitempty"` // its events wait for no other to be stored: it was left to the timer
+	Tries       int       `bson:"tries,omitempty"`    // that failed
+	Error       string    `bson:"error,omitempty"`    // of the last one
 }
 
 // NewDue is the due slot of a part of a rule; key is a window's key, for a part

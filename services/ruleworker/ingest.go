@@ -1,0 +1,112 @@
+package ruleworker
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Queues says how many messages of a queue are ready, and how many consumers
+// take them.
+type Queues interface {
+	Depth(ctx context.Context, queue string) (messages, consumers int, err error)
+}
+
+// ingest knows until when what happened is stored. What a rule says about a
+// window that should be complete is wrong while its events wait before the
+// ingester: after an outage every heartbeat would look silent.
+//
+// The queue is first in, first out. What was published before a moment at which
+// nothing much was ready is stored soon after it, whatever comes since; when the
+// queue stays like that, it is as good as stored at once.
+type ingest struct {
+	queues  Queues
+	queue   string
+	log     *zap.Logger
+	metrics *metrics
+
+	until time.Time // what was published before is stored
+	calm  time.Time // since when nothing much is ready; zero: something is
+	seen  time.Time // when nothing much was ready, and what was taken is not surely stored
+	begun time.Time // the first question
+	said  time.Time // when it was said that windows wait; zero: they do not
+}
+
+const (
+	// readyMost is one batch of an ingester that keeps up.
+	readyMost = 500
+	// onItsWay is how long it takes to store what an ingester has taken, also when
+	// the database was away: it tries again every second.
+	onItsWay = 5 * time.Second
+	// depthTimeout bounds a question; no answer is as good as a bad one.
+	depthTimeout = 2 * time.Second
+)
+
+// storedUntil asks, and says until when what happened is stored; that is now
+// when ingest keeps up.
+func (i *ingest) storedUntil(ctx context.Context, now time.Time) time.Time {
+	bound, cancel := context.WithTimeout(ctx, depthTimeout)
+	defer cancel()
+	ready, consumers, err := i.queues.Depth(bound, i.queue)
+	if ctx.Err() == nil {
+		i.answered(now, ready, consumers, err)
+	}
+	return i.until
+}
+
+func (i *ingest) answered(at time.Time, ready, consumers int, err error) {
+	if i.begun.IsZero() {
+		i.begun = at
+	}
+	switch {
+	case err != nil, ready > 0 && consumers == 0:
+		i.forget() // what a consumer had taken is ready again, or nobody knows
+	case ready > readyMost:
+		i.calm = time.Time{}
+	case consumers == 0: // nobody has taken anything either
+		i.until, i.calm, i.seen = at, at, time.Time{}
+	default:
+		if i.calm.IsZero() {
+			i.calm = at
+		}
+		if i.seen.IsZero() {
+			i.seen = at
+		}
+		if at.Sub(i.calm) >= onItsWay {
+			i.until, i.seen = at, time.Time{}
+		}
+	}
+	if !i.seen.IsZero() && at.Sub(i.seen) >= onItsWay {
+		i.until, i.seen = i.seen, time.Time{}
+	}
+	i.tell(at, ready, consumers, err)
+}
+
+// databaseAway says that the database was away: what the ingesters have taken
+// may not be stored.
+func (i *ingest) databaseAway() { i.forget() }
+
+func (i *ingest) forget() { i.calm, i.seen = time.Time{}, time.Time{} }
+
+// tell says once that windows wait, and once that they do not any more.
+func (i *ingest) tell(at time.Time, ready, consumers int, err error) {
+	if i.until.Equal(at) {
+		i.metrics.windowsWait.Set(0)
+		if !i.said.IsZero() {
+			i.log.Info("ingest has caught up, windows that settle are decided again", zap.Duration("waited", at.Sub(i.said)))
+			i.said = time.Time{}
+		}
+		return
+	}
+	since := i.until
+	if since.IsZero() {
+		since = i.begun
+	}
+	i.metrics.windowsWait.Set(at.Sub(since).Seconds())
+	if i.said.IsZero() && i.calm.IsZero() {
+		i.said = at
+		i.log.Warn("windows that settle wait until ingest has caught up: their events may not be stored yet",
+			zap.Int("ready", ready), zap.Int("consumers", consumers), zap.Error(err))
+	}
+}

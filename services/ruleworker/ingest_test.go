@@ -1,0 +1,81 @@
+package ruleworker_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
+	"github.com/events-aggregator/events-aggregator/services/ruleworker"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+)
+
+var _ = Describe("what the timer of window rules knows about ingest", func() {
+	start := time.Date(2026, 1, 1, 3, 0, 0, 0, time.UTC)
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	away := errors.New("away")
+
+	type answer struct {
+		at, ready, consumers int
+		err                  error
+		until                int // seconds; −1: never
+	}
+	DescribeTable("is until when all that happened is stored", func(answers ...answer) {
+		i := ruleworker.NewIngest()
+		for _, a := range answers {
+			if a.at < 0 {
+				i.DatabaseAway()
+				continue
+			}
+			want := at(a.until)
+			if a.until < 0 {
+				want = time.Time{}
+			}
+			Expect(i.Answer(at(a.at), a.ready, a.consumers, a.err)).To(BeTemporally("==", want), "%+v", a)
+		}
+	},
+		Entry("now, when nothing waits and nobody has taken anything", answer{0, 0, 0, nil, 0}, answer{1, 0, 0, nil, 1}),
+		Entry("never yet, when nobody takes what waits", answer{0, 1, 0, nil, -1}, answer{9, 1, 0, nil, -1}),
+		Entry("now, when ingest has kept up for five seconds", answer{0, 10, 2, nil, -1}, answer{4, 499, 2, nil, -1}, answer{5, 0, 2, nil, 5}, answer{6, 500, 2, nil, 6}),
+		Entry("what it was when the queue grows", answer{0, 0, 1, nil, -1}, answer{5, 0, 1, nil, 5}, answer{6, 501, 1, nil, 5}, answer{60, 9000, 1, nil, 5}, answer{61, 400, 1, nil, 5}, answer{65, 0, 1, nil, 5}, answer{66, 0, 1, nil, 66}),
+		Entry("what it was when the broker does not answer", answer{0, 0, 0, nil, 0}, answer{1, 0, 0, away, 0}, answer{2, 0, 1, nil, 0}, answer{7, 0, 1, nil, 7}),
+		Entry("what it was when the database was away", answer{0, 0, 1, nil, -1}, answer{5, 0, 1, nil, 5}, answer{at: -1}, answer{6, 0, 1, nil, 5}, answer{10, 0, 1, nil, 5}, answer{11, 0, 1, nil, 11}),
+		Entry("a while ago, when the queue is short now and then", answer{0, 0, 1, nil, -1}, answer{1, 600, 1, nil, -1}, answer{5, 600, 1, nil, 0}, answer{6, 100, 1, nil, 0}, answer{7, 600, 1, nil, 0}, answer{11, 600, 1, nil, 6}),
+		Entry("what it was when the ingesters died over what they had taken", answer{0, 0, 1, nil, -1}, answer{5, 0, 1, nil, 5}, answer{6, 0, 1, nil, 6}, answer{7, 300, 0, nil, 6}, answer{20, 300, 0, nil, 6}),
+	)
+
+	It("keeps keys from looking silent while their events wait before the ingester", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		_, err := f.Store.CreateRule(ctx, silent("whole"))
+		Expect(err).NotTo(HaveOccurred())
+		f.Start(ctx, "rule-worker", ruleworker.Wire)
+		count := func() int { return len(alertsOf(ctx, f, "whole")) }
+		Eventually(ctx, count).WithTimeout(20 * time.Second).Should(BeNumerically(">=", 2))
+
+		f.Publish(ctx, broker.Message{RoutingKey: "events.spec", MessageID: "waits", Body: []byte("{}")})
+		Eventually(ctx, func() int { return f.Depth(ctx, topology.Ingest) }).Should(Equal(1))
+		waiting := count()
+		Consistently(ctx, count).WithTimeout(4*time.Second).Should(BeNumerically("<=", waiting+1), "one may have been under way")
+
+		c := broker.NewConsumer(f.Connection, f.Publisher, f.Topology.Work(topology.Ingest), broker.ConsumerOptions{Prefetch: 1, Log: f.Log})
+		run, stop := context.WithCancel(context.WithoutCancel(ctx))
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = c.Run(run, broker.Each(1, func(context.Context, *broker.Delivery) error { return nil }))
+		}()
+		DeferCleanup(func() { stop(); <-ended })
+		Eventually(ctx, count).WithTimeout(20*time.Second).Should(BeNumerically(">=", waiting+5), "what waited is decided")
+		var slots []int64
+		for _, n := range notificationsOf(ctx, f, "whole") {
+			slots = append(slots, n.Alert.Slot)
+		}
+		slices.Sort(slots)
+		Expect(slots[len(slots)-1]-slots[0]).To(BeEquivalentTo(len(slots)-1), "no slot is left out: %v", slots)
+	}, SpecTimeout(time.Minute))
+})
