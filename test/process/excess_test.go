@@ -39,7 +39,9 @@ func publishLarge(ctx context.Context, f *fleet.Fleet) {
 	f.Publish(ctx, broker.Message{RoutingKey: "events.large", ContentType: "application/json", Body: fmt.Appendf(nil,
 		`{"event_id":%q,"type":%q,"source":"spec","trace_id":%q,"payload":{"text":%q}}`, id, eventType, id, strings.Repeat("no such word here ", 14_000))})
 	yes := true
-	Eventually(ctx, func() (int64, error) { return f.Store.CountEvents(ctx, store.EventFilter{TraceID: id, Processed: &yes}, 0) }).
+	Eventually(ctx, func() (int64, error) {
+		return f.Store.CountEvents(ctx, store.EventFilter{TraceID: id, Processed: &yes}, 0)
+	}).
 		WithTimeout(60 * time.Second).Should(BeEquivalentTo(1))
 }
 
