@@ -63,6 +63,12 @@ var _ = Describe("the hostile corpus", func() {
 				for _, doc := range docs {
 					expectStorable(doc)
 				}
+				continue
+			}
+			invalid := expectInvalid(docs, err)
+			Expect(invalid.Class()).To(Equal(m.Class), "%s: %v", m.Why, err)
+			for _, p := range m.Pointers {
+				Expect(pointers(invalid)).To(ContainElement(HavePrefix(p)), "%s: %v", m.Why, err)
 			}
 		}
 		Expect(valid).To(BeNumerically(">", 1000))

@@ -159,6 +159,8 @@ func (w *work) unknownMember(key []byte) bool {
 	switch w.member {
 	case "_id", "processed", "matched_rules", "search_text", "batch_id", "created_at", "expires_at":
 		w.refuse(derivedMember)
+	case "": // no member is the whole message, and would be its pointer
+		w.refuseAt("/", unknownMember)
 	default:
 		w.refuse(unknownMember)
 	}

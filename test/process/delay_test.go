@@ -135,7 +135,13 @@ func (w *watched) delays(ctx context.Context, ids []string) delays {
 }
 
 // metric is the sum of a metric's series.
-func (r *running) metric(ctx context.Context, name string) (sum float64) {
+func (r *running) metric(ctx context.Context, name string) float64 {
+	GinkgoHelper()
+	return r.metricOf(ctx, name, "")
+}
+
+// metricOf is the sum of the series with that label.
+func (r *running) metricOf(ctx context.Context, name, label string) (sum float64) {
 	GinkgoHelper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.admin+"/metrics", nil)
 	Expect(err).NotTo(HaveOccurred())
@@ -143,7 +149,7 @@ func (r *running) metric(ctx context.Context, name string) (sum float64) {
 	Expect(err).NotTo(HaveOccurred())
 	defer response.Body.Close()
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), name); ok && (rest[0] == '{' || rest[0] == ' ') {
+		if rest, ok := strings.CutPrefix(lines.Text(), name); ok && (rest[0] == '{' || rest[0] == ' ') && strings.Contains(rest, label) {
 			value, err := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
 			Expect(err).NotTo(HaveOccurred())
 			sum += value

@@ -17,11 +17,9 @@ import (
 
 // Case is one message of the corpus with what pkg/event must say of it.
 type Case struct {
-	Message
-	Class    string   // of an invalid message
-	Pointers []string // of all its violations, in no order
-	once     bool     // its event_id is fixed
-	isJSON   bool     // its body is JSON text, whole
+	Message      // with the pointers of all its violations
+	once    bool // its event_id is fixed
+	isJSON  bool // its body is JSON text, whole
 }
 
 // entry is one case as the file has it; the file's head explains the members.
@@ -110,9 +108,8 @@ func (e entry) render(id string) Case {
 	c := Case{
 		Message: Message{
 			Body: e.body(id), ContentType: e.ContentType, MessageID: fill(e.MessageID, id),
-			Why: e.Why, Valid: len(e.Stored) > 0,
+			Why: e.Why, Valid: len(e.Stored) > 0, Pointers: e.Refused, Class: e.Class,
 		},
-		Pointers: e.Refused, Class: e.Class,
 		once:   e.Once,
 		isJSON: len(e.Stored) > 0 && !e.Binary,
 	}

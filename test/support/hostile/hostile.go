@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/events-aggregator/events-aggregator/pkg/event"
 )
 
 // Message is one message for the exchange `events`, and what must become of it.
@@ -23,6 +25,8 @@ type Message struct {
 	Why         string   // what is wrong, or odd, about it
 	Valid       bool     // true: stored; false: dead once
 	EventIDs    []string // of a valid message: the ids to be found in the store
+	Class       string   // of an invalid message: the class of its error
+	Pointers    []string // of an invalid message: what its error must name, in no order
 }
 
 // Messages returns n messages; the same seed gives the same messages, and two
@@ -84,7 +88,10 @@ func (m *maker) mutated() Message {
 	msg, body := c.Message, bytes.TrimRight(c.Body, " \t\r\n")
 	at := m.r.Intn(len(body))
 	broken := func(how string, body []byte) Message {
-		msg.Body, msg.Why, msg.Valid, msg.EventIDs = body, c.Why+", "+how, false, nil
+		msg.Body, msg.Why, msg.Valid, msg.EventIDs, msg.Class = body, c.Why+", "+how, false, nil, event.ClassInvalidJSON
+		if len(body) > event.MaxBodyDefault {
+			msg.Class = event.ClassTooLarge
+		}
 		return msg
 	}
 	switch m.r.Intn(7) {
@@ -99,7 +106,9 @@ func (m *maker) mutated() Message {
 	case 4:
 		return broken("with a bracket more", append(append([]byte(nil), body...), "}]"[m.r.Intn(2)]))
 	case 5:
-		return broken("in a content type that is not taken", withType(&msg, body, "application/x-protobuf"))
+		broken("in a content type that is not taken", body)
+		msg.ContentType, msg.Headers, msg.Class = "application/x-protobuf", nil, event.ClassContentType
+		return msg
 	default:
 		msg.Why += ", with forged headers"
 		msg.Headers = m.forged(msg.Headers)
@@ -109,11 +118,6 @@ func (m *maker) mutated() Message {
 
 func insert(b []byte, at int, s string) []byte {
 	return append(append(append(make([]byte, 0, len(b)+len(s)), b[:at]...), s...), b[at:]...)
-}
-
-func withType(m *Message, body []byte, contentType string) []byte {
-	m.ContentType, m.Headers = contentType, nil
-	return body
 }
 
 // forged adds headers that only our own messages may carry.
@@ -181,7 +185,7 @@ func (m *maker) brokenField() Message {
 	}
 	return Message{
 		Body: []byte("{" + strings.Join(fields, ",") + "}"), ContentType: "application/json",
-		Why: fmt.Sprintf("%q: %s", name, why),
+		Why: fmt.Sprintf("%q: %s", name, why), Class: event.ClassInvalidEvent, Pointers: []string{"/" + name},
 	}
 }
 
