@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"encoding/json"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -14,3 +15,6 @@ func Commands() *cobra.Command {
 
 // YAML writes JSON as YAML.
 var YAML = writeYAML
+
+// Simulated is one event of the sample traffic, as JSON.
+func Simulated() ([]byte, error) { return json.Marshal(simulated()) }
