@@ -83,3 +83,14 @@ func Searchable(v bson.RawValue) bool {
 		return false
 	}
 }
+
+// SearchableKey says whether all values of a window key are Searchable.
+func SearchableKey(key string) bool {
+	values, _ := bson.Raw(key).Values()
+	for _, v := range values {
+		if !Searchable(v) {
+			return false
+		}
+	}
+	return true
+}

@@ -57,6 +57,48 @@ func (e *TooSlow) TooSlow() bool { return true }
 // Observe reads what a query asks for. The time that it may take is the
 // context's; a query that the server refuses, or that is TooSlow, is no outage.
 func (e *RuleEvents) Observe(ctx context.Context, q window.Query, f func(window.Observation) bool) error {
+	stopped := false
+	for _, keys := range e.groups(q) {
+		q.Keys = keys
+		err := e.observe(ctx, q, func(o window.Observation) bool {
+			stopped = !f(o)
+			return !stopped
+		})
+		if err != nil || stopped {
+			return err
+		}
+	}
+	return nil
+}
+
+// branchesMost is how many keys one query looks for. For two keys in $in one
+// supported server reads every event of the time (70 ms of 20,000), for branches
+// of $or only those of the keys: 3 ms for 20 of them, and 24 for 100.
+const branchesMost = 20
+
+// groups are the keys that are looked for by one query each. Keys that cannot be
+// searched are by themselves, lest the others are found through all that has to
+// be read for them.
+func (e *RuleEvents) groups(q window.Query) [][]string {
+	if len(q.Keys) < 2 || len(e.groupBy) == 0 || q.Order != window.AnyOrder {
+		return [][]string{q.Keys}
+	}
+	var search, rest []string
+	for _, k := range q.Keys {
+		if rule.SearchableKey(k) {
+			search = append(search, k)
+		} else {
+			rest = append(rest, k)
+		}
+	}
+	groups := slices.Collect(slices.Chunk(search, branchesMost))
+	if rest != nil {
+		groups = append(groups, rest)
+	}
+	return groups
+}
+
+func (e *RuleEvents) observe(ctx context.Context, q window.Query, f func(window.Observation) bool) error {
 	matched, err := e.matching(ctx, q)
 	if err != nil {
 		return err
@@ -125,18 +167,27 @@ func (e *RuleEvents) find(ctx context.Context, filter, fields bson.D, order wind
 	return n, false, searched("look for a rule's events", cur.Err())
 }
 
-func (e *RuleEvents) filter(q window.Query) bson.D {
+// filter finds all events of a query's keys, and perhaps some of others.
+func (e *RuleEvents) filter(q window.Query, also ...any) bson.D {
 	// From itself counts. Dates are whole milliseconds, so that is $gt of one less;
 	// one supported server loses the bound of $gte on a descending index.
-	all := bson.A{e.conditions, bson.D{field("timestamp",
-		bson.D{field("$gt", primitive.DateTime(q.From-1)), field("$lt", primitive.DateTime(q.To))})}}
-	if q.Keys != nil && len(e.groupBy) > 0 {
-		all = append(all, equalities(q.Keys)...)
-	}
+	all := append(bson.A{e.conditions, bson.D{field("timestamp",
+		bson.D{field("$gt", primitive.DateTime(q.From-1)), field("$lt", primitive.DateTime(q.To))})}}, also...)
 	if q.Value != "" {
 		all = append(all, equalities([]string{q.Value})...)
 	}
-	return conjunction(all)
+	of := func(keys []string) bson.D { return conjunction(append(slices.Clip(all), equalities(keys)...)) }
+	switch {
+	case q.Keys == nil || len(e.groupBy) == 0:
+		return conjunction(all)
+	case len(q.Keys) < 2 || len(q.Keys) > branchesMost || slices.ContainsFunc(q.Keys, func(k string) bool { return !rule.SearchableKey(k) }):
+		return of(q.Keys)
+	}
+	branches := make(bson.A, len(q.Keys)) // each names all of the condition, so that its index is found
+	for i := range q.Keys {
+		branches[i] = of(q.Keys[i : i+1])
+	}
+	return bson.D{field("$or", branches)}
 }
 
 // conjunction joins conditions side by side as far as their names differ: not
@@ -248,10 +299,8 @@ func (e *RuleEvents) matching(ctx context.Context, q window.Query) (map[primitiv
 	if !q.Matches {
 		return nil, nil //nolint:nilnil // nothing is asked for
 	}
-	filter := e.filter(q)
-	filter = conjunction(bson.A{filter, e.match})
 	ids := map[primitive.ObjectID]bool{}
-	_, _, err := e.find(ctx, filter, bson.D{field("_id", 1)}, window.AnyOrder, 0, func(doc bson.Raw) bool {
+	_, _, err := e.find(ctx, e.filter(q, e.match), bson.D{field("_id", 1)}, window.AnyOrder, 0, func(doc bson.Raw) bool {
 		id, _ := doc.Lookup("_id").ObjectIDOK()
 		ids[id] = true
 		return len(ids) <= window.MaxObservations

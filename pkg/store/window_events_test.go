@@ -102,6 +102,42 @@ var _ = Describe("the events of a rule's windows", func() {
 		Expect(got).To(Equal([]primitive.ObjectID{b.LastID}))
 	}, SpecTimeout(time.Minute))
 
+	It("of many keys are found once each, beside those of a key that cannot be searched", func(ctx SpecContext) {
+		s := fresh(ctx)
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		const n = 55 // more than one query asks for
+		b := testBatch(n, func(i int, d bson.D) bson.D {
+			user := any(fmt.Sprint("u", i))
+			if i == 0 {
+				user = bson.A{"u1", "u2"}
+			}
+			return append(d, bson.E{Key: "user_id", Value: user}, bson.E{Key: "ok", Value: i%2 == 0})
+		})
+		Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
+		r := windowed(bson.D{{Key: "type", Value: "USER_LOGIN"}}, window.Spec{Kind: "percentage", Timeframe: minute, GroupBy: []string{"user_id"},
+			Match: raw(bson.D{{Key: "ok", Value: true}})})
+		var keys []string
+		for _, e := range b.Events {
+			keys = append(keys, rule.WindowKey(e, r.Window.GroupBy))
+		}
+		for _, some := range [][]string{keys, keys[:21], keys[1:21], keys[:2], keys[1:2], keys[:1]} {
+			matched := map[string]bool{}
+			q := window.Query{From: now.Add(-time.Hour).UnixMilli(), To: now.Add(time.Hour).UnixMilli(), Keys: some, Matches: true}
+			Expect(s.RuleEvents(&r).Observe(ctx, q, func(o window.Observation) bool {
+				_, twice := matched[o.Key]
+				Expect(twice).To(BeFalse())
+				matched[o.Key] = o.Matched
+				return true
+			})).To(Succeed())
+			Expect(matched).To(HaveLen(len(some)))
+			for i, k := range keys {
+				if ok, there := matched[k]; there {
+					Expect(ok).To(Equal(i%2 == 0))
+				}
+			}
+		}
+	}, SpecTimeout(time.Minute))
+
 	It("are of delivery outcomes only where the condition names their type", func(ctx SpecContext) {
 		s := fresh(ctx)
 		b := testBatch(1, func(_ int, d bson.D) bson.D {

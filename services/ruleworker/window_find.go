@@ -130,11 +130,13 @@ type found struct {
 
 // asks are the windows that contain the events. Events of one slot are asked
 // about together; of a key that is known to have its alert in the slot only the
-// windows that end in the next one are asked about.
+// windows that end in the next one are asked about. Keys that cannot be searched
+// are asked about by themselves: their query reads what it does not look for.
 func (w *windows) asks(r *windowRule, p window.Part, events []touchedEvent) []ask {
 	type bucket struct {
 		slot int64
 		rest bool
+		wide bool // its key cannot be searched
 	}
 	var order []bucket
 	byBucket := map[bucket]*ask{}
@@ -142,7 +144,7 @@ func (w *windows) asks(r *windowRule, p window.Part, events []touchedEvent) []as
 	for _, e := range events {
 		slot := p.SlotOf(e.at)
 		at, length := e.at.UnixMilli(), p.Length()
-		b := bucket{slot: slot, rest: isKnown(e.key, p.AlertSlot(slot))}
+		b := bucket{slot: slot, rest: isKnown(e.key, p.AlertSlot(slot)), wide: !rule.SearchableKey(e.key)}
 		from, to := at, at+length
 		if b.rest {
 			_, from = p.Slot(slot)
