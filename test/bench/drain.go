@@ -46,10 +46,11 @@ func (b *bench) used(processes ...*process) (map[string]time.Duration, error) {
 		}
 	}
 	for _, p := range processes {
-		var err error
-		if used[p.name], err = processorTime(p.cmd.Process.Pid); err != nil {
+		of, err := processorTime(p.cmd.Process.Pid)
+		if err != nil {
 			return nil, fmt.Errorf("%w; %w", err, p.runs())
 		}
+		used[p.name] += of // of several processes of one name
 	}
 	return used, nil
 }

@@ -31,13 +31,14 @@ func Rules() ([]rule.Rule, error) {
 				return nil, err
 			}
 			name := fmt.Sprintf("%s from %g", typeName(i), amount)
-			rules = append(rules, newRule(name, condition, rule.ActionSpec{Type: "LOG", Config: action}))
+			rules = append(rules, NewRule(name, condition, rule.ActionSpec{Type: "LOG", Config: action}))
 		}
 	}
 	return rules, nil
 }
 
-func newRule(name string, condition bson.Raw, action rule.ActionSpec) rule.Rule {
+// NewRule is an enabled rule of the bench.
+func NewRule(name string, condition bson.Raw, action rule.ActionSpec) rule.Rule {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	return rule.Rule{
 		ID: name, Name: name, Conditions: condition, Actions: []rule.ActionSpec{action},
