@@ -105,15 +105,18 @@ func (s *Store) missingDues(ctx context.Context, dues []window.Due) ([]window.Du
 }
 
 // ClaimDues takes slots whose time has come, the oldest first, at most limit.
-// Those that were not deferred are taken if they were due by settled, too.
-// Whoever claimed one before loses it.
-func (s *Store) ClaimDues(ctx context.Context, now, settled time.Time, limit int) (token primitive.ObjectID, dues []window.Due, err error) {
+// Those that were not deferred are taken if they were due by settled, too; those
+// of some rules are left alone. Whoever claimed one before loses it.
+func (s *Store) ClaimDues(ctx context.Context, now, settled time.Time, limit int, without ...string) (token primitive.ObjectID, dues []window.Due, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	token = primitive.NewObjectID()
 	due := bson.D{field("due_at", bson.D{field("$lte", now)})}
 	if settled.Before(now) {
 		due = append(due, field("$or", bson.A{bson.D{field("deferred", true)}, bson.D{field("due_at", bson.D{field("$lte", settled)})}}))
+	}
+	if len(without) > 0 {
+		due = append(due, field("rule_id", bson.D{field("$nin", without)}))
 	}
 	cur, err := s.windowDues.Find(ctx, due, options.Find().SetSort(keys("due_at", 1)).SetLimit(int64(limit)))
 	if err == nil {

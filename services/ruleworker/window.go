@@ -26,8 +26,8 @@ type WindowStore interface {
 	// FollowDues makes slots due that are not.
 	FollowDues(ctx context.Context, dues []window.Due) error
 	// ClaimDues takes slots whose time has come; those of settled parts that were
-	// due by a time of their own.
-	ClaimDues(ctx context.Context, now, settled time.Time, limit int) (token primitive.ObjectID, dues []window.Due, err error)
+	// due by a time of their own; those of some rules are left alone.
+	ClaimDues(ctx context.Context, now, settled time.Time, limit int, without ...string) (token primitive.ObjectID, dues []window.Due, err error)
 	DropDues(ctx context.Context, token primitive.ObjectID, dues []window.Due) error
 	PostponeDues(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string) error
 	// DecideDues commits what due slots owe and takes them away, but for those

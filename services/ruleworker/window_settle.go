@@ -187,8 +187,11 @@ func (w *windows) postponeDues(ctx context.Context, token primitive.ObjectID, f 
 		}
 		return w.store.DropDues(ctx, token, f.dues)
 	}
-	wait := dueRetry << min(first.Tries, 10)
+	wait := min(dueRetry<<min(first.Tries, 10), dueRetryMost)
+	if isTooSlow(f.err) { // it would take places all the time
+		wait = max(wait, dueTimeout)
+	}
 	w.log.Warn("window not decided, it is tried again; its query needs an index, or its condition is refused, or its version is not understood", fields...)
 	cause := f.err.Error()
-	return w.store.PostponeDues(ctx, token, f.dues, now.Add(min(wait, dueRetryMost)), cause[:min(len(cause), longestCause)])
+	return w.store.PostponeDues(ctx, token, f.dues, now.Add(wait), cause[:min(len(cause), longestCause)])
 }

@@ -86,8 +86,7 @@ func (s silence) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (F
 		if !s.grouped {
 			ask.Keys = []string{""}
 		}
-	}
-	if len(ask.Keys) > lookUps {
+	} else if int64(len(ask.Keys))*(to-from) > lookUps {
 		// Looked up one by one each key is a query or two; where all that is
 		// remembered of them is little, it is read at once.
 		all, err := r.all(ctx, Query{From: from*s.timeframe - s.remembered, To: to * s.timeframe, Keys: ask.Keys}, shortlyLimit)
