@@ -260,6 +260,13 @@ var _ = Describe("aggregator verify", func() {
 		return code, out.String(), errs.String()
 	}
 
+	It("says in one line that the database cannot be reached, without the password", func() {
+		code, out, errs := run(&fleet.Fleet{MongoURI: "mongodb://u:secret@127.0.0.1:1/", Database: "x"})
+		Expect(code).To(Equal(1))
+		Expect(out).To(BeEmpty())
+		Expect(errs).To(Equal("aggregator: MongoDB at mongodb://u:********@127.0.0.1:1/: connection refused: nothing listens there\n"))
+	})
+
 	It("exits with 0 without drift, with 1 naming each, and with 2 on bad usage", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		f.Start(ctx, "aggregator", aggregator.Wire, quick)

@@ -8,7 +8,9 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
@@ -75,6 +77,9 @@ func verify(ctx context.Context, p *app.Process, f *verifyFlags, args []string) 
 	from, to, err := f.parse(time.Now())
 	if err != nil {
 		return &app.ExitError{Code: app.ExitBadConfig, Err: err}
+	}
+	if err := p.Store.Check(ctx); err != nil { // a driver's text is long, and not its user's business
+		return fmt.Errorf("MongoDB at %s: %s", config.MaskURI(p.Config.Mongo.URI), telemetry.Reason(err))
 	}
 	if f.wait > 0 {
 		if err := waitUntilCounted(ctx, p.Store, from, to, f.wait); err != nil {
