@@ -8,6 +8,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 )
 
 // documents are what people read first; what they name must be there.
@@ -45,6 +47,19 @@ var _ = Describe("the documents", func() {
 			for _, m := range regexp.MustCompile(`\]\(([^):]+)\)`).FindAllStringSubmatch(read(name), -1) {
 				Expect(filepath.Join(root, m[1])).To(BeAnExistingFile(), name)
 			}
+		}
+	})
+
+	It("list every operator and every kind of window", func() {
+		readme := read("README.md")
+		operators := regexp.MustCompile("(?m)(^\\| `\\$\\w+` \\|.*\n)+").FindString(read("pkg/rule/CONDITIONS.md"))
+		names := regexp.MustCompile("(?m)^\\| `(\\$\\w+)`").FindAllStringSubmatch(operators, -1)
+		Expect(len(names)).To(BeNumerically(">", 20))
+		for _, m := range names {
+			Expect(readme).To(MatchRegexp(regexp.QuoteMeta(m[1])+`[ `+"`"+`\n]`), m[1])
+		}
+		for _, k := range window.Kinds() {
+			Expect(readme).To(ContainSubstring("\n| `"+k.Name()+"` |"), k.Name())
 		}
 	})
 
