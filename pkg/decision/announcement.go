@@ -32,11 +32,14 @@ const (
 	RulePausedKey   = "events.rule.paused"
 	RuleDisabled    = "RULE_DISABLED"
 	RuleDisabledKey = "events.rule.disabled"
+	RuleFailing     = "RULE_FAILING"
+	RuleFailingKey  = "events.rule.failing"
 )
 
-// Severities: a pause ends by itself, a disabled rule needs somebody.
+// Severities: a pause ends by itself, a disabled or failing rule needs somebody.
 const (
 	severityPaused   = 6
+	severityFailing  = 7
 	severityDisabled = 8
 )
 
@@ -85,5 +88,15 @@ func Paused(r *rule.Rule, h Hour, event bson.Raw, eventID string) Announcement {
 	return announce(RulePaused, RulePausedKey, severityPaused, h.Until.Format(time.RFC3339), *h.PausedAt, rule.Hops(event), announcedPayload{
 		RuleID: r.ID, RuleName: r.Name, RuleVersion: r.Version, EventID: eventID,
 		MaxMatchesPerHour: r.MaxMatchesPerHour, PausedUntil: &h.Until,
+	})
+}
+
+// Failing announces that windows of a rule cannot be decided, why, and since how
+// many tries: once for each version and day, whichever worker notices. The name
+// of a rule that cannot be read is not known.
+func Failing(r rule.Rule, tries int, why string, at time.Time) Announcement {
+	return announce(RuleFailing, RuleFailingKey, severityFailing, at.UTC().Format(time.DateOnly), at, 0, announcedPayload{
+		RuleID: r.ID, RuleName: r.Name, RuleVersion: r.Version,
+		Reason: fmt.Sprintf("a window was not decided in %d tries: %s", tries, why),
 	})
 }

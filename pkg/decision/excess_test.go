@@ -56,4 +56,13 @@ var _ = Describe("What a rule exceeds", func() {
 		Expect(docs[0].EventID).To(Equal(a.EventID))
 		Expect(rule.Hops(docs[0].Raw)).To(Equal(3))
 	})
+
+	It("is announced once a day when its windows cannot be decided", func() {
+		a := decision.Failing(*named("r"), 10, "refused", noon)
+		Expect(a.RoutingKey).To(Equal("events.rule.failing"))
+		Expect(decision.Failing(*named("r"), 300, "slow", noon.Add(time.Hour)).EventID).To(Equal(a.EventID))
+		Expect(decision.Failing(*named("r"), 10, "refused", noon.Add(24*time.Hour)).EventID).NotTo(Equal(a.EventID))
+		_, err := newDecoder().Decode(event.Input{Body: a.Body, ContentType: "application/json", Now: noon})
+		Expect(err).NotTo(HaveOccurred())
+	})
 })

@@ -23,6 +23,17 @@ func (s *Store) announce(sc mongo.SessionContext, all []decision.Announcement) e
 	return err
 }
 
+// Announce makes an event about a rule owed, if it is not.
+func (s *Store) Announce(ctx context.Context, a decision.Announcement) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := s.announcements.InsertOne(ctx, a)
+	if isDuplicateKey(err) {
+		return nil
+	}
+	return classify("announce "+a.Type, err)
+}
+
 // Announcements lists the events about rules that the broker may not have yet,
 // oldest first.
 func (s *Store) Announcements(ctx context.Context, limit int) ([]decision.Announcement, error) {

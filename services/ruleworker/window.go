@@ -35,6 +35,8 @@ type WindowStore interface {
 	DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) (committed []decision.Owed, err error)
 	// OweDue commits a part of what a slot owes; the slot stays claimed.
 	OweDue(ctx context.Context, at time.Time, token primitive.ObjectID, due window.Due, owed []decision.Owed) (committed []decision.Owed, err error)
+	// Announce makes an event about a rule owed, if it is not.
+	Announce(ctx context.Context, a decision.Announcement) error
 	// OlderDues lists slots of versions of a rule before one, by id after an id.
 	OlderDues(ctx context.Context, ruleID string, version int, after string, limit int) ([]window.Due, error)
 	// RuleVersion is a rule as it was, and what became of it.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson/primitive"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
@@ -25,6 +27,8 @@ const (
 	dueRetry     = time.Second
 	dueRetryMost = 5 * time.Minute
 	dueTries     = 300
+	// dueFailing tries, eight minutes and more, are worth an event about the rule.
+	dueFailing   = 10
 	longestCause = 500
 )
 
@@ -180,6 +184,13 @@ func (w *windows) postponeDues(ctx context.Context, token primitive.ObjectID, f 
 	first := f.dues[0]
 	fields := []zap.Field{zap.String(telemetry.FieldRule, first.RuleID), zap.Int("version", first.RuleVersion),
 		zap.Int64("slot", first.Slot), zap.Int("keys", len(f.dues)), zap.Int("tries", first.Tries+1), zap.Error(f.err)}
+	cause := f.err.Error()
+	cause = strings.ToValidUTF8(cause[:min(len(cause), longestCause)], "")
+	if tries := first.Tries + 1; tries == dueFailing || tries >= dueTries {
+		if err := w.store.Announce(ctx, decision.Failing(f.about(), tries, cause, now)); err != nil {
+			return err
+		}
+	}
 	if first.Tries+1 >= dueTries {
 		w.log.Error("window given up: its query never succeeded", fields...)
 		if err := w.store.FollowDues(ctx, f.next); err != nil {
@@ -192,6 +203,13 @@ func (w *windows) postponeDues(ctx context.Context, token primitive.ObjectID, f 
 		wait = max(wait, dueTimeout)
 	}
 	w.log.Warn("window not decided, it is tried again; its query needs an index, or its condition is refused, or its version is not understood", fields...)
-	cause := f.err.Error()
-	return w.store.PostponeDues(ctx, token, f.dues, now.Add(wait), cause[:min(len(cause), longestCause)])
+	return w.store.PostponeDues(ctx, token, f.dues, now.Add(wait), cause)
+}
+
+// about is the rule, as far as it is known.
+func (f failedDues) about() rule.Rule {
+	if f.rule != nil {
+		return *f.rule
+	}
+	return rule.Rule{ID: f.dues[0].RuleID, Version: f.dues[0].RuleVersion}
 }

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
@@ -211,7 +212,7 @@ func (t *timer) evaluateRule(ctx context.Context, groups []*dueGroup, now, settl
 				if isTooSlow(evalErr) {
 					slow = evalErr
 				}
-				o.failed = append(o.failed, failedDues{g.dues, g.following(), evalErr})
+				o.failed = append(o.failed, failedDues{g.rule.rule, g.dues, g.following(), evalErr})
 			}
 		})
 	}
@@ -237,6 +238,7 @@ type duesOutcome struct {
 }
 
 type failedDues struct {
+	rule *rule.Rule // nil: it could not be read
 	dues []window.Due
 	next []window.Due // that would have followed
 	err  error

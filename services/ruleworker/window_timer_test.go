@@ -216,6 +216,7 @@ var _ = Describe("the timer of window rules", func() {
 		last := window.NewDue("whole", r.Version, part, slot, "")
 		last.Tries = 299
 		Expect(f.Store.AddDues(ctx, []window.Due{last})).To(Succeed())
+		events := published(ctx, f)
 		from, to := part.Slot(slot)
 		trouble := &troubled{asked: func(_ context.Context, _ string, q window.Query) error {
 			if q.From <= from && to <= q.To {
@@ -231,6 +232,9 @@ var _ = Describe("the timer of window rules", func() {
 				g.Expect(got).To(ContainElement(fmt.Sprintf("@%d", next)))
 			}
 		}).WithTimeout(20 * time.Second).Should(Succeed())
+		Eventually(ctx, events).Should(HaveLen(1), "and an event says that the rule fails")
+		Expect(events()[0].RoutingKey).To(Equal("events.rule.failing"))
+		Expect(string(events()[0].Body)).To(And(ContainSubstring(`"rule_name":"whole"`), ContainSubstring("not decided in 300 tries: refused")))
 	}, SpecTimeout(time.Minute))
 
 	It("does not wait for a rule whose queries take for ever", func(ctx SpecContext) {
