@@ -32,13 +32,13 @@ type Group struct {
 	BornAt time.Time `bson:"born_at"`
 
 	// What came since the last notification.
-	Matches int                 `bson:"matches"`
-	Samples []string            `bson:"samples"` // event ids, the newest last
-	Alert   *notification.Alert `bson:"alert,omitempty"`
-	FirstAt *time.Time          `bson:"first_at,omitempty"` // of the events
-	LastAt  *time.Time          `bson:"last_at,omitempty"`
-	Fresh   []int64             `bson:"fresh,omitempty"` // identities that were not told
-	FlushAt *time.Time          `bson:"flush_at,omitempty"`
+	Matches int                  `bson:"matches"`
+	Samples []string             `bson:"samples"`            // event ids, the newest last
+	Alerts  []notification.Alert `bson:"alerts,omitempty"`   // of a rule with a window: those of the samples
+	FirstAt *time.Time           `bson:"first_at,omitempty"` // of the events
+	LastAt  *time.Time           `bson:"last_at,omitempty"`
+	Fresh   []int64              `bson:"fresh,omitempty"` // identities that were not told
+	FlushAt *time.Time           `bson:"flush_at,omitempty"`
 
 	// What was told.
 	Sequence   int        `bson:"sequence"` // of the last notification, 0: none yet
@@ -90,7 +90,9 @@ func (g Group) add(spec *rule.Group, o *Owed) Group {
 	}
 	g.Matches++
 	g.Samples = append(slices.Clone(g.Samples[max(0, len(g.Samples)+1-samplesKept):]), o.EventID)
-	g.Alert = o.Alert
+	if o.Alert != nil {
+		g.Alerts = append(slices.Clone(g.Alerts[max(0, len(g.Alerts)+1-samplesKept):]), *o.Alert)
+	}
 	when := at
 	if t, ok := o.Event.Lookup("timestamp").TimeOK(); ok {
 		when = t
@@ -129,6 +131,25 @@ func (g Group) Told() notification.Group {
 		told.FirstAt, told.LastAt = *g.FirstAt, *g.LastAt
 	}
 	return told
+}
+
+// Sample is a match that a group's notification may speak of.
+type Sample struct {
+	EventID string
+	Alert   *notification.Alert
+}
+
+// Newest are the samples, the newest first.
+func (g Group) Newest() []Sample {
+	all := make([]Sample, len(g.Samples))
+	for i, id := range g.Samples {
+		s := Sample{EventID: id}
+		if i < len(g.Alerts) {
+			s.Alert = &g.Alerts[i]
+		}
+		all[len(all)-1-i] = s
+	}
+	return all
 }
 
 // Flushed is the group after it was told.

@@ -10,7 +10,9 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
+	"github.com/events-aggregator/events-aggregator/pkg/silence"
 )
 
 // WireImpatient is Wire with no time for window rules while batches wait.
@@ -60,10 +62,15 @@ func (i *Ingest) Answer(at time.Time, ready, consumers int, err error) (until ti
 func (i *Ingest) DatabaseAway() { i.databaseAway() }
 
 // EventOfGroup is the event that a group's notification carries when its samples
-// were read while it was listed.
-func EventOfGroup(listed, g decision.Group, events map[string]bson.Raw) bson.Raw {
+// were read while it was listed, and its alert; silenced by which silence.
+func EventOfGroup(listed, g decision.Group, events map[string]bson.Raw, silences ...silence.Silence) (event bson.Raw, alert *notification.Alert, silenced string) {
 	w := &Worker{Holder: newHolder(NewSilences(nil, zap.NewNop(), time.Now), zap.NewNop())}
+	set, _ := silence.NewSet(silences)
+	w.Holder.silences.current.Store(set)
 	t := teller{w: w, now: time.Now(), listed: map[string]decision.Group{listed.ID: listed}, events: events}
-	event, _ := t.event(g, g.Told())
-	return event
+	event, alert, by := t.event(g, "rule", g.Told())
+	if by != nil {
+		silenced = by.ID
+	}
+	return event, alert, silenced
 }

@@ -147,9 +147,9 @@ func (t *teller) tell(g decision.Group) (decision.Group, []decision.Owed) {
 		return g.Flushed(&rule.Group{}, t.now), nil
 	}
 	told := g.Told()
-	event, silenced := t.event(g, told)
+	event, alert, silenced := t.event(g, r.rule.Name, told)
 	owed := owe(r.rule, event, notification.Notification{
-		EventID: eventID(event), RuleID: r.rule.ID, RuleVersion: r.rule.Version, RuleName: r.rule.Name, Alert: g.Alert, Group: &told,
+		EventID: eventID(event), RuleID: r.rule.ID, RuleVersion: r.rule.Version, RuleName: r.rule.Name, Alert: alert, Group: &told,
 	}, t.w.Retention, t.now)
 	for i := range owed {
 		switch {
@@ -163,42 +163,46 @@ func (t *teller) tell(g decision.Group) (decision.Group, []decision.Owed) {
 	return g.Flushed(r.rule.Group, t.now), owed
 }
 
-// event is the event that the notification carries: the newest sample that no
-// silence matches. If silences match all samples, they hold the notification.
-// A group that gets matches all the time may have other samples by now than when
-// they were read; those that it had then are its matches, too.
-func (t *teller) event(g decision.Group, told notification.Group) (event bson.Raw, silenced *notification.Held) {
+// event is the event that the notification carries, with its alert: the newest
+// sample that no silence matches. If silences match all samples, they hold the
+// notification. A group that gets matches all the time may have other samples by
+// now than when they were read; those that it had then are its matches, too.
+func (t *teller) event(g decision.Group, ruleName string, told notification.Group) (event bson.Raw, alert *notification.Alert, silenced *notification.Held) {
 	set := t.w.Holder.silences.Current()
-	for _, id := range slices.Concat(told.Samples, t.before(g)) {
-		raw := t.events[id]
+	samples := slices.Concat(g.Newest(), t.before(g))
+	for _, sample := range samples {
+		raw := t.events[sample.EventID]
+		if raw == nil && sample.Alert != nil { // no event completed it, or that is not stored any more
+			raw = window.AlertEvent(notification.Notification{EventID: sample.EventID, RuleID: g.RuleID, RuleVersion: g.RuleVersion, RuleName: ruleName, Alert: sample.Alert})
+		}
 		if raw == nil {
 			continue
 		}
 		s := set.Match(g.RuleID, raw, t.now)
 		if s == nil {
-			return raw, nil
+			return raw, sample.Alert, nil
 		}
 		if event == nil {
-			event, silenced = raw, &notification.Held{ID: s.ID, Until: &s.Until}
+			event, alert, silenced = raw, sample.Alert, &notification.Held{ID: s.ID, Until: &s.Until}
 		}
 	}
 	if event == nil {
-		event = standIn(notification.Notification{EventID: told.Samples[0], RuleID: g.RuleID, RuleVersion: g.RuleVersion, Alert: g.Alert, Group: &told})
+		event = decision.GroupEvent(notification.Notification{EventID: told.Samples[0], RuleID: g.RuleID, Group: &told})
 		if s := set.Match(g.RuleID, event, t.now); s != nil {
 			silenced = &notification.Held{ID: s.ID, Until: &s.Until}
 		}
 	}
-	return event, silenced
+	return event, alert, silenced
 }
 
 // before are the samples that were read, the newest first, if they wait for the
 // same notification.
-func (t *teller) before(g decision.Group) []string {
+func (t *teller) before(g decision.Group) []decision.Sample {
 	listed := t.listed[g.ID]
 	if listed.Sequence != g.Sequence || !listed.BornAt.Equal(g.BornAt) {
 		return nil
 	}
-	return listed.Told().Samples
+	return listed.Newest()
 }
 
 // standIn is the event of a notification whose own is not stored: it stands for

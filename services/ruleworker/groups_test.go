@@ -89,9 +89,33 @@ var _ = Describe("a rule that groups its matches", func() {
 		listed := decision.Group{ID: "g", Matches: 1, Samples: []string{"old"}}
 		now := decision.Group{ID: "g", Matches: 11, Samples: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}}
 		events := map[string]bson.Raw{"old": old}
-		Expect(ruleworker.EventOfGroup(listed, now, events)).To(Equal(old))
+		event, _, _ := ruleworker.EventOfGroup(listed, now, events)
+		Expect(event).To(Equal(old))
 		now.Sequence = 1 // it was told meanwhile: the old event belongs to the notification before
-		Expect(ruleworker.EventOfGroup(listed, now, events).Lookup("type").StringValue()).To(Equal(decision.GroupType))
+		event, _, _ = ruleworker.EventOfGroup(listed, now, events)
+		Expect(event.Lookup("type").StringValue()).To(Equal(decision.GroupType))
+	})
+
+	It("asks silences about each of its alerts, also of those that no event completed, and tells the newest that passes", func() {
+		g := decision.Group{ID: "g", RuleID: "silent", Matches: 3, Samples: []string{"1", "2", "3"}}
+		for _, user := range []string{"a", "b", "c"} {
+			g.Alerts = append(g.Alerts, notification.Alert{Kind: "flatline", Key: document(bson.D{{Key: "user_id", Value: user}}), To: time.Now(), Text: user})
+		}
+		quiet := func(users ...string) silence.Silence {
+			return silence.Silence{ID: "s", Condition: document(bson.D{{Key: "user_id", Value: bson.D{{Key: "$in", Value: users}}}}),
+				From: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour)}
+		}
+		for _, c := range []struct {
+			silences []silence.Silence
+			alert    string
+			by       string
+		}{{nil, "c", ""}, {[]silence.Silence{quiet("c")}, "b", ""}, {[]silence.Silence{quiet("b", "c")}, "a", ""}, {[]silence.Silence{quiet("a", "b", "c")}, "c", "s"}} {
+			event, alert, by := ruleworker.EventOfGroup(g, g, nil, c.silences...)
+			Expect(alert.Text).To(Equal(c.alert))
+			Expect(event.Lookup("payload", "text").StringValue()).To(Equal(c.alert))
+			Expect(event.Lookup("payload", "rule", "name").StringValue()).To(Equal("rule"))
+			Expect(by).To(Equal(c.by))
+		}
 	})
 
 	It("records that it was disabled before its group was told, and tells nobody", func(ctx SpecContext) {
