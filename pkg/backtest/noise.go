@@ -24,7 +24,10 @@ type noise struct {
 	hours     map[string]decision.Hour
 	groups    map[string]decision.Group
 
-	nextTell   time.Time // before it no group is due
+	toTell *agenda // groups that wait
+	toDrop *agenda // groups and throttles that will mean nothing any more
+
+	most       int // keys
 	owed, left int64
 	held       map[string]int64
 }
@@ -51,7 +54,8 @@ func newNoise(r rule.Rule, silences []silence.Silence) (*noise, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &noise{rule: r, mutes: mutes, throttles: map[string]decision.Throttle{}, hours: map[string]decision.Hour{}, groups: map[string]decision.Group{}, held: map[string]int64{}}
+	n := &noise{rule: r, mutes: mutes, throttles: map[string]decision.Throttle{}, hours: map[string]decision.Hour{}, groups: map[string]decision.Group{},
+		toTell: newAgenda(), toDrop: newAgenda(), most: mostKeys, held: map[string]int64{}}
 	n.silences, _ = silence.NewSet(silences)
 	if n.rule.ID == "" {
 		n.rule.ID = "draft"
@@ -90,22 +94,30 @@ func (n *noise) take(matches []match) ([]string, error) {
 
 // tell tells the groups that are due by then. Each stands for many matches.
 func (n *noise) tell(by time.Time) {
-	if by.Before(n.nextTell) {
-		return
-	}
-	n.nextTell = never
-	for id, g := range n.groups {
-		switch {
-		case g.Due(by):
-			n.left++
-			n.groups[id] = g.Flushed(n.rule.Group, *g.FlushAt)
-		case g.FlushAt != nil && g.FlushAt.Before(n.nextTell):
-			n.nextTell = *g.FlushAt
+	for {
+		id, due := n.toTell.next(by.Add(1)) // one whose time is by is due
+		if !due {
+			return
 		}
+		n.left++
+		g := n.groups[id]
+		n.keep(id, g.Flushed(n.rule.Group, *g.FlushAt))
 	}
 }
 
-// never is later than every group is told.
+// keep remembers a group for as long as it means something.
+func (n *noise) keep(id string, g decision.Group) {
+	n.groups[id] = g
+	switch {
+	case g.FlushAt != nil:
+		n.toTell.set(id, *g.FlushAt)
+		n.toDrop.set(id, never)
+	case g.ExpiresAt != nil:
+		n.toDrop.set(id, *g.ExpiresAt)
+	}
+}
+
+// never is later than everything that is dropped.
 var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // finish tells the groups that still wait at the end of the range.
@@ -141,7 +153,7 @@ func (n *noise) together(matches []match) ([]string, error) {
 	}
 	for _, id := range h.Groups.Needed() {
 		g, known := n.groups[id]
-		if known && (g.ExpiresAt == nil || !g.ExpiresAt.Before(matches[0].at)) { // else it is forgotten
+		if known && (g.ExpiresAt == nil || !g.ExpiresAt.Before(matches[0].at)) { // else it is about to be forgotten
 			h.Groups.Put(id, g)
 		}
 	}
@@ -156,36 +168,29 @@ func (n *noise) together(matches []match) ([]string, error) {
 		n.held[o.Reason]++
 	}
 	for _, id := range h.Throttles.Changed() {
-		n.throttles[id] = h.Throttles.Get(id)
+		t := h.Throttles.Get(id)
+		n.throttles[id] = t
+		n.toDrop.set(id, t.ExpiresAt)
 	}
 	for _, id := range h.Hours.Changed() {
 		n.hours[id] = h.Hours.Get(id)
 	}
 	for _, id := range h.Groups.Changed() {
-		g := h.Groups.Get(id)
-		n.groups[id] = g
-		if g.FlushAt != nil && g.FlushAt.Before(n.nextTell) {
-			n.nextTell = *g.FlushAt
-		}
+		n.keep(id, h.Groups.Get(id))
 	}
 	return reasons, n.forget(matches)
 }
 
-// forget drops what means nothing any more when it becomes much.
+// forget drops what means nothing any more.
 func (n *noise) forget(matches []match) error {
-	if len(n.groups) >= mostKeys {
-		return errKeys
-	}
-	if len(matches) == 0 || len(n.throttles) < mostKeys {
-		return nil
-	}
-	now := matches[len(matches)-1].at
-	for id, t := range n.throttles {
-		if t.ExpiresAt.Before(now) {
+	if len(matches) > 0 {
+		now := matches[len(matches)-1].at
+		for id, over := n.toDrop.next(now); over; id, over = n.toDrop.next(now) {
 			delete(n.throttles, id)
+			delete(n.groups, id)
 		}
 	}
-	if len(n.throttles) >= mostKeys {
+	if len(n.throttles) >= n.most || len(n.groups) >= n.most {
 		return errKeys
 	}
 	return nil

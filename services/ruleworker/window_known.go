@@ -1,6 +1,8 @@
 package ruleworker
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -16,30 +18,38 @@ type known struct {
 	recent, old map[knownAlert]bool
 }
 
-type knownAlert struct {
-	rule    string
-	version int
-	key     string
-	slot    int64
+// knownAlert is a hash of an alert's identity: keys may be long, and two alerts
+// that were one by chance would be one alert lost, so it is 128 bits of SHA-256.
+type knownAlert [16]byte
+
+func knownAlertOf(ruleID string, version int, key string, slot int64) knownAlert {
+	b := make([]byte, 0, 256)
+	b = binary.LittleEndian.AppendUint64(b, uint64(version))
+	b = binary.LittleEndian.AppendUint64(b, uint64(slot))
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(ruleID)))
+	b = append(append(b, ruleID...), key...)
+	sum := sha256.Sum256(b)
+	return knownAlert(sum[:16])
 }
 
-// knownEach bounds each of the two generations: with both full, about 10 MB.
+// knownEach bounds each of the two generations: with both full, about 5 MB.
 const knownEach = 50_000
 
 func (k *known) has(r *rule.Rule, key string, slot int64) bool {
+	a := knownAlertOf(r.ID, r.Version, key, slot)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	a := knownAlert{r.ID, r.Version, key, slot}
 	return k.recent[a] || k.old[a]
 }
 
 func (k *known) add(ruleID string, version int, a notification.Alert) {
+	one := knownAlertOf(ruleID, version, string(a.Key), a.Slot)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.recent == nil || len(k.recent) == knownEach {
 		k.old, k.recent = k.recent, map[knownAlert]bool{}
 	}
-	k.recent[knownAlert{ruleID, version, string(a.Key), a.Slot}] = true
+	k.recent[one] = true
 }
 
 // remember notes alerts that were committed.
