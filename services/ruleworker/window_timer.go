@@ -109,11 +109,9 @@ func (t *timer) round(ctx context.Context, now, settled time.Time) (more bool, e
 		return false, err
 	}
 	inTime, err := t.evaluate(ctx, token, groups, now, settled)
-	if err != nil {
-		return false, err
-	}
 	o.join(inTime)
-	if err := t.settle(ctx, token, o, now); err != nil {
+	// A query that the database was away for does not undo what others found.
+	if err := errors.Join(err, t.settle(ctx, token, o, now)); err != nil {
 		return false, err
 	}
 	return len(dues) == duesTogether || o.overdue, nil

@@ -26,11 +26,12 @@ import (
 type troubled struct {
 	ruleworker.WindowStore
 
-	mu     sync.Mutex
-	added  func([]window.Due) error
-	asked  func(ctx context.Context, ruleID string, q window.Query) error // for events
-	busy   func(window.Due) bool                                          // an event comes into it each time before it is decided
-	unread func(id string, version int) error                             // of a version of a rule
+	mu      sync.Mutex
+	added   func([]window.Due) error
+	asked   func(ctx context.Context, ruleID string, q window.Query) error // for events
+	refused func(window.Due) bool                                          // to be committed
+	busy    func(window.Due) bool                                          // an event comes into it each time before it is decided
+	unread  func(id string, version int) error                             // of a version of a rule
 }
 
 func (t *troubled) of(s ruleworker.WindowStore) ruleworker.WindowStore {
@@ -47,13 +48,20 @@ func (t *troubled) with(change func()) {
 
 func (t *troubled) DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) ([]decision.Owed, error) {
 	var busy []window.Due
+	var err error
 	t.with(func() {
 		for _, d := range dues {
+			if t.refused != nil && t.refused(d) {
+				err = errors.New("refused")
+			}
 			if t.busy != nil && t.busy(d) {
 				busy = append(busy, d)
 			}
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
 	if len(busy) > 0 {
 		if err := t.AddDues(ctx, busy); err != nil {
 			return nil, err
@@ -95,6 +103,10 @@ func (e troubledEvents) Observe(ctx context.Context, q window.Query, f func(wind
 	return e.Source.Observe(ctx, q, f)
 }
 
+type connectionLost struct{ error }
+
+func (connectionLost) Outage() bool { return true }
+
 func (t *troubled) RuleVersion(ctx context.Context, id string, version int) (r rule.Rule, fate ruleworker.RuleFate, err error) {
 	t.with(func() {
 		if t.unread != nil {
@@ -114,16 +126,18 @@ func silent(name string, groupBy ...string) rule.Rule {
 }
 
 var _ = Describe("the timer of window rules", func() {
-	It("lets a key that is busy for ever wait, and nothing else", func(ctx SpecContext) {
+	It("lets a key wait that is busy for ever, or whose alerts are refused, and nothing else", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		for _, r := range []rule.Rule{silent("keyed", "user_id"), silent("whole")} {
 			_, err := f.Store.CreateRule(ctx, r)
 			Expect(err).NotTo(HaveOccurred())
 		}
 		now := time.Now().UTC()
-		Expect(f.Store.SaveBatch(ctx, batchOf("HEARTBEAT", one{at: now, user: "busy"}, one{at: now, user: "calm"}), "spec")).To(Succeed())
-		isBusy := func(d window.Due) bool { return len(d.Key) > 0 && d.Key.Lookup("user_id").StringValue() == "busy" }
-		trouble := &troubled{busy: isBusy}
+		Expect(f.Store.SaveBatch(ctx, batchOf("HEARTBEAT", one{at: now, user: "busy"}, one{at: now, user: "odd"}, one{at: now, user: "calm"}), "spec")).To(Succeed())
+		is := func(user string) func(window.Due) bool {
+			return func(d window.Due) bool { return len(d.Key) > 0 && d.Key.Lookup("user_id").StringValue() == user }
+		}
+		trouble := &troubled{busy: is("busy"), refused: is("odd")}
 		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of))
 		keys := func(rule string) map[string]int {
 			counts := map[string]int{}
@@ -137,7 +151,7 @@ var _ = Describe("the timer of window rules", func() {
 			g.Expect(keys("keyed")["calm"]).To(BeNumerically(">=", 3))
 			g.Expect(keys("whole")[""]).To(BeNumerically(">=", 3))
 		}).WithTimeout(20 * time.Second).Should(Succeed())
-		Expect(keys("keyed")).NotTo(HaveKey("busy"))
+		Expect(keys("keyed")).NotTo(Or(HaveKey("busy"), HaveKey("odd")))
 		trouble.with(func() { trouble.busy = nil })
 		Eventually(ctx, func() int { return keys("keyed")["busy"] }).WithTimeout(20 * time.Second).Should(BeNumerically(">=", 3))
 	}, SpecTimeout(time.Minute))
@@ -237,16 +251,19 @@ var _ = Describe("the timer of window rules", func() {
 		Expect(string(events()[0].Body)).To(And(ContainSubstring(`"rule_name":"whole"`), ContainSubstring("not decided in 300 tries: refused")))
 	}, SpecTimeout(time.Minute))
 
-	It("does not wait for a rule whose queries take for ever", func(ctx SpecContext) {
+	It("does not wait for a rule whose queries take for ever, or lose their connection", func(ctx SpecContext) {
 		f := fleet.New(ctx)
-		for _, name := range []string{"slow", "quick"} {
+		for _, name := range []string{"slow", "lost", "quick"} {
 			_, err := f.Store.CreateRule(ctx, silent(name))
 			Expect(err).NotTo(HaveOccurred())
 		}
 		trouble := &troubled{asked: func(ctx context.Context, ruleID string, _ window.Query) error {
-			if ruleID == "slow" {
+			switch ruleID {
+			case "slow":
 				<-ctx.Done()
 				return &store.TooSlow{Err: ctx.Err()}
+			case "lost":
+				return connectionLost{errors.New("the server closed the connection")}
 			}
 			return nil
 		}}
