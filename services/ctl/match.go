@@ -3,6 +3,7 @@ package ctl
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,7 +49,7 @@ func (t *tool) matchRules() *cobra.Command {
 				defer func() { _ = f.Close() }()
 				input = f
 			}
-			return t.matchAll(set, eventsFile, input, raw)
+			return t.matchAll(set, placesOf(rules), eventsFile, input, raw)
 		}}
 	c.Flags().StringVar(&rulesFile, "rules", "", "rules: JSON array, JSON lines, extended JSON or YAML; a folder: all of its files")
 	c.Flags().StringVar(&eventsFile, "events", "", "events: JSON array, JSON lines, extended JSON or YAML; - reads standard input")
@@ -60,14 +62,23 @@ func ruleSet(rules []fileRule) (*rule.Set, error) {
 	all := make([]rule.Rule, len(rules))
 	for i, r := range rules {
 		all[i] = r.Rule
-		if all[i].ID == "" {
-			all[i].ID = r.Name
-		}
+		all[i].ID = cmp.Or(r.ID, r.Name)
 	}
 	return rule.NewSet(all)
 }
 
-func (t *tool) matchAll(set *rule.Set, name string, input io.Reader, raw bool) error {
+// placesOf are the rules' places in the input, by id.
+func placesOf(rules []fileRule) map[string]int {
+	places := make(map[string]int, len(rules))
+	for i, r := range rules {
+		places[cmp.Or(r.ID, r.Name)] = i
+	}
+	return places
+}
+
+// matchAll prints a line for each event, with the rules in the order of the
+// input.
+func (t *tool) matchAll(set *rule.Set, places map[string]int, name string, input io.Reader, raw bool) error {
 	decoder, err := event.NewDecoder(event.Options{})
 	if err != nil {
 		return err
@@ -91,6 +102,7 @@ func (t *tool) matchAll(set *rule.Set, name string, input io.Reader, raw bool) e
 		for _, m := range set.Match(doc, nil) {
 			line.Rules = append(line.Rules, m.Rule.ID)
 		}
+		slices.SortFunc(line.Rules, func(a, b string) int { return places[a] - places[b] })
 		return out.print(line, nil)
 	})
 	if err == nil && n == 0 {

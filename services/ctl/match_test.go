@@ -37,6 +37,17 @@ var _ = Describe("rules match", func() {
 		Expect(s.Out).To(BeEmpty())
 	})
 
+	It("names the rules of an event in the order of their file, whatever their priorities, by id or else by name", func(ctx SpecContext) {
+		path := filepath.Join(GinkgoT().TempDir(), "rules.jsonl")
+		Expect(os.WriteFile(path, []byte(`{"name":"late","priority":9,"conditions":{},"actions":[]}
+{"rule_id":"z","name":"first","priority":1,"conditions":{},"actions":[]}
+{"name":"a","conditions":{"type":"PAYMENT_FAILED"},"actions":[]}
+`), 0o600)).To(Succeed())
+		s := run(ctx, "rules", "match", "--rules", path, "--events", file("events.jsonl"))
+		Expect(s.Code).To(BeZero(), s.Err)
+		Expect(strings.Split(s.Out, "\n")).To(HaveExactElements(HaveSuffix(`"rules":["late","z","a"]}`), HaveSuffix(`"rules":["late","z"]}`), HaveSuffix(`"rules":["late","z"]}`), ""))
+	})
+
 	It("names an event that is none, and matches it all the same with --raw", func(ctx SpecContext) {
 		s := run(ctx, "rules", "match", "--rules", file("rules.json"), "--events", file("odd.jsonl"))
 		Expect(s.Code).To(Equal(2))
