@@ -71,13 +71,13 @@ var _ = Describe("on a terminal", func() {
 		})
 		t := newTerminal()
 		Expect(ctl.Run(ctx, []string{"rules", "explain", "r", "e"}, env, t.tty, t.tty)).To(BeZero())
-		Eventually(ctx, t.screen).Should(gbytes.Say(`\x1b\[31mdid not fire: payload.amount is 50 \(int\), but must be >= 100\x1b\[0m`))
-		Eventually(ctx, t.screen).Should(gbytes.Say(`\x1b\[32m✓\x1b\[0m type is A`))
-		Eventually(ctx, t.screen).Should(gbytes.Say(`\x1b\[31m✗\x1b\[0m payload.amount is 50`))
+		Eventually(t.screen).WithContext(ctx).Should(gbytes.Say(`\x1b\[31mdid not fire: payload.amount is 50 \(int\), but must be >= 100\x1b\[0m`))
+		Eventually(t.screen).WithContext(ctx).Should(gbytes.Say(`\x1b\[32m✓\x1b\[0m type is A`))
+		Eventually(t.screen).WithContext(ctx).Should(gbytes.Say(`\x1b\[31m✗\x1b\[0m payload.amount is 50`))
 
 		plain := newTerminal()
 		Expect(ctl.Run(ctx, []string{"rules", "explain", "r", "e"}, append(env, "NO_COLOR=1"), plain.tty, plain.tty)).To(BeZero())
-		Eventually(ctx, plain.screen).Should(gbytes.Say("✗ payload.amount is 50"))
+		Eventually(plain.screen).WithContext(ctx).Should(gbytes.Say("✗ payload.amount is 50"))
 		Expect(string(plain.screen.Contents())).NotTo(ContainSubstring(escape))
 
 		var out, errOut bytes.Buffer
@@ -111,7 +111,7 @@ var _ = Describe("on a terminal", func() {
 		DeferCleanup(file.Close)
 		code := make(chan int, 1)
 		go func() { code <- ctl.Run(ctx, []string{"rules", "backtest", "r"}, env, file, t.tty) }()
-		Eventually(ctx, t.screen).WithTimeout(15 * time.Second).Should(gbytes.Say(`count +\[=+>-+\] +4812 matches`))
+		Eventually(t.screen).WithContext(ctx).WithTimeout(15 * time.Second).Should(gbytes.Say(`count +\[=+>-+\] +4812 matches`))
 		close(end)
 		Eventually(ctx, code).WithTimeout(15 * time.Second).Should(Receive(BeZero()))
 		result, err := os.ReadFile(file.Name())
@@ -136,7 +136,7 @@ var _ = Describe("on a terminal", func() {
 		var out bytes.Buffer
 		file := filepath.Join("testdata", "match", "rules.json")
 		Expect(ctl.Run(ctx, []string{"rules", "apply", "-f", file}, env, &out, t.tty)).To(BeZero())
-		Eventually(ctx, t.screen).Should(gbytes.Say(`\x1b\[33mwarning: .*rules.json:\d+: rule "large": /conditions: the rule can match its own\x1b\[0m`))
+		Eventually(t.screen).WithContext(ctx).Should(gbytes.Say(`\x1b\[33mwarning: .*rules.json:\d+: rule "large": /conditions: the rule can match its own\x1b\[0m`))
 		Expect(out.String()).To(Equal("1 created, 0 changed, 0 unchanged\n"))
 	}, SpecTimeout(30*time.Second))
 })
