@@ -28,9 +28,11 @@ var _ = Describe("make run", Ordered, func() {
 		Expect(err).NotTo(HaveOccurred())
 		return session
 	}
+	// Sessions go to Eventually alone: beside a context it prints them, while they
+	// run, to see whether they are a duration.
 	untilItRuns := func(ctx context.Context, s *gexec.Session) {
 		GinkgoHelper()
-		Eventually(ctx, s).Should(gbytes.Say(`Dashboard  http://127\.0\.0\.1:\d+/#key=ea_\w+`))
+		Eventually(s).WithContext(ctx).Should(gbytes.Say(`Dashboard  http://127\.0\.0\.1:\d+/#key=ea_\w+`))
 	}
 	// started are the processes that it has recorded, without the script.
 	started := func() map[string]int {
@@ -59,7 +61,7 @@ var _ = Describe("make run", Ordered, func() {
 		run := start(ctx, "RUN_SECONDS=3")
 		untilItRuns(ctx, run)
 		pids := started()
-		Eventually(ctx, run).Should(gexec.Exit(0))
+		Eventually(run).WithContext(ctx).Should(gexec.Exit(0))
 		Expect(run.Out.Contents()).To(MatchRegexp(`Set-up took \d+ s\.`))
 		for _, check := range []string{"events", "processed", "notifications", "webhooks", "drained", "metrics"} {
 			Expect(string(run.Out.Contents())).To(MatchRegexp(`(?m)^ +ok +` + check))
@@ -74,7 +76,7 @@ var _ = Describe("make run", Ordered, func() {
 		record := filepath.Join(here.dir, "run", "simulate.pid")
 		Eventually(ctx, record).Should(BeARegularFile())
 		run.Kill()
-		Eventually(ctx, run).Should(gexec.Exit())
+		Eventually(run).WithContext(ctx).Should(gexec.Exit())
 		pids := started()
 		for name, pid := range pids {
 			Expect(running(pid)).To(BeTrue(), name)
@@ -100,7 +102,7 @@ var _ = Describe("make run", Ordered, func() {
 		untilItRuns(ctx, run)
 		pids := started()
 		Expect(here.succeed(ctx, "down")).To(ContainSubstring("asking it to stop"))
-		Eventually(ctx, run).Should(gexec.Exit())
+		Eventually(run).WithContext(ctx).Should(gexec.Exit())
 		Expect(string(run.Out.Contents())).To(ContainSubstring("Stopping."))
 		gone(pids)
 	}, NodeTimeout(3*time.Minute))
