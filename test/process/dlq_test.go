@@ -126,7 +126,7 @@ var _ = Describe("eactl dlq replay", func() {
 			}).WithTimeout(60*time.Second).Should(BeNumerically(">=", n), "every one is delivered or still there")
 		}
 		// The broker may still be taking back what the last one held.
-		Eventually(ctx, func() int { replay(f); return f.Depth(ctx, topology.WebhooksDefault+".dead") }).WithTimeout(30 * time.Second).Should(BeZero())
+		Eventually(ctx, func() int { replay(f); return f.Depth(ctx, topology.WebhooksDefault+".dead") }).WithTimeout(60 * time.Second).Should(BeZero())
 		handledByOwner(ctx, f, receiver, ids)
 	}, SpecTimeout(4*time.Minute))
 
@@ -187,8 +187,8 @@ var _ = Describe("an aggregator that is killed", func() {
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(records).To(HaveLen(len(bad)))
 			g.Expect(f.Depth(ctx, topology.DeadLetters)).To(BeZero())
-		}).WithTimeout(30 * time.Second).Should(Succeed())
+		}).WithTimeout(90 * time.Second).WithPolling(200 * time.Millisecond).Should(Succeed())
 		Expect(f.Depth(ctx, topology.DeadLetters+".dead")).To(BeZero())
 		Expect(f.Depth(ctx, topology.Ingest+".dead")).To(Equal(len(bad)))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 })

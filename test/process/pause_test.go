@@ -177,7 +177,7 @@ func holder(ctx context.Context, f *fleet.Fleet, lease string) int {
 func (r *running) waitPaused(ctx context.Context) {
 	GinkgoHelper()
 	Eventually(ctx, func() string { return state(r.Command.Process.Pid) }).
-		WithTimeout(30*time.Second).WithPolling(10*time.Millisecond).Should(Equal("T"), r.name)
+		WithTimeout(patience).WithPolling(10*time.Millisecond).Should(Equal("T"), r.name)
 }
 
 // state is the kernel's letter for a process: T is stopped.

@@ -23,6 +23,11 @@ import (
 // names are the five, in the order of the pipeline.
 var names = []string{"ingester", "rule-worker", "action-dispatcher", "aggregator", "api"}
 
+// patience is how long a process may take for one step of its life. The servers
+// stand still for ten seconds when somebody died inside a transaction, and other
+// specs have their share of the machine.
+const patience = time.Minute
+
 // killed is the exit code of a process that died of SIGKILL.
 const killed = 128 + 9
 
@@ -119,7 +124,7 @@ func (r *running) waitReady(ctx context.Context) {
 		answer, err := r.ready(ctx)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(answer.Ready).To(BeTrue(), "%s: %v", r.name, answer.Reasons)
-	}).WithTimeout(30 * time.Second).WithPolling(20 * time.Millisecond).Should(Succeed())
+	}).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(Succeed())
 }
 
 // kill ends the process as a crash would.
@@ -139,7 +144,7 @@ func (r *running) stop(ctx context.Context) {
 // waitEnded waits for the end of the process with this exit code.
 func (r *running) waitEnded(ctx context.Context, code int) {
 	GinkgoHelper()
-	Eventually(ctx, r.Exited).WithTimeout(30*time.Second).Should(BeClosed(), r.name)
+	Eventually(ctx, r.Exited).WithTimeout(patience).Should(BeClosed(), r.name)
 	Expect(r.ExitCode()).To(Equal(code), r.name)
 }
 
