@@ -45,7 +45,7 @@ func (r Route[T]) Encode(v T) (broker.Message, error) {
 func (r Route[T]) Decode(m broker.Message) (T, error) {
 	if m.ContentType != r.ContentType {
 		var none T
-		return none, broker.Permanent(fmt.Errorf("message %q in %s has content type %q, not %s", m.MessageID, r.Exchange, m.ContentType, r.ContentType))
+		return none, broker.Permanent(&Malformed{fmt.Errorf("message %q in %s has content type %q, not %s", m.MessageID, r.Exchange, m.ContentType, r.ContentType)})
 	}
 	var v T
 	body, err := Plain(m)
@@ -53,10 +53,20 @@ func (r Route[T]) Decode(m broker.Message) (T, error) {
 		v, err = r.unmarshal(body)
 	}
 	if err != nil {
-		return v, broker.Permanent(fmt.Errorf("decode message %q of %s: %w", m.MessageID, r.Exchange, err))
+		return v, broker.Permanent(&Malformed{fmt.Errorf("decode message %q of %s: %w", m.MessageID, r.Exchange, err)})
 	}
 	return v, nil
 }
+
+// Malformed is why a message cannot be what its route carries: no process of
+// ours has sent it.
+type Malformed struct{ Err error }
+
+func (e *Malformed) Error() string { return e.Err.Error() }
+func (e *Malformed) Unwrap() error { return e.Err }
+
+// Class names the error for dead letters.
+func (*Malformed) Class() string { return "malformed_message" }
 
 const (
 	typeBSON = "application/bson"

@@ -50,7 +50,7 @@ func (c *Counter) Handle(ctx context.Context, deliveries []*broker.Delivery) err
 			return err
 		}
 		if b.ID == "" {
-			return broker.Permanent(fmt.Errorf("message %q names no batch", d.MessageID))
+			return broker.Permanent(&topology.Malformed{Err: fmt.Errorf("message %q names no batch", d.MessageID)})
 		}
 		increments, tooOld, err := metric.Sum(b.Events, oldest)
 		if err != nil {

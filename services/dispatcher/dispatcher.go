@@ -114,17 +114,17 @@ func (d *Dispatcher) open(queue string, delivery *broker.Delivery) (*order, erro
 		return nil, broker.Permanent(failed)
 	}
 	if err != nil {
-		return nil, broker.Permanent(&malformed{err})
+		return nil, err
 	}
 	switch {
 	case msg.Notification.ID == "":
-		return nil, broker.Permanent(&malformed{errors.New("the message names no notification")})
+		return nil, broker.Permanent(&topology.Malformed{Err: errors.New("the message names no notification")})
 	case msg.Attempt < 1:
-		return nil, broker.Permanent(&malformed{errors.New("the message asks for no attempt")})
+		return nil, broker.Permanent(&topology.Malformed{Err: errors.New("the message asks for no attempt")})
 	case msg.Event.Validate() != nil:
-		return nil, broker.Permanent(&malformed{errors.New("the message carries no readable event")})
+		return nil, broker.Permanent(&topology.Malformed{Err: errors.New("the message carries no readable event")})
 	case msg.Notification.Action.Config != nil && msg.Notification.Action.Config.Validate() != nil:
-		return nil, broker.Permanent(&malformed{errors.New("the message carries no readable action")})
+		return nil, broker.Permanent(&topology.Malformed{Err: errors.New("the message carries no readable action")})
 	}
 	o := &order{delivery: delivery, queue: queue, msg: msg}
 	config, err := d.o.Secrets.Open(msg.Notification.Action.Config)
@@ -156,12 +156,3 @@ func (d *Dispatcher) panicked(o *order, failed *panicked) {
 	d.log.Error("handling a notification panicked", zap.String(telemetry.FieldNotification, o.msg.Notification.ID),
 		zap.Error(failed), zap.ByteString("stack", failed.stack))
 }
-
-// malformed is a message that is no delivery order.
-type malformed struct{ err error }
-
-func (e *malformed) Error() string { return e.err.Error() }
-func (e *malformed) Unwrap() error { return e.err }
-
-// Class names the error for dead letters.
-func (*malformed) Class() string { return "malformed_message" }

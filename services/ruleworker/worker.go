@@ -73,7 +73,7 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 			return err
 		}
 		if b.ID == "" || len(b.Events) == 0 {
-			return broker.Permanent(fmt.Errorf("message %q names no batch or has no events", d.MessageID))
+			return broker.Permanent(&topology.Malformed{Err: fmt.Errorf("message %q names no batch or has no events", d.MessageID)})
 		}
 		if !slices.Contains(ids, b.ID) { // the same message twice is one batch
 			decided := decide(set, b, w.Retention, started, &t)

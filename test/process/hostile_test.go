@@ -270,6 +270,7 @@ func (r reason) explains(d *broker.DeadLetter) {
 // garbled: the dead letter says which part of garbage could not be read.
 func garbled(d *broker.DeadLetter) {
 	GinkgoHelper()
+	Expect(d.ErrorClass).To(Equal("malformed_message"), d.Error)
 	switch {
 	case d.ContentType != "application/bson":
 		Expect(d.Error).To(ContainSubstring("has content type %q, not application/bson", d.ContentType))
