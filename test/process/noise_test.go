@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"context"
+	"strings"
 	"syscall"
 	"time"
 
@@ -100,23 +101,24 @@ func told(ctx context.Context, f *fleet.Fleet, receiver *sink.Running, n int) {
 }
 
 var _ = Describe("the timer of groups", func() {
-	It("tells every match once, when its process is killed before it published", func(ctx SpecContext) {
-		f, receiver, victim := gather(ctx, string(fault.RuleWorkerGroupFlushed)+":kill")
-		victim.waitEnded(ctx, killed)
-		publish(ctx, f, 10)
-		launch(f, "rule-worker", "").waitReady(ctx)
-		told(ctx, f, receiver, 20)
-	}, SpecTimeout(3*time.Minute))
-
-	It("does no harm when it wakes beside its successor", func(ctx SpecContext) {
-		f, receiver, victim := gather(ctx, string(fault.RuleWorkerGroupFlushed)+":stop")
-		victim.waitPaused(ctx)
-		launch(f, "rule-worker", "").waitReady(ctx)
-		publish(ctx, f, 10)
-		told(ctx, f, receiver, 20)
-		victim.Signal(syscall.SIGCONT)
-		publish(ctx, f, 10)
-		told(ctx, f, receiver, 30)
-		victim.stop(ctx)
-	}, SpecTimeout(3*time.Minute))
+	It("tells every match once, killed before it published, and does no harm when it wakes beside its successor", func(ctx SpecContext) {
+		inParallel(ctx, []string{string(fault.RuleWorkerGroupFlushed) + ":kill", string(fault.RuleWorkerGroupFlushed) + ":stop"}, func(ctx context.Context, what string) {
+			f, receiver, victim := gather(ctx, what)
+			if strings.HasSuffix(what, ":kill") {
+				victim.waitEnded(ctx, killed)
+				publish(ctx, f, 10)
+				launch(f, "rule-worker", "").waitReady(ctx)
+				told(ctx, f, receiver, 20)
+				return
+			}
+			victim.waitPaused(ctx)
+			launch(f, "rule-worker", "").waitReady(ctx)
+			publish(ctx, f, 10)
+			told(ctx, f, receiver, 20)
+			victim.Signal(syscall.SIGCONT)
+			publish(ctx, f, 10)
+			told(ctx, f, receiver, 30)
+			victim.stop(ctx)
+		})
+	}, SpecTimeout(4*time.Minute))
 })

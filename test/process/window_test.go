@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -88,26 +89,26 @@ func complete(ctx context.Context, f *fleet.Fleet, receiver *sink.Running) {
 }
 
 var _ = Describe("the timer of windows", func() {
-	DescribeTable("decides every slot once, when its process is killed between two steps",
-		func(ctx SpecContext, p fault.Point) {
-			f, receiver, victim := watch(ctx, string(p)+":kill")
-			victim.waitEnded(ctx, killed)
+	It("decides every slot once, killed between two steps, and does nothing more when it wakes beside its successor", func(ctx SpecContext) {
+		inParallel(ctx, []string{
+			string(fault.RuleWorkerWindowEvaluated) + ":kill", string(fault.RuleWorkerWindowDecided) + ":kill",
+			string(fault.RuleWorkerWindowPublished) + ":kill", string(fault.RuleWorkerWindowEvaluated) + ":stop",
+		}, func(ctx context.Context, what string) {
+			f, receiver, victim := watch(ctx, what)
+			if strings.HasSuffix(what, ":kill") {
+				victim.waitEnded(ctx, killed)
+				launch(f, "rule-worker", "").waitReady(ctx)
+				complete(ctx, f, receiver)
+				return
+			}
+			victim.waitPaused(ctx)
 			launch(f, "rule-worker", "").waitReady(ctx)
+			Eventually(ctx, func() []int64 { _, slots := silences(ctx, f); return slots }).WithTimeout(patience).ShouldNot(BeEmpty())
+			victim.Signal(syscall.SIGCONT)
 			complete(ctx, f, receiver)
-		},
-		Entry(string(fault.RuleWorkerWindowEvaluated), fault.RuleWorkerWindowEvaluated, SpecTimeout(3*time.Minute)),
-		Entry(string(fault.RuleWorkerWindowDecided), fault.RuleWorkerWindowDecided, SpecTimeout(3*time.Minute)),
-		Entry(string(fault.RuleWorkerWindowPublished), fault.RuleWorkerWindowPublished, SpecTimeout(3*time.Minute)))
-
-	It("does nothing more when it wakes beside its successor", func(ctx SpecContext) {
-		f, receiver, victim := watch(ctx, string(fault.RuleWorkerWindowEvaluated)+":stop")
-		victim.waitPaused(ctx)
-		launch(f, "rule-worker", "").waitReady(ctx)
-		Eventually(ctx, func() []int64 { _, slots := silences(ctx, f); return slots }).WithTimeout(30 * time.Second).ShouldNot(BeEmpty())
-		victim.Signal(syscall.SIGCONT)
-		complete(ctx, f, receiver)
-		victim.stop(ctx)
-	}, SpecTimeout(3*time.Minute))
+			victim.stop(ctx)
+		})
+	}, SpecTimeout(4*time.Minute))
 })
 
 var _ = Describe("a rule-worker that is killed with an alert that a batch completed", func() {
