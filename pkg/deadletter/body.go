@@ -9,8 +9,8 @@ import (
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/action/outgoing"
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
-	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
@@ -101,7 +101,7 @@ func readOrder(doc bson.Raw) content {
 		c.eventTypes = []string{t}
 	}
 	if u, err := url.Parse(text(n.Action.Config, "url")); err == nil {
-		c.target = webhook.Target(u)
+		c.target = outgoing.Target(u)
 	}
 	// An action type that is not known here keeps its configuration to itself.
 	masked := bson.Raw(bsoncore.NewDocumentBuilder().Build())

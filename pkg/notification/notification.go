@@ -102,6 +102,18 @@ type Notification struct {
 	ExpiresAt   time.Time `bson:"expires_at" json:"expires_at"`
 }
 
+// Summary says in one line what the notification is about.
+func (n Notification) Summary() string {
+	switch {
+	case n.Group != nil:
+		return fmt.Sprintf("rule %s matched %d times, last event %s", n.RuleName, n.Group.Matches, n.EventID)
+	case n.Alert != nil:
+		return "rule " + n.RuleName + ": " + n.Alert.Text
+	default:
+		return "rule " + n.RuleName + " matched event " + n.EventID
+	}
+}
+
 // Suppress holds the notification back, unless something did before.
 func (n *Notification) Suppress(reason string, by Held) {
 	if n.Status != Pending {

@@ -55,6 +55,10 @@ type Options struct {
 	ResponseExcerpt   int             // bytes of an answer that are recorded
 	Resolver          *net.Resolver   // nil: the system's
 	Secrets           *seal.Keys      // open the secrets of actions; nil: none is encrypted
+	// Messages publishes what PUBLISH actions send. Its own channel: the broker
+	// closes one on which somebody publishes to an exchange that does not exist.
+	// nil: the dispatcher's publisher.
+	Messages Publisher
 }
 
 // Dispatcher carries out notifications; Loop makes it work on a queue.
@@ -74,9 +78,12 @@ type Dispatcher struct {
 // New makes a dispatcher.
 func New(o Options, ledger Ledger, publisher Publisher, t topology.Table, reg prometheus.Registerer, log *zap.Logger) *Dispatcher {
 	m := newMetrics(reg)
+	if o.Messages == nil {
+		o.Messages = publisher
+	}
 	return &Dispatcher{
 		o: o, ledger: ledger, publisher: publisher, topology: t,
-		executors: executors(o, log),
+		executors: executors(o, o.Messages, t, log),
 		recorder:  &recorder{ledger: ledger, metrics: m, log: log},
 		metrics:   m, log: log,
 	}

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
 // executor carries out one type of action. The types themselves (configuration,
@@ -42,10 +43,14 @@ type result struct {
 }
 
 // executors is the table of what can be carried out, by the type's name.
-func executors(o Options, log *zap.Logger) map[string]executor {
+// messages publishes PUBLISH actions' messages.
+func executors(o Options, messages Publisher, t topology.Table, log *zap.Logger) map[string]executor {
+	transport := newTransport(guard{allowed: o.AllowNetworks}, o.Resolver, max(o.TargetConcurrency, 8))
 	return map[string]executor{
-		"WEBHOOK": newWebhookExecutor(o),
+		"WEBHOOK": newHTTPExecutor(o, transport, webhookRequest),
+		"ALERT":   newHTTPExecutor(o, transport, alertRequest),
 		"LOG":     logExecutor{log: log.Named("audit")},
+		"PUBLISH": publishExecutor{publisher: messages, topology: t},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/app"
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
@@ -20,6 +21,7 @@ func Wire(_ context.Context, p *app.Process) error {
 	d := New(Options{
 		Instance: p.Instance, TargetConcurrency: cfg.TargetConcurrency, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
 		Schedule: cfg.Schedule, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt, Secrets: secrets,
+		Messages: broker.NewPublisher(p.PublishConnection, broker.PublisherOptions{}),
 	}, ledger{p.Store}, p.Publisher, p.Topology, p.Metrics, p.Log)
 	p.OnStop("outgoing connections", d.Close)
 	for _, queue := range p.Topology.DispatchQueues() {

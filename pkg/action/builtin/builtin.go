@@ -3,7 +3,9 @@ package builtin
 
 import (
 	"github.com/events-aggregator/events-aggregator/pkg/action"
+	"github.com/events-aggregator/events-aggregator/pkg/action/alert"
 	logaction "github.com/events-aggregator/events-aggregator/pkg/action/log"
+	"github.com/events-aggregator/events-aggregator/pkg/action/publish"
 	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
 )
 
@@ -13,5 +15,7 @@ func Table() action.Table {
 	return action.NewTable(
 		webhook.Type{},
 		logaction.Type{},
+		publish.Type{},
+		alert.Type{},
 	)
 }

@@ -3,7 +3,6 @@
 package logaction
 
 import (
-	"fmt"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -18,27 +17,21 @@ type Config struct {
 	message *action.Template
 }
 
-// Parse reads {level?, message?} and names everything that is wrong with it.
+// Parse reads {level?, message?, queue?} and names everything that is wrong with it.
 func Parse(config bson.Raw) (Config, []action.Problem) {
 	r := action.NewReader(config)
 	c := Config{
 		Level:   r.OneOf("level", "info", "debug", "info", "warn", "error"),
 		message: r.Template("message"),
 	}
+	r.Queue()
 	return c, r.Problems()
 }
 
 // Render is the line for one notification.
 func (c Config) Render(msg notification.Message) (level, text string, err error) {
-	n := msg.Notification
-	if c.message == nil && n.Group != nil {
-		return c.Level, fmt.Sprintf("rule %s matched %d times, last event %s", n.RuleName, n.Group.Matches, n.EventID), nil
-	}
-	if alert := n.Alert; c.message == nil && alert != nil {
-		return c.Level, "rule " + n.RuleName + ": " + alert.Text, nil
-	}
 	if c.message == nil {
-		return c.Level, "rule " + n.RuleName + " matched event " + n.EventID, nil
+		return c.Level, msg.Notification.Summary(), nil
 	}
 	line, err := c.message.Render(msg)
 	return c.Level, strings.TrimSpace(string(line)), err
@@ -52,7 +45,7 @@ func (Type) Name() string { return "LOG" }
 
 // Doc is one line for documentation.
 func (Type) Doc() string {
-	return "LOG {level?, message?}: a structured line in the dispatcher's audit log; level is debug, info (default), warn or error, message a Go template."
+	return "LOG {level?, message?, queue?}: a structured line in the dispatcher's audit log; level is debug, info (default), warn or error, message a Go template."
 }
 
 // Check names everything that is wrong with a configuration.
@@ -61,12 +54,9 @@ func (Type) Check(config bson.Raw) []action.Problem {
 	return problems
 }
 
-// Queue is the notifications' queue.
-func (Type) Queue(_ bson.Raw, severity, priority int) string {
-	if action.Urgent(severity, priority) {
-		return "notifications.critical"
-	}
-	return "notifications.default"
+// Queue is the configuration's, else the notifications'.
+func (Type) Queue(config bson.Raw, severity, priority int) string {
+	return action.QueueOf(config, "notifications", severity, priority)
 }
 
 // Mask returns the configuration as it is: it holds no secret.

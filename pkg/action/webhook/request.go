@@ -3,9 +3,7 @@ package webhook
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -16,17 +14,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
 
-// Target is whom a URL calls, as limits, lines and filters know it: its host in
-// lower case, with the port unless it is the scheme's own.
-func Target(u *url.URL) string {
-	host, port := strings.ToLower(u.Hostname()), u.Port()
-	if port == "" || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
-		return host
-	}
-	return net.JoinHostPort(host, port)
-}
-
-// Body is the request's body: the template's output, or DefaultBody; nothing
+// Body is the request's body: the template's output, or the format's; nothing
 // for a request that has none. An error is permanent.
 func (c Config) Body(msg notification.Message) ([]byte, error) {
 	switch {
@@ -35,7 +23,7 @@ func (c Config) Body(msg notification.Message) ([]byte, error) {
 	case c.body != nil:
 		return c.body.Render(msg)
 	default:
-		return DefaultBody(msg)
+		return formatOf(c.format).body(msg)
 	}
 }
 
@@ -88,14 +76,23 @@ func DefaultBody(msg notification.Message) ([]byte, error) {
 // Header are all headers of the request. webhook-id is the notification's id,
 // so a receiver knows a repeat; with a secret the body is signed by Standard
 // Webhooks, once by each secret.
-func (c Config) Header(id string, now time.Time, body []byte) (http.Header, error) {
+func (c Config) Header(msg notification.Message, now time.Time, body []byte) (http.Header, error) {
 	h := make(http.Header, len(c.Headers)+4)
 	if len(body) > 0 {
-		h.Set("Content-Type", "application/json")
+		contentType := "application/json"
+		if c.body == nil {
+			contentType = formatOf(c.format).contentType
+		}
+		h.Set("Content-Type", contentType)
 	}
 	for _, own := range c.Headers {
-		h.Set(own.Name, own.Value)
+		value, err := own.Render(msg)
+		if err != nil {
+			return nil, err
+		}
+		h.Set(own.Name, value)
 	}
+	id := msg.Notification.ID
 	h.Set(standardwebhooks.HeaderWebhookID, id)
 	h.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	if len(c.Secrets) == 0 {

@@ -1,15 +1,10 @@
 package webhook
 
 import (
-	"net/url"
-	"slices"
-	"strconv"
-	"strings"
-
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action"
+	"github.com/events-aggregator/events-aggregator/pkg/action/outgoing"
 )
 
 // Type is the entry for the table of action types.
@@ -20,7 +15,7 @@ func (Type) Name() string { return "WEBHOOK" }
 
 // Doc is one line for documentation.
 func (Type) Doc() string {
-	return "WEBHOOK {url, method?, headers?, body?, secret?, timeout?}: an HTTP request, signed by Standard Webhooks when there is a secret; body is a Go template, by default the event with rule and notification ids; method is POST (default), PUT, PATCH, GET or DELETE; timeout is 100ms to 60s."
+	return "WEBHOOK {url, method?, headers?, format?, body?, secret?, timeout?, queue?}: an HTTP request, signed by Standard Webhooks when there is a secret, by each of two while it is replaced. body is a Go template; without it format says what is sent: event (default: the event with rule and notification ids), alertmanager (its webhook body, version 4) or cloudevents (structured). Values of headers may be templates. method is POST (default), PUT, PATCH, GET or DELETE; timeout is 100ms to 60s."
 }
 
 // Check names everything that is wrong with a configuration.
@@ -29,143 +24,13 @@ func (Type) Check(config bson.Raw) []action.Problem {
 	return problems
 }
 
-// Queue is the webhooks' queue.
-func (Type) Queue(_ bson.Raw, severity, priority int) string {
-	if action.Urgent(severity, priority) {
-		return "webhooks.critical"
-	}
-	return "webhooks.default"
+// Queue is the configuration's, else the webhooks'.
+func (Type) Queue(config bson.Raw, severity, priority int) string {
+	return action.QueueOf(config, "webhooks", severity, priority)
 }
 
-// harmless headers hold no secret.
-var harmless = []string{"accept", "accept-language", "cache-control", "content-type", "host", "user-agent"}
+// Mask hides what may be secret, see outgoing.Mask.
+func (Type) Mask(config bson.Raw) bson.Raw { return outgoing.Mask(config) }
 
-// secretParameters are names of query parameters that hold one.
-var secretParameters = []string{
-	"access_token", "api_key", "api-key", "apikey", "auth", "code", "key", "password", "passwd", "pwd",
-	"secret", "sig", "signature", "token",
-}
-
-// Mask hides the signing secret, header values, the URL's password and the
-// parameters of its query that are called like one.
-func (Type) Mask(config bson.Raw) bson.Raw {
-	return rewrite(config, func(at place, text string) string {
-		switch {
-		case at.key == "secret":
-			return action.Masked
-		case at.key == "headers" && !slices.Contains(harmless, strings.ToLower(at.sub)):
-			return action.Masked
-		case at.key == "url":
-			return maskURL(text)
-		default:
-			return text
-		}
-	})
-}
-
-// Restore puts the stored secrets back where config has a mask, if both call
-// the same place: otherwise who may edit a rule, but not see its secrets, could
-// have them sent to himself.
-func (Type) Restore(config, stored bson.Raw) bson.Raw {
-	had := map[place]string{}
-	rewrite(stored, func(at place, text string) string {
-		had[at] = text
-		return text
-	})
-	was := had[place{key: "url"}]
-	if !samePlace(text(config, "url"), was) {
-		return config
-	}
-	return rewrite(config, func(at place, text string) string {
-		old, ok := had[at]
-		switch {
-		case ok && at.key == "url" && text == maskURL(old):
-			return old
-		case ok && at.key != "url" && text == action.Masked:
-			return old
-		default:
-			return text
-		}
-	})
-}
-
-// maskURL hides what is secret in a URL. One that is no URL is hidden whole.
-func maskURL(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return action.Masked
-	}
-	if _, ok := u.User.Password(); ok {
-		u.User = url.UserPassword(u.User.Username(), action.Masked)
-	} else if u.User != nil { // a key in the user's place
-		u.User = url.User(action.Masked)
-	}
-	parameters := strings.Split(u.RawQuery, "&")
-	for i, p := range parameters {
-		name, value, _ := strings.Cut(p, "=")
-		if value != "" && slices.Contains(secretParameters, strings.ToLower(name)) {
-			parameters[i] = name + "=" + action.Masked
-		}
-	}
-	u.RawQuery = strings.Join(parameters, "&")
-	return strings.ReplaceAll(u.String(), url.QueryEscape(action.Masked), action.Masked)
-}
-
-func samePlace(a, b string) bool {
-	x, errA := url.Parse(a)
-	y, errB := url.Parse(b)
-	return errA == nil && errB == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host) && x.Host != ""
-}
-
-func text(config bson.Raw, key string) string {
-	v, err := config.LookupErr(key)
-	if err != nil {
-		return ""
-	}
-	s, _ := v.StringValueOK()
-	return s
-}
-
-// place is where a text stands: a field, and the header or position within it.
-type place struct{ key, sub string }
-
-// rewrite copies a configuration and changes its texts.
-func rewrite(config bson.Raw, change func(at place, text string) string) bson.Raw {
-	elements, err := config.Elements()
-	if err != nil {
-		return config
-	}
-	start, out := bsoncore.AppendDocumentStart(nil)
-	for _, e := range elements {
-		out = rewriteValue(out, e.Key(), e.Value(), place{key: e.Key()}, change)
-	}
-	out, err = bsoncore.AppendDocumentEnd(out, start)
-	if err != nil {
-		return config
-	}
-	return out
-}
-
-func rewriteValue(out []byte, key string, v bson.RawValue, at place, change func(at place, text string) string) []byte {
-	if s, ok := v.StringValueOK(); ok {
-		return bsoncore.AppendStringElement(out, key, change(at, s))
-	}
-	if (v.Type != bson.TypeEmbeddedDocument && v.Type != bson.TypeArray) || at.sub != "" {
-		return bsoncore.AppendValueElement(out, key, bsoncore.Value{Type: v.Type, Data: v.Value})
-	}
-	elements, err := bson.Raw(v.Value).Elements()
-	if err != nil {
-		return bsoncore.AppendNullElement(out, key)
-	}
-	out = bsoncore.AppendHeader(out, v.Type, key)
-	start, out := bsoncore.AppendDocumentStart(out)
-	for i, e := range elements {
-		sub := e.Key()
-		if v.Type == bson.TypeArray {
-			sub = strconv.Itoa(i)
-		}
-		out = rewriteValue(out, e.Key(), e.Value(), place{key: key, sub: sub}, change)
-	}
-	out, _ = bsoncore.AppendDocumentEnd(out, start)
-	return out
-}
+// Restore puts the stored secrets back, see outgoing.Restore.
+func (Type) Restore(config, stored bson.Raw) bson.Raw { return outgoing.Restore(config, stored) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -76,29 +77,67 @@ var _ = Describe("A request", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(string(body)).To(Equal(`A a "name" ntf_1 2`))
 	})
+	It("carries a CloudEvent where its format says so, as ingest takes it in", func() {
+		cfg := parse(bson.D{{Key: "url", Value: url}, {Key: "format", Value: "cloudevents"}})
+		msg := message(bson.D{{Key: "type", Value: "A"}, {Key: "source", Value: "shop"}, {Key: "severity", Value: int32(8)}, {Key: "user_id", Value: "u\"1"},
+			{Key: "timestamp", Value: time.UnixMilli(1500).UTC()}, {Key: "payload", Value: bson.D{{Key: "n", Value: int64(1) << 60}}}})
+		msg.Notification.EventID = "5d3a0b43-5b5c-4d6e-8f00-1d2c3b4a5f60"
+		body, err := cfg.Body(msg)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(body)).To(Equal(`{"specversion":"1.0","id":"5d3a0b43-5b5c-4d6e-8f00-1d2c3b4a5f60","source":"shop","type":"A","time":"1970-01-01T00:00:01.5Z",` +
+			`"severity":8,"userid":"u\"1","ruleid":"r-1","rulename":"a \"name\"","notificationid":"ntf_1",` +
+			`"datacontenttype":"application/json","data":{"n":1152921504606846976}}`))
+		h, err := cfg.Header(msg, now, body)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(h.Get("Content-Type")).To(Equal("application/cloudevents+json"))
+		var e cloudevents.Event
+		Expect(json.Unmarshal(body, &e)).To(Succeed())
+		Expect(e.Validate()).To(Succeed())
+	})
+	It("carries Alertmanager's body where its format says so", func() {
+		body, err := parse(bson.D{{Key: "url", Value: url}, {Key: "format", Value: "alertmanager"}}).Body(message(bson.D{{Key: "type", Value: "A"}}))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(body)).To(HavePrefix(`{"version":"4","groupKey":`))
+	})
+	It("has headers that its event fills in, but never breaks", func() {
+		cfg := parse(bson.D{{Key: "url", Value: url}, {Key: "headers", Value: bson.D{{Key: "x-source", Value: "from {{.Event.source}}"}}}})
+		h, err := cfg.Header(message(bson.D{{Key: "source", Value: "shop"}}), now, nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(h.Get("X-Source")).To(Equal("from shop"))
+		_, err = cfg.Header(message(bson.D{{Key: "source", Value: "a\r\nX-Evil: 1"}}), now, nil)
+		Expect(err).To(MatchError(ContainSubstring("X-Source")))
+	})
 	It("has no body where HTTP gives it no meaning", func() {
 		body, err := parse(bson.D{{Key: "url", Value: url}, {Key: "method", Value: "GET"}}).Body(message(bson.D{}))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(body).To(BeEmpty())
 	})
 	It("is JSON unless a header says otherwise", func() {
-		h, err := parse(bson.D{{Key: "url", Value: url}}).Header("ntf_1", now, []byte("{}"))
+		h, err := parse(bson.D{{Key: "url", Value: url}}).Header(message(bson.D{}), now, []byte("{}"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(h.Get("Content-Type")).To(Equal("application/json"))
-		h, err = parse(bson.D{{Key: "url", Value: url}, {Key: "headers", Value: bson.D{{Key: "content-type", Value: "text/plain"}}}}).Header("ntf_1", now, []byte("{}"))
+		h, err = parse(bson.D{{Key: "url", Value: url}, {Key: "headers", Value: bson.D{{Key: "content-type", Value: "text/plain"}}}}).Header(message(bson.D{}), now, []byte("{}"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(h.Values("Content-Type")).To(Equal([]string{"text/plain"}))
 	})
 	It("carries the notification's id also without a secret", func() {
-		h, err := parse(bson.D{{Key: "url", Value: url}}).Header("ntf_1", now, nil)
+		h, err := parse(bson.D{{Key: "url", Value: url}}).Header(message(bson.D{}), now, nil)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(h.Get("webhook-id")).To(Equal("ntf_1"))
 		Expect(h).NotTo(HaveKey("Webhook-Signature"))
 	})
 
+	It("is signed as Standard Webhooks' published example", func() {
+		msg := message(bson.D{})
+		msg.Notification.ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
+		h, err := parse(bson.D{{Key: "url", Value: url}, {Key: "secret", Value: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}).
+			Header(msg, time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(h.Get("webhook-signature")).To(Equal("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="))
+	})
 	DescribeTable("is signed by Standard Webhooks", func(secret any, verifiers ...string) {
 		body := []byte(`{"a":1}`)
-		h, err := parse(bson.D{{Key: "url", Value: url}, {Key: "secret", Value: secret}}).Header("ntf_1", now, body)
+		h, err := parse(bson.D{{Key: "url", Value: url}, {Key: "secret", Value: secret}}).Header(message(bson.D{}), now, body)
 		Expect(err).NotTo(HaveOccurred())
 		for _, v := range verifiers {
 			by, err := standardwebhooks.NewWebhookRaw([]byte(v))

@@ -16,13 +16,16 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action"
+	"github.com/events-aggregator/events-aggregator/pkg/action/alert"
+	"github.com/events-aggregator/events-aggregator/pkg/action/outgoing"
 	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
-// webhookExecutor sends WEBHOOK actions.
-type webhookExecutor struct {
+// httpExecutor carries out the actions that are one HTTP request.
+type httpExecutor struct {
+	parse     func(config bson.Raw) (request, []action.Problem)
 	transport *http.Transport
 	agent     string
 	excerpt   int
@@ -31,83 +34,99 @@ type webhookExecutor struct {
 	prepared map[string]*endpoint // by configuration
 }
 
+// request is how a type of action makes its request; an error of body or header
+// is permanent.
+type request struct {
+	outgoing.Config
+	method  string
+	secrets []string
+	body    func(msg notification.Message, now time.Time) ([]byte, error)
+	header  func(msg notification.Message, now time.Time, body []byte) (http.Header, error)
+}
+
+func webhookRequest(config bson.Raw) (request, []action.Problem) {
+	c, problems := webhook.Parse(config)
+	return request{
+		Config: c.Config, method: c.Method, secrets: c.Secrets, header: c.Header,
+		body: func(msg notification.Message, _ time.Time) ([]byte, error) { return c.Body(msg) },
+	}, problems
+}
+
+func alertRequest(config bson.Raw) (request, []action.Problem) {
+	c, problems := alert.Parse(config)
+	return request{Config: c.Config, method: http.MethodPost, body: c.Body, header: c.Header}, problems
+}
+
 // maxEndpoints bounds the configurations that are kept read; there is one for
 // each version of each rule's action.
 const maxEndpoints = 4096
 
-func newWebhookExecutor(o Options) *webhookExecutor {
-	return &webhookExecutor{
-		transport: newTransport(guard{allowed: o.AllowNetworks}, o.Resolver, max(o.TargetConcurrency, 8)),
-		agent:     "events-aggregator/" + telemetry.Version(),
-		excerpt:   o.ResponseExcerpt,
-		prepared:  map[string]*endpoint{},
+func newHTTPExecutor(o Options, transport *http.Transport, parse func(bson.Raw) (request, []action.Problem)) *httpExecutor {
+	return &httpExecutor{
+		parse: parse, transport: transport,
+		agent:    "events-aggregator/" + telemetry.Version(),
+		excerpt:  o.ResponseExcerpt,
+		prepared: map[string]*endpoint{},
 	}
 }
 
-func (e *webhookExecutor) closeIdle() { e.transport.CloseIdleConnections() }
+func (e *httpExecutor) closeIdle() { e.transport.CloseIdleConnections() }
 
 // endpoint is one configuration, read once.
 type endpoint struct {
-	cfg    webhook.Config
+	request
 	url    *url.URL
 	target string
 	hide   *strings.Replacer // takes secrets out of texts
 }
 
-func (e *webhookExecutor) prepare(msg notification.Message) (call, error) {
+func (e *httpExecutor) prepare(msg notification.Message) (call, error) {
 	to, err := e.endpoint(msg.Notification.Action.Config)
 	if err != nil {
 		return call{}, err
 	}
-	return call{target: to.target, timeout: to.cfg.Timeout, carryOut: func(ctx context.Context, msg notification.Message) result {
+	return call{target: to.target, timeout: to.Timeout, carryOut: func(ctx context.Context, msg notification.Message) result {
 		return e.send(ctx, to, msg)
 	}}, nil
 }
 
-func (e *webhookExecutor) endpoint(config bson.Raw) (*endpoint, error) {
+func (e *httpExecutor) endpoint(config bson.Raw) (*endpoint, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if to, ok := e.prepared[string(config)]; ok {
 		return to, nil
 	}
-	to, err := newEndpoint(config)
-	if err != nil {
+	req, problems := e.parse(config)
+	if err := problemsError(problems); err != nil {
 		return nil, err
+	}
+	u, err := url.Parse(req.URL)
+	if err != nil { // without the URL: its path may be a secret
+		return nil, errors.New("action config: /url is no URL")
 	}
 	if len(e.prepared) >= maxEndpoints {
 		clear(e.prepared)
 	}
+	to := &endpoint{request: req, url: u, target: outgoing.Target(u), hide: hider(req, u)}
 	e.prepared[string(config)] = to
 	return to, nil
 }
 
-func newEndpoint(config bson.Raw) (*endpoint, error) {
-	cfg, problems := webhook.Parse(config)
-	if err := problemsError(problems); err != nil {
-		return nil, err
-	}
-	u, err := url.Parse(cfg.URL)
-	if err != nil { // without the URL: its path may be a secret
-		return nil, errors.New("action config: /url is no URL")
-	}
-	return &endpoint{cfg: cfg, url: u, target: webhook.Target(u), hide: hider(cfg, u)}, nil
-}
-
 // send makes the request. The signature's time is that of the call, so a retry
 // is signed anew.
-func (e *webhookExecutor) send(ctx context.Context, to *endpoint, msg notification.Message) result {
-	body, err := to.cfg.Body(msg)
+func (e *httpExecutor) send(ctx context.Context, to *endpoint, msg notification.Message) result {
+	now := time.Now()
+	body, err := to.body(msg, now)
 	if err != nil {
 		return to.failed(notification.OutcomePermanent, classTemplate, err)
 	}
-	now := time.Now()
-	header, err := to.cfg.Header(msg.Notification.ID, now, body)
+	header, err := to.header(msg, now, body)
 	if err != nil {
-		return to.failed(notification.OutcomePermanent, classInvalidConfig, err)
+		return to.failed(notification.OutcomePermanent, classTemplate, err)
 	}
 	e.complete(header, to, msg)
 	req := (&http.Request{
-		Method: to.cfg.Method, URL: to.url, Header: header,
+		Method: to.method, URL: to.url, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: to.url.Host,
 	}).WithContext(ctx)
 	if host := header.Get("Host"); host != "" {
@@ -150,7 +169,7 @@ func (to *endpoint) excerptOf(body []byte, n int) string {
 const maxSecret = 4096
 
 // complete adds what is the dispatcher's to say, where the rule does not.
-func (e *webhookExecutor) complete(header http.Header, to *endpoint, msg notification.Message) {
+func (e *httpExecutor) complete(header http.Header, to *endpoint, msg notification.Message) {
 	if header.Get("User-Agent") == "" {
 		header.Set("User-Agent", e.agent)
 	}
@@ -199,18 +218,18 @@ const (
 // hider takes everything that may be a secret out of what a receiver says: some
 // echo the request. Every header of the rule counts, since nobody knows which
 // of them a receiver takes as a key.
-func hider(cfg webhook.Config, u *url.URL) *strings.Replacer {
+func hider(req request, u *url.URL) *strings.Replacer {
 	var pairs []string
 	hide := func(secret string) {
 		if len(secret) >= minSecret {
 			pairs = append(pairs, secret, action.Masked)
 		}
 	}
-	for _, s := range cfg.Secrets {
+	for _, s := range req.secrets {
 		hide(s)
 		hide(strings.TrimPrefix(s, "whsec_"))
 	}
-	for _, h := range cfg.Headers {
+	for _, h := range req.Headers {
 		hide(h.Value)
 		if _, token, ok := strings.Cut(h.Value, " "); ok { // "Bearer …"
 			hide(token)
