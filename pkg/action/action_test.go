@@ -24,9 +24,9 @@ var _ = Describe("The table", func() {
 		_, ok := builtin.Table().Lookup("NONE")
 		Expect(ok).To(BeFalse())
 	})
-	It("lists WEBHOOK and LOG", func() {
-		Expect(builtin.Table().Names()).To(Equal([]string{"WEBHOOK", "LOG"}))
-		Expect(builtin.Table().Types()).To(HaveLen(2))
+	It("lists all types", func() {
+		Expect(builtin.Table().Names()).To(Equal([]string{"WEBHOOK", "SEND_NOTIFICATION", "LOG", "PUBLISH", "ALERT"}))
+		Expect(builtin.Table().Types()).To(HaveLen(5))
 	})
 	It("has each name once", func() {
 		Expect(func() { action.NewTable(logaction.Type{}, logaction.Type{}) }).To(Panic())

@@ -1,22 +1,22 @@
 package action
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	htmltemplate "html/template"
+	"io"
 	"reflect"
 	"strings"
 	"text/template"
 	"text/template/parse"
 	"time"
-	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
 
-// Template is a Go text template over one notification:
+// Template is a Go text or HTML template over one notification:
 //
 //	{{.Event.payload.amount}} {{.Rule.Name}} {{.Notification}} {{.Attempt}}
 //	{{.Alert.Text}} {{.Alert.Kind}} {{.Alert.Value}} {{.Alert.Reference}} {{.Alert.From}} {{.Alert.To}} {{.Alert.Key}}
@@ -27,8 +27,13 @@ import (
 // group; others have none. HeldBack is how many matches a throttle held back
 // since the notification before.
 // What an event does not have prints as nothing. Its functions are those of
-// text/template and json, upper, lower, default, truncate and join.
-type Template struct{ t *template.Template }
+// text/template and of the table functions.
+type Template struct{ t executable }
+
+// executable is a template of text/template or html/template.
+type executable interface {
+	Execute(w io.Writer, data any) error
+}
 
 // What a template may cost: events are made by others, so neither a long list
 // nor a great number in one may hold up a worker.
@@ -80,6 +85,33 @@ func ParseTemplate(text string) (*Template, error) {
 	return &Template{t: t}, nil
 }
 
+// ParseHTML is ParseTemplate for a template that gives HTML: what it fills in is
+// escaped for the place where it stands, so an event brings no markup.
+func ParseHTML(text string) (*Template, error) {
+	// The same rules, and the same messages.
+	if _, err := ParseTemplate(text); err != nil {
+		return nil, err
+	}
+	t, err := htmltemplate.New("template").Funcs(htmltemplate.FuncMap(functions)).Parse(text)
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "html/template: "))
+	}
+	if t.Tree != nil {
+		if err := bound(t.Tree.Root, 0); err != nil {
+			return nil, err
+		}
+	}
+	// The escaper looks at a template when it is executed first, and finds then
+	// where it cannot tell what would be safe. Nothing is filled in yet, so any
+	// other error only says that a rule's event is missing.
+	var unsafe *htmltemplate.Error
+	steps := 0
+	if err := t.Execute(io.Discard, templateData{Event: map[string]any{}, steps: &steps}); errors.As(err, &unsafe) {
+		return nil, errors.New(strings.TrimPrefix(unsafe.Error(), "html/template:"))
+	}
+	return &Template{t: t}, nil
+}
+
 // Render fills the template in. An error is the template's: the same message
 // gives it again.
 func (t *Template) Render(msg notification.Message) ([]byte, error) {
@@ -99,8 +131,11 @@ func (t *Template) Render(msg notification.Message) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
 	}
-	return []byte(strings.ReplaceAll(string(out.b), "<no value>", "")), nil
+	return []byte(noValue.Replace(string(out.b))), nil
 }
+
+// noValue takes out what the template packages print for what is not there.
+var noValue = strings.NewReplacer("<no value>", "", "&lt;no value&gt;", "")
 
 // alert is what a template sees of an alert.
 func alert(a *notification.Alert) map[string]any {
@@ -139,44 +174,6 @@ func (w *limited) Write(p []byte) (int, error) {
 	}
 	w.b = append(w.b, p...)
 	return len(p), nil
-}
-
-var functions = template.FuncMap{
-	"json":     toJSON,
-	"upper":    strings.ToUpper,
-	"lower":    strings.ToLower,
-	"default":  orDefault,
-	"truncate": truncate,
-	"join":     join,
-	boundLoop:  countSteps,
-}
-
-func toJSON(v any) (string, error) {
-	b, err := json.Marshal(v)
-	return string(b), err
-}
-
-func orDefault(instead, v any) any {
-	if v == nil || v == "" {
-		return instead
-	}
-	return v
-}
-
-func truncate(n int, v any) string {
-	s := fmt.Sprint(v)
-	if n < 0 || utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n]) + "…"
-}
-
-func join(separator string, list []any) string {
-	parts := make([]string, len(list))
-	for i, v := range list {
-		parts[i] = fmt.Sprint(v)
-	}
-	return strings.Join(parts, separator)
 }
 
 // boundLoop is the function that bound puts in front of every loop.

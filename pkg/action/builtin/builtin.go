@@ -5,6 +5,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/action"
 	"github.com/events-aggregator/events-aggregator/pkg/action/alert"
 	logaction "github.com/events-aggregator/events-aggregator/pkg/action/log"
+	"github.com/events-aggregator/events-aggregator/pkg/action/notify"
 	"github.com/events-aggregator/events-aggregator/pkg/action/publish"
 	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
 )
@@ -14,6 +15,7 @@ import (
 func Table() action.Table {
 	return action.NewTable(
 		webhook.Type{},
+		notify.Type{},
 		logaction.Type{},
 		publish.Type{},
 		alert.Type{},
