@@ -20,6 +20,7 @@ type Config struct {
 	Ingester   Ingester
 	RuleWorker RuleWorker
 	Dispatcher Dispatcher
+	Channels   Channels
 	Aggregator Aggregator
 	Sweep      Sweep
 	Lease      Lease
@@ -54,6 +55,7 @@ func (c *Config) keys() []*key {
 	r.section("ingester", "From message to stored batch.", c.Ingester.keys)
 	r.section("rule_worker", "From batch to decisions.", c.RuleWorker.keys)
 	r.section("dispatcher", "From notification to delivery (action-dispatcher).", c.Dispatcher.keys)
+	r.section("channels", "Ways to people for SEND_NOTIFICATION (api and action-dispatcher).", c.Channels.keys)
 	r.section("aggregator", "From batch to metrics.", c.Aggregator.keys)
 	r.section("sweep", "The safety nets that publish again what a dead process left unpublished.", c.Sweep.keys)
 	r.section("lease", "Work that has one owner among all processes.", c.Lease.keys)
@@ -75,6 +77,7 @@ func (c *Config) check(process string, report func(key, message string)) {
 	c.Ingester.check(report)
 	c.RuleWorker.check(report)
 	c.Dispatcher.check(report)
+	c.Channels.check(report)
 	c.Aggregator.check(c.Ingester.Retention, report)
 	c.Lease.check(report)
 	c.API.check(report)

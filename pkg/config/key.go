@@ -44,6 +44,13 @@ func (k *key) show(v value) value {
 	if k.masked && v.text != "" && v.text != k.preset.text { // a default is no secret
 		return text(mask(v.text))
 	}
+	if k.masked && v.kind == mapping {
+		shown := value{kind: mapping}
+		for _, p := range v.pairs {
+			shown.pairs = append(shown.pairs, pair{p.name, maskURL(p.text)})
+		}
+		return shown
+	}
 	return v
 }
 
@@ -217,6 +224,35 @@ func (r *registry) durations(name string, field *map[string]time.Duration, prese
 		return nil
 	}
 	k.get = func() value { return get(*field) }
+	r.add(k)
+}
+
+// secrets maps names to URLs that hold secrets; both are shown masked.
+func (r *registry) secrets(name string, field *map[string]string, doc, names string, allow func(name, url string) bool) {
+	k := &key{name: name, doc: doc, preset: value{kind: mapping}, want: names}
+	k.set = func(v value) error {
+		pairs, ok := v.asPairs()
+		if !ok {
+			return k.expected()
+		}
+		out := map[string]string{}
+		for _, p := range pairs {
+			if !allow(p.name, p.text) {
+				return k.expectedOf(p.name)
+			}
+			out[p.name] = p.text
+		}
+		*field = out
+		return nil
+	}
+	k.get = func() value {
+		v := value{kind: mapping}
+		for _, n := range sortedKeys(*field) {
+			v.pairs = append(v.pairs, pair{n, (*field)[n]})
+		}
+		return v
+	}
+	k.secret()
 	r.add(k)
 }
 

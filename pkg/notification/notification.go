@@ -70,6 +70,7 @@ type Attempt struct {
 	Error           string    `bson:"error,omitempty" json:"error,omitempty"`
 	ResponseExcerpt string    `bson:"response_excerpt,omitempty" json:"response_excerpt,omitempty"`
 	RetryAfterMS    int64     `bson:"retry_after_ms,omitempty" json:"retry_after_ms,omitempty"` // what the receiver asked for
+	Receipts        []string  `bson:"receipts,omitempty" json:"receipts,omitempty"`             // who got it, of an action with several receivers
 	Worker          string    `bson:"worker,omitempty" json:"worker,omitempty"`
 }
 
@@ -100,6 +101,15 @@ type Notification struct {
 	CreatedAt   time.Time `bson:"created_at" json:"created_at"`
 	UpdatedAt   time.Time `bson:"updated_at" json:"updated_at"`
 	ExpiresAt   time.Time `bson:"expires_at" json:"expires_at"`
+}
+
+// Receipts are all receivers that got it so far.
+func (n Notification) Receipts() []string {
+	var all []string
+	for _, a := range n.Attempts {
+		all = append(all, a.Receipts...)
+	}
+	return all
 }
 
 // Summary says in one line what the notification is about.
@@ -163,4 +173,6 @@ type Message struct {
 	Event        bson.Raw     `bson:"event"`        // the stored document
 	Attempt      int          `bson:"attempt"`      // the attempt that this message asks for, 1 is the first
 	Republished  bool         `bson:"republished,omitempty"`
+	// Receipts are the receivers that got it by earlier attempts.
+	Receipts []string `bson:"receipts,omitempty"`
 }

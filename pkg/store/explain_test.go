@@ -15,12 +15,14 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/backtest"
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/letter"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/silence"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/user"
 )
 
 // small are collections of a handful of documents that are listed whole.
@@ -240,6 +242,17 @@ var _ = Describe("every query of the store", func() {
 		drop(s.UserByKeyHash(ctx, u.APIKeys[0].Hash))
 		drop(s.UserByEmail(ctx, u.Email))
 		drop(s.Users(ctx, 10))
+		drop(s.People(ctx, []string{u.ID}, nil))
+		drop(s.People(ctx, nil, []user.Role{user.Admin}))
+		drop(s.People(ctx, []string{u.ID}, []user.Role{user.Admin}))
+		saved, err := s.SaveTemplate(ctx, letter.Template{Name: "a", Subject: "x", Text: "x"}, 0, now, "spec")
+		every(err)
+		drop(s.SaveTemplate(ctx, saved, 1, now, "spec"))
+		every(s.SeedTemplates(ctx, now, saved))
+		drop(s.Template(ctx, "a"))
+		drop(s.Templates(ctx, "", 10))
+		drop(s.RulesWithTemplate(ctx, "a"))
+		every(s.DeleteTemplate(ctx, "a", now, "spec"))
 		every(s.TouchKey(ctx, u.APIKeys[0].Hash, now))
 		every(s.ReplaceKeys(ctx, u.ID, now))
 		r := testRule("one")

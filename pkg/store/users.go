@@ -83,3 +83,27 @@ func (s *Store) TouchKey(ctx context.Context, hash string, now time.Time) error 
 		bson.D{field("$set", bson.D{field("api_keys.$.last_used_at", now)})})
 	return classify("note key use", err)
 }
+
+// People are the users with the ids, and all of the roles, by address; at most
+// 1,000.
+func (s *Store) People(ctx context.Context, ids []string, roles []user.Role) ([]user.User, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	either := bson.A{}
+	if len(ids) > 0 {
+		either = append(either, bson.D{field("_id", bson.D{field("$in", ids)})})
+	}
+	if len(roles) > 0 {
+		either = append(either, bson.D{field("role", bson.D{field("$in", roles)})})
+	}
+	if len(either) == 0 {
+		return nil, nil
+	}
+	cur, err := s.users.Find(ctx, bson.D{field("$or", either)},
+		options.Find().SetProjection(bson.D{field("api_keys", 0)}).SetSort(keys("email", 1)).SetLimit(1000))
+	var found []user.User
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	return found, classify("look up recipients", err)
+}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,6 +38,20 @@ type User struct {
 type Preferences struct {
 	NotificationChannels []string `bson:"notification_channels" json:"notification_channels"`
 	EventTypes           []string `bson:"event_types" json:"event_types"`
+}
+
+// Wants says whether the user wants to hear of an event type; who chose none
+// hears of all.
+func (p Preferences) Wants(eventType string) bool {
+	return len(p.EventTypes) == 0 || slices.Contains(p.EventTypes, eventType)
+}
+
+// Channels are those that the user chose, else the fallback.
+func (p Preferences) Channels(fallback string) []string {
+	if len(p.NotificationChannels) == 0 {
+		return []string{fallback}
+	}
+	return p.NotificationChannels
 }
 
 // APIKey is one key of a user. The key itself is shown once and never kept.

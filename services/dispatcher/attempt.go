@@ -27,10 +27,10 @@ func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verd
 		}
 		fault.At(fault.DispatcherClaimed)
 	}
-	attempt, ok := d.call(ctx, o)
+	attempt, unmade := d.call(ctx, o)
 	called()
-	if !ok {
-		return broker.Interrupted(context.Cause(ctx))
+	if unmade != nil {
+		return unmade
 	}
 	fault.At(fault.DispatcherCalled)
 	verdict = d.conclude(ctx, o, token, attempt)
@@ -38,9 +38,14 @@ func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verd
 	return verdict
 }
 
-// call carries the order's action out. ok is false when the process's stop cut
-// it short: then nothing is known of it, and it costs no attempt.
-func (d *Dispatcher) call(ctx context.Context, o *order) (a notification.Attempt, ok bool) {
+// postponed is how long a message waits whose call an outage of our own kept
+// from being made.
+const postponed = time.Second
+
+// call carries the order's action out. unmade is the verdict on the message when
+// there was no attempt: the process's stop cut it short, so nothing is known of
+// it, or an outage of our own kept it from being made.
+func (d *Dispatcher) call(ctx context.Context, o *order) (a notification.Attempt, unmade error) {
 	timeout := d.o.Timeout
 	if o.call.timeout > 0 {
 		timeout = min(timeout, o.call.timeout)
@@ -55,18 +60,21 @@ func (d *Dispatcher) call(ctx context.Context, o *order) (a notification.Attempt
 		r = result{outcome: notification.OutcomeRetry, class: classPanic, err: failed.Error()}
 	}
 	if ctx.Err() != nil && r.outcome != notification.OutcomeOK {
-		return notification.Attempt{}, false
+		return notification.Attempt{}, broker.Interrupted(context.Cause(ctx))
+	}
+	if r.postpone != nil {
+		return notification.Attempt{}, broker.Uncounted(r.postpone, postponed)
 	}
 	took := time.Since(at)
 	d.metrics.attempted(o, r, took)
-	return newAttempt(o, d.o.Instance, at, took, r), true
+	return newAttempt(o, d.o.Instance, at, took, r), nil
 }
 
 func newAttempt(o *order, worker string, at time.Time, took time.Duration, r result) notification.Attempt {
 	return notification.Attempt{
 		Number: o.msg.Attempt, At: at.UTC().Truncate(time.Millisecond), DurationMS: took.Milliseconds(),
 		Outcome: r.outcome, StatusCode: r.statusCode, ErrorClass: r.class, Error: cut(r.err, maxErrorText),
-		ResponseExcerpt: r.excerpt, RetryAfterMS: r.retryAfter.Milliseconds(), Worker: worker,
+		ResponseExcerpt: r.excerpt, RetryAfterMS: r.retryAfter.Milliseconds(), Receipts: r.receipts, Worker: worker,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -86,6 +87,7 @@ func (d *Dispatcher) again(ctx context.Context, o *order, decided decision) erro
 	next := o.msg
 	next.Attempt = decided.attempt.Number + 1
 	next.Republished = decided.repeated
+	next.Receipts = append(slices.Clone(next.Receipts), decided.attempt.Receipts...)
 	body, err := bson.Marshal(next)
 	if err != nil {
 		return broker.Permanent(fmt.Errorf("encode attempt %d of notification %s: %w", next.Attempt, next.Notification.ID, err))

@@ -59,6 +59,11 @@ type Options struct {
 	// closes one on which somebody publishes to an exchange that does not exist.
 	// nil: the dispatcher's publisher.
 	Messages Publisher
+	// What SEND_NOTIFICATION needs.
+	Channels       map[string]channel
+	DefaultChannel string
+	Letters        Letters
+	People         People
 }
 
 // Dispatcher carries out notifications; Loop makes it work on a queue.

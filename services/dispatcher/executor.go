@@ -40,6 +40,10 @@ type result struct {
 	err        string // without secrets
 	excerpt    string // of the answer, valid UTF-8, without secrets
 	retryAfter time.Duration
+	receipts   []string // who got it, of an action with several receivers
+	// postpone: nothing was sent for a reason of our own, an outage; it is no
+	// attempt.
+	postpone error
 }
 
 // executors is the table of what can be carried out, by the type's name.
@@ -51,6 +55,9 @@ func executors(o Options, messages Publisher, t topology.Table, log *zap.Logger)
 		"ALERT":   newHTTPExecutor(o, transport, alertRequest),
 		"LOG":     logExecutor{log: log.Named("audit")},
 		"PUBLISH": publishExecutor{publisher: messages, topology: t},
+		"SEND_NOTIFICATION": &notifyExecutor{
+			channels: o.Channels, fallback: o.DefaultChannel, letters: o.Letters, people: o.People,
+		},
 	}
 }
 

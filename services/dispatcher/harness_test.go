@@ -153,6 +153,15 @@ func record(ctx context.Context, f *fleet.Fleet, m notification.Message, status 
 	Expect(answers).To(ConsistOf(HaveField("Accepted", BeTrue())))
 }
 
+// recordPart records a first attempt that reached only some receivers.
+func recordPart(ctx context.Context, f *fleet.Fleet, m notification.Message, at, next time.Time, receipts ...string) {
+	GinkgoHelper()
+	a := notification.Attempt{Number: 1, At: at, Outcome: notification.OutcomeRetry, ErrorClass: "sending", Receipts: receipts, Worker: "died"}
+	answers, err := dispatcher.LedgerOf(f.Store).RecordAttempts(ctx, at, []dispatcher.Record{{ID: m.Notification.ID, Attempt: a, Status: notification.Pending, NextAttemptAt: &next}})
+	Expect(err).NotTo(HaveOccurred())
+	Expect(answers).To(ConsistOf(HaveField("Accepted", BeTrue())))
+}
+
 // notificationOf reads a message's notification.
 func notificationOf(ctx context.Context, g Gomega, f *fleet.Fleet, m notification.Message) notification.Notification {
 	n, err := f.Store.Notification(ctx, m.Notification.ID)

@@ -3,12 +3,15 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/letter"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/user"
 )
 
 // Wire makes the process an action-dispatcher: a consumer for each action queue.
@@ -18,10 +21,16 @@ func Wire(_ context.Context, p *app.Process) error {
 	if err != nil {
 		return err
 	}
+	channels, err := newChannels(p.Config.Channels, p.Log)
+	if err != nil {
+		return err
+	}
+	read := &reading{store: p.Store}
 	d := New(Options{
 		Instance: p.Instance, TargetConcurrency: cfg.TargetConcurrency, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
 		Schedule: cfg.Schedule, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt, Secrets: secrets,
 		Messages: broker.NewPublisher(p.PublishConnection, broker.PublisherOptions{}),
+		Channels: channels, DefaultChannel: p.Config.Channels.Default, Letters: read, People: read,
 	}, ledger{p.Store}, p.Publisher, p.Topology, p.Metrics, p.Log)
 	p.OnStop("outgoing connections", d.Close)
 	for _, queue := range p.Topology.DispatchQueues() {
@@ -56,4 +65,30 @@ func (l ledger) RecordAttempts(ctx context.Context, now time.Time, records []Rec
 		recorded[i] = Recorded(a)
 	}
 	return recorded, nil
+}
+
+// reading is the store as SEND_NOTIFICATION needs it: what was read is kept for
+// a few seconds.
+type reading struct {
+	store   *store.Store
+	letters cached[*letter.Compiled]
+	people  cached[[]user.User]
+}
+
+func (r *reading) Letter(ctx context.Context, name string) (*letter.Compiled, error) {
+	return r.letters.get(name, func() (*letter.Compiled, error) {
+		t, err := r.store.Template(ctx, name)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		compiled, problems := t.Compile()
+		return compiled, problemsError(problems)
+	})
+}
+
+func (r *reading) People(ctx context.Context, ids []string, roles []user.Role) ([]user.User, error) {
+	return r.people.get(fmt.Sprintf("%q %q", ids, roles), func() ([]user.User, error) { return r.store.People(ctx, ids, roles) })
 }

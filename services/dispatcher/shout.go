@@ -1,0 +1,83 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/router"
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+)
+
+// shoutChannel sends through one of shoutrrr's services.
+type shoutChannel struct {
+	url  string
+	hide *strings.Replacer
+	// places bounds the sends under way: the library takes no context, so one that
+	// hangs goes on after we have stopped waiting.
+	places chan struct{}
+}
+
+// maxShouts is how many sends of one channel may hang.
+const maxShouts = 32
+
+func newShoutChannel(url, kind string) (*shoutChannel, error) {
+	c := &shoutChannel{url: url, hide: secretsOf(url), places: make(chan struct{}, maxShouts)}
+	if _, err := c.service(); err != nil {
+		return nil, fmt.Errorf("is no channel of the kind %s: %s", kind, c.hide.Replace(root(err).Error()))
+	}
+	return c, nil
+}
+
+// root is what went wrong, without the words before it, which repeat the URL.
+func root(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// service is made for each send: some keep state of their own in it.
+func (c *shoutChannel) service() (types.Service, error) {
+	return (&router.ServiceRouter{}).Locate(c.url)
+}
+
+func (*shoutChannel) personal() bool { return false }
+
+func (c *shoutChannel) send(ctx context.Context, envelopes []envelope) []error {
+	results := make([]error, len(envelopes))
+	for i, e := range envelopes {
+		if err := c.sendOne(ctx, e); err != nil {
+			results[i] = errors.New(c.hide.Replace(err.Error()))
+		}
+	}
+	return results
+}
+
+func (c *shoutChannel) sendOne(ctx context.Context, e envelope) error {
+	select {
+	case c.places <- struct{}{}:
+	case <-ctx.Done():
+		return errors.New("earlier sends to this channel still hang")
+	}
+	service, err := c.service()
+	if err != nil {
+		<-c.places
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() { <-c.places }()
+		done <- service.Send(strings.TrimSpace(e.Subject+"\n"+e.Text), &types.Params{})
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("no answer in time: %w", context.Cause(ctx))
+	}
+}
