@@ -16,6 +16,9 @@ type Type interface {
 	Name() string
 	// Doc is one line for listings and the documentation.
 	Doc() string
+	// Schema is the configuration's JSON Schema (2020-12), for editors and people.
+	// Check says more than it can.
+	Schema() []byte
 	// Check names everything that is wrong with a configuration; none is valid.
 	Check(config bson.Raw) []Problem
 	// Queue is the dispatcher queue, without prefix, for a match by an event of

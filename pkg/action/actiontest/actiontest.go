@@ -3,6 +3,7 @@
 package actiontest
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action"
@@ -82,6 +84,31 @@ func DescribeType(t action.Type, queues ...string) {
 			})
 		}
 
+		It("has a JSON Schema that takes what it takes, and knows its fields", func() {
+			text := t.Schema()
+			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+			Expect(err).NotTo(HaveOccurred())
+			c := jsonschema.NewCompiler()
+			Expect(c.AddResource("schema.json", doc)).To(Succeed())
+			schema, err := c.Compile("schema.json")
+			Expect(err).NotTo(HaveOccurred())
+			accepts := func(config json.RawMessage) error {
+				v, err := jsonschema.UnmarshalJSON(bytes.NewReader(config))
+				Expect(err).NotTo(HaveOccurred())
+				return schema.Validate(v)
+			}
+			for _, c := range cases.Valid {
+				Expect(accepts(c.Config)).To(Succeed(), c.Name)
+			}
+			Expect(accepts(json.RawMessage(`{"surely/unknown": 1}`))).NotTo(Succeed())
+			var shown struct{ Properties map[string]any }
+			Expect(json.Unmarshal(text, &shown)).To(Succeed())
+			fields, _, _ := strings.Cut(strings.TrimPrefix(t.Doc(), t.Name()+" {"), "}")
+			for field := range strings.SplitSeq(fields, ", ") {
+				Expect(shown.Properties).To(HaveKey(strings.TrimSuffix(field, "?")))
+			}
+			Expect(shown.Properties).To(HaveLen(strings.Count(fields, ",") + 1))
+		})
 		It("refuses a field that it does not know", func() {
 			Expect(t.Check(BSON(json.RawMessage(`{"surely/unknown": 1}`)))).
 				To(ContainElement(HaveField("Pointer", "/surely~1unknown")))

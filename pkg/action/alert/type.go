@@ -1,6 +1,7 @@
 package alert
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -133,6 +134,12 @@ func (Type) Name() string { return "ALERT" }
 func (Type) Doc() string {
 	return "ALERT {url, labels?, annotations?, resolve_after?, headers?, timeout?, queue?}: an alert for the Alertmanager at url (its API v2), resolved after resolve_after (5m; 10s to 720h) unless the rule matches again; labels and annotations are Go templates beside alertname (the rule), severity (info, warning, error, critical), source, event_type, and the key of a window or group."
 }
+
+//go:embed schema.json
+var schema []byte
+
+// Schema is the configuration's JSON Schema.
+func (Type) Schema() []byte { return schema }
 
 // Check names everything that is wrong with a configuration.
 func (Type) Check(config bson.Raw) []action.Problem {

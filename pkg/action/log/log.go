@@ -3,6 +3,7 @@
 package logaction
 
 import (
+	_ "embed"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -47,6 +48,12 @@ func (Type) Name() string { return "LOG" }
 func (Type) Doc() string {
 	return "LOG {level?, message?, queue?}: a structured line in the dispatcher's audit log; level is debug, info (default), warn or error, message a Go template."
 }
+
+//go:embed schema.json
+var schema []byte
+
+// Schema is the configuration's JSON Schema.
+func (Type) Schema() []byte { return schema }
 
 // Check names everything that is wrong with a configuration.
 func (Type) Check(config bson.Raw) []action.Problem {

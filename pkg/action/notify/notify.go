@@ -4,6 +4,7 @@
 package notify
 
 import (
+	_ "embed"
 	"fmt"
 	"net/mail"
 	"slices"
@@ -119,6 +120,12 @@ func (Type) Name() string { return "SEND_NOTIFICATION" }
 func (Type) Doc() string {
 	return "SEND_NOTIFICATION {recipients, template?, channel?, queue?}: a letter to people. recipients are e-mail addresses, user ids, role:admin and role:user; users' preferences choose their channels and the event types that they hear of; channel is for those without a preference (default: channels.default), and needs no recipients where it is a room of its own; template (default: default) is one of the templates."
 }
+
+//go:embed schema.json
+var schema []byte
+
+// Schema is the configuration's JSON Schema.
+func (Type) Schema() []byte { return schema }
 
 // Check names everything that is wrong with a configuration.
 func (Type) Check(config bson.Raw) []action.Problem {

@@ -4,6 +4,7 @@
 package publish
 
 import (
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,6 +141,12 @@ func (Type) Name() string { return "PUBLISH" }
 func (Type) Doc() string {
 	return "PUBLISH {exchange, routing_key, body?, mandatory?, queue?}: a message to RabbitMQ. routing_key and body are Go templates; the body is by default what a webhook gets. To the exchange events it is a new event, marked as caused by this one (after 8 such hops it is no longer matched). An exchange that does not exist, or (unless mandatory is false) a message that no queue takes, is tried again."
 }
+
+//go:embed schema.json
+var schema []byte
+
+// Schema is the configuration's JSON Schema.
+func (Type) Schema() []byte { return schema }
 
 // Check names everything that is wrong with a configuration.
 func (Type) Check(config bson.Raw) []action.Problem {

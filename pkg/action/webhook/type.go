@@ -1,6 +1,8 @@
 package webhook
 
 import (
+	_ "embed"
+
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action"
@@ -17,6 +19,12 @@ func (Type) Name() string { return "WEBHOOK" }
 func (Type) Doc() string {
 	return "WEBHOOK {url, method?, headers?, format?, body?, secret?, timeout?, queue?}: an HTTP request, signed by Standard Webhooks when there is a secret, by each of two while it is replaced. body is a Go template; without it format says what is sent: event (default: the event with rule and notification ids), alertmanager (its webhook body, version 4) or cloudevents (structured). Values of headers may be templates. method is POST (default), PUT, PATCH, GET or DELETE; timeout is 100ms to 60s."
 }
+
+//go:embed schema.json
+var schema []byte
+
+// Schema is the configuration's JSON Schema.
+func (Type) Schema() []byte { return schema }
 
 // Check names everything that is wrong with a configuration.
 func (Type) Check(config bson.Raw) []action.Problem {
