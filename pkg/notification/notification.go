@@ -95,6 +95,8 @@ type Notification struct {
 	Claim         *Claim     `bson:"claim,omitempty" json:"-"`
 	Alert         *Alert     `bson:"alert,omitempty" json:"alert,omitempty"`
 	Group         *Group     `bson:"group,omitempty" json:"group,omitempty"`
+	// Trial: somebody wanted to see what the action does; no match owes it.
+	Trial bool `bson:"trial,omitempty" json:"trial,omitempty"`
 	// Unpublished is set while the first message of a notification that belongs
 	// to no batch (a timer decided it) is not confirmed.
 	Unpublished bool      `bson:"unpublished,omitempty" json:"-"`

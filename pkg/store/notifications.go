@@ -21,6 +21,14 @@ func (s *Store) Notification(ctx context.Context, id string) (notification.Notif
 	return n, classify("read notification "+id, err)
 }
 
+// InsertNotification stores one that no match owes.
+func (s *Store) InsertNotification(ctx context.Context, n notification.Notification) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := s.notifications.InsertOne(ctx, n)
+	return classify("insert notification "+n.ID, err)
+}
+
 // Claim asks for a notification before a call that another dispatcher may be
 // making for it.
 type Claim struct {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
@@ -187,7 +186,7 @@ func (s *Server) rollBackRule(c echo.Context) error {
 	}
 	s.stamp(c, &r)
 	r.CreatedAt = now.CreatedAt
-	if err := r.Validate(builtin.Table()); err != nil {
+	if err := s.validate(c.Request().Context(), r); err != nil {
 		return err
 	}
 	if err := s.withIndex(c, r); err != nil {

@@ -123,7 +123,7 @@ func (s *Server) createRule(c echo.Context) error {
 	if err := refuseSealed(r); err != nil {
 		return err
 	}
-	if err := r.Validate(builtin.Table()); err != nil {
+	if err := s.validate(c.Request().Context(), r); err != nil {
 		return err
 	}
 	if err := s.withIndex(c, r); err != nil {
@@ -202,7 +202,7 @@ func (s *Server) save(c echo.Context, change func(old rule.Rule) (rule.Rule, err
 	if r, err = withSecretsOf(old, r); err != nil {
 		return err
 	}
-	if err := r.Validate(builtin.Table()); err != nil {
+	if err := s.validate(c.Request().Context(), r); err != nil {
 		return err
 	}
 	if err := s.withIndex(c, r); err != nil {
@@ -266,7 +266,7 @@ func ifMatch(c echo.Context, version int) error {
 			return nil
 		}
 	}
-	return problem(http.StatusPreconditionFailed, "lost_update", "the rule is at version %d; read it again and apply your change to that", version)
+	return problem(http.StatusPreconditionFailed, "lost_update", "it is at version %d; read it again and apply your change to that", version)
 }
 
 func (s *Server) answerRule(c echo.Context, status int, r rule.Rule) error {

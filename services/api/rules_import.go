@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
-	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/action"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
@@ -102,6 +102,10 @@ func (s *Server) compareWithStored(ctx context.Context, rules []rule.Rule) (impo
 	if err != nil {
 		return parts, err
 	}
+	types, err := s.actionTypes(ctx)
+	if err != nil {
+		return parts, err
+	}
 	byID, byName := map[string]storedRule{}, map[string]storedRule{}
 	for _, r := range stored {
 		byID[r.ID], byName[r.Name] = r, r
@@ -125,7 +129,7 @@ func (s *Server) compareWithStored(ctx context.Context, rules []rule.Rule) (impo
 		} else if r.ID == "" {
 			r.ID = uuid.NewString()
 		}
-		flaws, err := importFlaws(i, r)
+		flaws, err := importFlaws(i, r, types)
 		switch {
 		case err != nil:
 			return parts, err
@@ -148,8 +152,8 @@ func (s *Server) compareWithStored(ctx context.Context, rules []rule.Rule) (impo
 	return importParts{}, p
 }
 
-func importFlaws(i int, r rule.Rule) ([]FieldFlaw, error) {
-	err := r.Validate(builtin.Table())
+func importFlaws(i int, r rule.Rule, types action.Table) ([]FieldFlaw, error) {
+	err := r.Validate(types)
 	var invalid *rule.ValidationError
 	if !errors.As(err, &invalid) {
 		return nil, err

@@ -39,6 +39,10 @@ type Server struct {
 	holdings  Holdings
 	reads     Reads
 	silences  Silences
+	templates Templates
+	users     UserList
+	trials    Trials
+	channels  config.Channels
 	publisher Publisher
 	dead      func(queue string) (DeadLetters, error)
 	keys      *seal.Keys
@@ -88,6 +92,14 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/rules/:rule_id/explain", false, s.explainRule},
 		{http.MethodPost, "/rules/:rule_id/explain", false, s.explainDraft},
 		{http.MethodPost, "/rules/:rule_id/rollback", true, s.rollBackRule},
+		{http.MethodPost, "/rules/:rule_id/actions/:n/try", true, s.tryAction},
+		{http.MethodGet, "/action-types", false, s.listActionTypes},
+		{http.MethodGet, "/channels", false, s.listChannels},
+		{http.MethodGet, "/templates", false, s.listTemplates},
+		{http.MethodGet, "/templates/:name", false, s.getTemplate},
+		{http.MethodPut, "/templates/:name", true, s.putTemplate},
+		{http.MethodDelete, "/templates/:name", true, s.deleteTemplate},
+		{http.MethodPost, "/templates/:name/preview", false, s.previewTemplate},
 		{http.MethodGet, "/silences", false, s.listSilences},
 		{http.MethodPost, "/silences", true, s.createSilence},
 		{http.MethodGet, "/silences/:silence_id", false, s.getSilence},

@@ -18,6 +18,9 @@ func Wire(ctx context.Context, p *app.Process) error {
 	if err := bootstrap(ctx, p.Store, cfg.BootstrapAdminKey, now(), p.Log); err != nil {
 		return err
 	}
+	if err := seedTemplates(ctx, p.Store, now()); err != nil {
+		return err
+	}
 	decoder, err := event.NewDecoder(event.Options{SchemaDir: p.Config.Ingester.SchemaDir})
 	if err != nil {
 		return err
@@ -31,6 +34,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 		cfg: cfg, log: p.Log, now: now, metrics: m,
 		auth:   newAuth(p.Store, cfg.RateLimit, cfg.RateBurst, p.Log, now),
 		events: p.Store, rules: sealedRules{p.Store, keys}, indexes: p.Store, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
+		templates: p.Store, users: p.Store, trials: p.Store, channels: p.Config.Channels,
 		publisher: p.Publisher, topology: p.Topology, decoder: decoder,
 		dead: func(queue string) (DeadLetters, error) {
 			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)

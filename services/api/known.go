@@ -1,0 +1,65 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/events-aggregator/events-aggregator/pkg/action"
+	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/letter"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/user"
+)
+
+// Templates are the letters' templates.
+type Templates interface {
+	SaveTemplate(ctx context.Context, t letter.Template, expected int, at time.Time, by string) (letter.Template, error)
+	Template(ctx context.Context, name string) (letter.Template, error)
+	Templates(ctx context.Context, after string, limit int) ([]letter.Template, error)
+	DeleteTemplate(ctx context.Context, name string, at time.Time, by string) error
+	RulesWithTemplate(ctx context.Context, name string) ([]string, error)
+}
+
+// UserList lists users.
+type UserList interface {
+	Users(ctx context.Context, limit int) ([]user.User, error)
+}
+
+// mostNames bounds the names of a kind that rules are checked against.
+const mostNames = 10_000
+
+// actionTypes are the types of actions, which refuse queues, channels, templates
+// and users that do not exist. What existed when a rule was saved may be gone
+// when it acts: that is then said of the notification.
+func (s *Server) actionTypes(ctx context.Context) (action.Table, error) {
+	templates, err := s.templates.Templates(ctx, "", mostNames)
+	if err != nil {
+		return action.Table{}, err
+	}
+	users, err := s.users.Users(ctx, mostNames)
+	if err != nil {
+		return action.Table{}, err
+	}
+	known := action.Known{
+		action.KindQueue:    s.topology.DispatchQueues(),
+		action.KindChannel:  s.channels.Names(),
+		action.KindTemplate: make([]string, len(templates)),
+		action.KindUser:     make([]string, len(users)),
+	}
+	for i, t := range templates {
+		known[action.KindTemplate][i] = t.Name
+	}
+	for i, u := range users {
+		known[action.KindUser][i] = u.ID
+	}
+	return builtin.Table().Knowing(known), nil
+}
+
+// validate names everything that is wrong with a rule.
+func (s *Server) validate(ctx context.Context, r rule.Rule) error {
+	types, err := s.actionTypes(ctx)
+	if err != nil {
+		return err
+	}
+	return r.Validate(types)
+}
