@@ -1,0 +1,132 @@
+package e2e_test
+
+import (
+	"net/http"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/services/dispatcher"
+	"github.com/events-aggregator/events-aggregator/services/ingester"
+	"github.com/events-aggregator/events-aggregator/services/ruleworker"
+	"github.com/events-aggregator/events-aggregator/test/support/sink"
+)
+
+var _ = Describe("actions", Ordered, func() {
+	var p *product
+	type flaws struct {
+		Code   string
+		Errors []struct{ Pointer, Message string }
+	}
+	withRoom := func(c *config.Config) {
+		c.Channels = config.Channels{URLs: map[string]string{"room": "log:"}, Default: "room"}
+	}
+	rule := func(name string, actions ...any) map[string]any {
+		return map[string]any{"name": name, "conditions": map[string]any{"type": "PAYMENT_FAILED"}, "actions": actions}
+	}
+	act := func(kind string, config map[string]any) map[string]any {
+		return map[string]any{"type": kind, "config": config}
+	}
+
+	BeforeAll(func(ctx SpecContext) {
+		p = start(ctx, withRoom)
+		p.Start(ctx, "ingester", ingester.Wire)
+		p.Start(ctx, "rule-worker", ruleworker.Wire)
+		p.Start(ctx, "action-dispatcher", dispatcher.Wire, withRoom)
+	}, NodeTimeout(2*time.Minute))
+
+	It("that name what does not exist are refused, each by its path, with what there is", func(ctx SpecContext) {
+		var wrong flaws
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules", rule("wrong",
+			act("LOG", map[string]any{"queue": "fast"}),
+			act("SEND_NOTIFICATION", map[string]any{"recipients": []string{"nobody"}, "template": "none", "channel": "chat"}),
+		), &wrong)).To(Equal(http.StatusUnprocessableEntity))
+		Expect(wrong.Errors).To(ConsistOf(
+			And(HaveField("Pointer", "/actions/0/config/queue"), HaveField("Message", ContainSubstring("webhooks.default"))),
+			And(HaveField("Pointer", "/actions/1/config/template"), HaveField("Message", ContainSubstring("default, short"))),
+			And(HaveField("Pointer", "/actions/1/config/channel"), HaveField("Message", ContainSubstring("room, log"))),
+			And(HaveField("Pointer", "/actions/1/config/recipients/0"), HaveField("Message", ContainSubstring(`no user "nobody"`))),
+		))
+	}, SpecTimeout(time.Minute))
+
+	It("are listed with a schema, and so are the channels, without their URLs", func(ctx SpecContext) {
+		var types struct {
+			Items []struct {
+				Type   string
+				Schema map[string]any
+			}
+			Queues []string
+		}
+		Expect(p.call(ctx, http.MethodGet, "/api/v1/action-types", nil, &types)).To(Equal(http.StatusOK))
+		Expect(types.Items).To(HaveLen(5))
+		Expect(types.Items[0].Schema).To(HaveKeyWithValue("title", "WEBHOOK"))
+		Expect(types.Queues).To(ContainElement("webhooks.critical"))
+		var channels struct{ Items []map[string]any }
+		Expect(p.call(ctx, http.MethodGet, "/api/v1/channels", nil, &channels)).To(Equal(http.StatusOK))
+		Expect(channels.Items).To(Equal([]map[string]any{
+			{"name": "room", "kind": "log", "default": true}, {"name": "log", "kind": "log", "default": false},
+		}))
+	}, SpecTimeout(time.Minute))
+
+	It("say by templates what people read, which are previewed, versioned and not deleted under a rule", func(ctx SpecContext) {
+		p.Publish(ctx, broker.Message{RoutingKey: "events.payment.failed", ContentType: "application/json",
+			Body: []byte(`{"event_id":"00000000-0000-4000-8000-0000000000a1","type":"PAYMENT_FAILED","source":"shop","timestamp":"` + time.Now().UTC().Format(time.RFC3339Nano) + `"}`)})
+		Eventually(ctx, func() int { return p.call(ctx, http.MethodGet, "/api/v1/events/00000000-0000-4000-8000-0000000000a1", nil, nil) }).WithTimeout(20 * time.Second).Should(Equal(http.StatusOK))
+
+		const path = "/api/v1/templates/mine"
+		var wrong flaws
+		Expect(p.call(ctx, http.MethodPut, path, map[string]any{"subject": "{{", "text": ""}, &wrong)).To(Equal(http.StatusUnprocessableEntity))
+		Expect(wrong.Code).To(Equal("invalid_template"))
+		Expect(wrong.Errors).To(HaveLen(2))
+		draft := map[string]any{"subject": "{{.Event.source}}", "text": "x", "html": "<b>{{.Event.type}}</b>"}
+		var seen map[string]string
+		Expect(p.call(ctx, http.MethodPost, path+"/preview?event_id=00000000-0000-4000-8000-0000000000a1", draft, &seen)).To(Equal(http.StatusOK))
+		Expect(seen).To(Equal(map[string]string{"subject": "shop", "text": "x", "html": "<b>PAYMENT_FAILED</b>"}))
+		Expect(p.call(ctx, http.MethodGet, path, nil, nil)).To(Equal(http.StatusNotFound), "a preview stores nothing")
+
+		Expect(p.call(ctx, http.MethodPut, path, draft, nil)).To(Equal(http.StatusCreated))
+		Expect(p.call(ctx, http.MethodPut, path, draft, nil)).To(Equal(http.StatusOK))
+		Expect(p.withMatch(ctx, http.MethodPut, path, `"1"`, draft)).To(Equal(http.StatusPreconditionFailed))
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules", rule("told", act("SEND_NOTIFICATION", map[string]any{"channel": "room", "template": "mine"})), nil)).To(Equal(http.StatusCreated))
+		Expect(p.call(ctx, http.MethodDelete, path, nil, &wrong)).To(Equal(http.StatusConflict))
+		Expect(wrong.Code).To(Equal("in_use"))
+		Expect(p.call(ctx, http.MethodDelete, "/api/v1/templates/short", nil, nil)).To(Equal(http.StatusNoContent))
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/templates/default/preview?event_id=00000000-0000-4000-8000-0000000000a1", nil, &seen)).To(Equal(http.StatusOK))
+		Expect(seen["subject"]).To(Equal("[info] preview"))
+		Expect(seen["text"]).To(ContainSubstring("Source:    shop"))
+	}, SpecTimeout(time.Minute))
+
+	It("can be tried one at a time, by the way that all go", func(ctx SpecContext) {
+		receiver, err := sink.Start("")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(receiver.Close)
+		var r struct {
+			ID string `json:"rule_id"`
+		}
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules", map[string]any{"name": "tried", "conditions": map[string]any{"type": "NEVER_SEEN"}, "actions": []any{
+			act("LOG", map[string]any{}), act("WEBHOOK", map[string]any{"url": receiver.URL, "format": "alertmanager"}),
+		}}, &r)).To(Equal(http.StatusCreated))
+		path := "/api/v1/rules/" + r.ID + "/actions/"
+		var wrong flaws
+		Expect(p.call(ctx, http.MethodPost, path+"1/try", nil, &wrong)).To(Equal(http.StatusUnprocessableEntity))
+		Expect(wrong.Code).To(Equal("no_event"))
+		Expect(p.call(ctx, http.MethodPost, path+"2/try", nil, &wrong)).To(Equal(http.StatusNotFound))
+		var n struct {
+			ID       string `json:"notification_id"`
+			Status   string
+			Trial    bool
+			Attempts []struct{ Outcome string }
+		}
+		Expect(p.call(ctx, http.MethodPost, path+"1/try?event_id=00000000-0000-4000-8000-0000000000a1", nil, &n)).To(Equal(http.StatusOK))
+		Expect(n.Status).To(Equal("delivered"))
+		Expect(n.Trial).To(BeTrue())
+		Expect(n.Attempts).To(HaveLen(1))
+		Expect(receiver.Stats().Accepted).To(Equal(1))
+		receiver.SetFaults(sink.Faults{Status: http.StatusNotFound})
+		Expect(p.call(ctx, http.MethodPost, path+"1/try?event_id=00000000-0000-4000-8000-0000000000a1", nil, &n)).To(Equal(http.StatusOK))
+		Expect(n.Status).To(Equal("dead"))
+	}, SpecTimeout(time.Minute))
+})
