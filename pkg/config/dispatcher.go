@@ -11,6 +11,8 @@ import (
 type Dispatcher struct {
 	Queues            map[string]Queue // the four standard ones, and any that are added
 	TargetConcurrency int
+	TargetRate        int // calls a second, 0: no limit
+	BreakerWait       time.Duration
 	Timeout           time.Duration
 	Schedule          []time.Duration // before attempts 2, 3, …
 	ClaimFor          time.Duration
@@ -41,7 +43,10 @@ func (d *Dispatcher) keys(r *registry) {
 			return len(name) <= 100 && queueShape.MatchString(name) && !ownQueues.MatchString(name)
 		})
 	r.integer("target_concurrency", &d.TargetConcurrency, 8, 1, 1000,
-		"Most calls of one target (URL host) at the same time, so that one that hangs leaves room for the others.")
+		"Most calls of one target (URL host) at the same time, by all dispatchers together, so that one that hangs leaves room for the others.")
+	r.integer("target_rate", &d.TargetRate, 0, 0, 1_000_000, "Most calls of one target a second, by all dispatchers together; 0: no limit.")
+	r.duration("breaker_wait", &d.BreakerWait, 30*time.Second, 100*time.Millisecond, time.Hour,
+		"How long a target that fails (70 % of 10 or more calls in 5 minutes) is left alone before one call probes it; longer each time in a row, up to 20 times as long.")
 	r.duration("timeout", &d.Timeout, 10*time.Second, 100*time.Millisecond, 5*time.Minute, "Longest time that one call may take; an action can ask for less.")
 	r.durationList("schedule", &d.Schedule,
 		[]time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour},

@@ -83,6 +83,7 @@ type AttemptRecord struct {
 	Status        notification.Status // pending when it will be tried again
 	Reason        string
 	NextAttemptAt *time.Time
+	Suppress      bool // without an attempt
 }
 
 // Recorded says what became of one AttemptRecord. When it was not accepted
@@ -104,6 +105,10 @@ func (s *Store) RecordAttempts(ctx context.Context, now time.Time, records []Att
 	defer cancel()
 	models := make([]mongo.WriteModel, len(records))
 	for i, r := range records {
+		if r.Suppress {
+			models[i] = suppression(r, now)
+			continue
+		}
 		set := bson.D{field("status", r.Status), field("attempt_count", r.Attempt.Number), field("updated_at", now)}
 		unset := bson.D{field("claim", "")}
 		if r.Reason != "" {
@@ -135,6 +140,16 @@ func (s *Store) RecordAttempts(ctx context.Context, now time.Time, records []Att
 	return s.readBack(ctx, records)
 }
 
+// suppression ends a pending notification without an attempt.
+func suppression(r AttemptRecord, now time.Time) mongo.WriteModel {
+	return mongo.NewUpdateOneModel().
+		SetFilter(bson.D{field("_id", r.ID), field("status", notification.Pending), claimableBy(r.Token, now)}).
+		SetUpdate(bson.D{
+			field("$set", bson.D{field("status", r.Status), field("reason", r.Reason), field("updated_at", now)}),
+			field("$unset", bson.D{field("claim", ""), field("next_attempt_at", "")}),
+		})
+}
+
 // readBack finds out which of the records stand, by worker and time of the
 // attempt with the record's number.
 func (s *Store) readBack(ctx context.Context, records []AttemptRecord) ([]Recorded, error) {
@@ -149,7 +164,7 @@ func (s *Store) readBack(ctx context.Context, records []AttemptRecord) ([]Record
 	answers := make([]Recorded, len(records))
 	for i, r := range records {
 		n, found := have[r.ID]
-		answers[i] = Recorded{Accepted: found && holds(n, r.Attempt), Found: found, Current: n}
+		answers[i] = Recorded{Accepted: found && (holds(n, r.Attempt) || r.Suppress && n.Status == r.Status && n.Reason == r.Reason), Found: found, Current: n}
 	}
 	return answers, nil
 }

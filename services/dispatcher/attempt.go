@@ -2,10 +2,12 @@ package dispatcher
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -27,7 +29,11 @@ func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verd
 		}
 		fault.At(fault.DispatcherClaimed)
 	}
-	attempt, unmade := d.call(ctx, o)
+	if reason := d.breakers.disabled(o.call.endpoint); reason != "" {
+		called()
+		return d.suppress(ctx, o, token)
+	}
+	attempt, unmade := d.throughBreaker(ctx, o)
 	called()
 	if unmade != nil {
 		return unmade
@@ -36,6 +42,41 @@ func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verd
 	verdict = d.conclude(ctx, o, token, attempt)
 	d.metrics.stage.Observe(telemetry.StageDeliver, time.Since(started))
 	return verdict
+}
+
+// throughBreaker makes the call if the target's breaker lets it pass, and tells
+// the breaker what came of it.
+func (d *Dispatcher) throughBreaker(ctx context.Context, o *order) (a notification.Attempt, unmade error) {
+	if o.call.heldBack {
+		return d.call(ctx, o)
+	}
+	ok, probing, err := d.breakers.pass(ctx, o.call.target)
+	if err != nil {
+		return a, verdictOf(ctx, err)
+	}
+	if !ok {
+		return a, broker.Uncounted(&targetHeld{o.call.target}, d.o.BreakerWait)
+	}
+	a, unmade = d.call(ctx, o)
+	if unmade == nil {
+		d.breakers.report(ctx, o.call.target, a.Outcome == notification.OutcomeRetry && a.ErrorClass != webhook.ClassRateLimited, probing)
+	}
+	return a, unmade
+}
+
+// suppress ends a notification whose endpoint is disabled; it can be retried
+// when that is enabled again.
+func (d *Dispatcher) suppress(ctx context.Context, o *order, token string) error {
+	answer, err := d.recorder.Record(ctx, Record{ID: o.msg.Notification.ID, Token: token, Suppress: true,
+		Status: notification.Suppressed, Reason: notification.TargetDisabled})
+	if err != nil {
+		return verdictOf(ctx, err)
+	}
+	if !answer.Accepted {
+		return nil // somebody else settled it
+	}
+	return d.announce(ctx, o, decision{status: notification.Suppressed, reason: notification.TargetDisabled,
+		attempt: notification.Attempt{Number: o.msg.Attempt, At: time.Now().UTC().Truncate(time.Millisecond)}})
 }
 
 // postponed is how long a message waits whose call an outage of our own kept
@@ -94,6 +135,9 @@ func (d *Dispatcher) conclude(ctx context.Context, o *order, token string, a not
 		fault.At(fault.DispatcherRecorded)
 		if answer.Accepted {
 			d.audit(o, decided)
+			if a.ErrorClass == webhook.ClassGone {
+				d.disable(ctx, o)
+			}
 			return d.settle(ctx, o, decided)
 		}
 		n := answer.Current
@@ -104,6 +148,16 @@ func (d *Dispatcher) conclude(ctx context.Context, o *order, token string, a not
 			continue
 		}
 		return d.unaccepted(o, a, answer)
+	}
+}
+
+// disable ends the calls of an endpoint that wants no more. A failure costs one
+// more call, which says so again.
+func (d *Dispatcher) disable(ctx context.Context, o *order) {
+	n := o.msg.Notification
+	reason := fmt.Sprintf("answered 410 Gone to notification %s of rule %s", n.ID, n.RuleName)
+	if err := d.breakers.disable(ctx, o.call.endpoint, o.call.target, reason); err != nil {
+		d.log.Warn("endpoint that is gone not disabled, it is called again", zap.String("target", o.call.target), zap.Error(err))
 	}
 }
 

@@ -47,7 +47,9 @@ type Publisher interface {
 // Options of a Dispatcher.
 type Options struct {
 	Instance          string        // the worker's name in attempts, unique among processes
-	TargetConcurrency int           // calls of one target at a time
+	TargetConcurrency int           // calls of one target at a time, by all dispatchers
+	TargetRate        int           // calls of one target a second, by all dispatchers; 0: no limit
+	BreakerWait       time.Duration // before a failing target is probed
 	Timeout           time.Duration // of a call; an action can ask for less
 	ClaimFor          time.Duration
 	Schedule          []time.Duration // before attempts 2, 3, …
@@ -74,6 +76,8 @@ type Dispatcher struct {
 	topology  topology.Table
 	executors map[string]executor
 	recorder  *recorder
+	breakers  *breakers
+	fellows   fellows
 	metrics   *metrics
 	log       *zap.Logger
 
@@ -81,7 +85,7 @@ type Dispatcher struct {
 }
 
 // New makes a dispatcher.
-func New(o Options, ledger Ledger, publisher Publisher, t topology.Table, reg prometheus.Registerer, log *zap.Logger) *Dispatcher {
+func New(o Options, ledger Ledger, targets Targets, publisher Publisher, t topology.Table, reg prometheus.Registerer, log *zap.Logger) *Dispatcher {
 	m := newMetrics(reg)
 	if o.Messages == nil {
 		o.Messages = publisher
@@ -89,6 +93,7 @@ func New(o Options, ledger Ledger, publisher Publisher, t topology.Table, reg pr
 	return &Dispatcher{
 		o: o, ledger: ledger, publisher: publisher, topology: t,
 		executors: executors(o, o.Messages, t, log),
+		breakers:  newBreakers(targets, o, log),
 		recorder:  &recorder{ledger: ledger, metrics: m, log: log},
 		metrics:   m, log: log,
 	}

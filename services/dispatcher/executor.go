@@ -26,6 +26,11 @@ type call struct {
 	// a URL's host, a channel. It is also what logs and outcome events show, and
 	// holds no secret.
 	target string
+	// endpoint is the part of the target that can be disabled by itself, "" when
+	// there is none: a hash, since a URL's path may be a secret.
+	endpoint string
+	// heldBack: the call is made up, and says nothing about its target.
+	heldBack bool
 	// timeout bounds carryOut; 0 is the dispatcher's.
 	timeout time.Duration
 	// carryOut makes the call; ctx carries the time-out.

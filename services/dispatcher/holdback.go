@@ -46,26 +46,36 @@ func (l *lane) lookThrough(ctx context.Context, now time.Time) {
 
 func (l *lane) holdBackWaiting(ctx context.Context, o *order, from *line) {
 	l.forget(o)
-	l.holdBack(ctx, o, from)
+	l.holdBack(ctx, o, &targetTooSlow{from.target}, min(from.nextTurn(l.limit(from), time.Now()), longestHold))
+}
+
+// classed is an error with a class for records.
+type classed interface {
+	error
+	Class() string
 }
 
 // holdBack sends a message to a tier at no cost, for about as long as it would
 // have to wait here. One that has been held back for a day pays for it: that is
 // an attempt that failed.
-func (l *lane) holdBack(ctx context.Context, o *order, from *line) {
+func (l *lane) holdBack(ctx context.Context, o *order, why classed, wait time.Duration) {
 	l.heldBack.Inc()
-	wait := from.nextTurn(l.limit(from), time.Now())
-	tooSlow := &targetTooSlow{o.call.target}
-	if since := o.delivery.FirstFailedAt; since.IsZero() || time.Since(since) < holdBackFor {
-		o.delivery.Done(broker.Uncounted(tooSlow, max(time.Second, min(wait, longestHold))))
+	if !o.heldForADay() {
+		o.delivery.Done(broker.Uncounted(why, max(time.Second, wait)))
 		return
 	}
 	o.call.carryOut = func(context.Context, notification.Message) result {
-		return result{outcome: notification.OutcomeRetry, class: tooSlow.Class(), err: tooSlow.Error()}
+		return result{outcome: notification.OutcomeRetry, class: why.Class(), err: why.Error()}
 	}
+	o.call.heldBack = true
 	o.startedAt, o.line = time.Now(), nil // it takes nobody's place
 	l.underWay[o.msg.Notification.ID] = o
 	go l.carry(ctx, o)
+}
+
+func (o *order) heldForADay() bool {
+	since := o.delivery.FirstFailedAt
+	return !since.IsZero() && time.Since(since) >= holdBackFor
 }
 
 // targetTooSlow: more messages come for a target than it takes.

@@ -3,7 +3,9 @@ package dispatcher
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +79,7 @@ type endpoint struct {
 	request
 	url    *url.URL
 	target string
+	id     string
 	hide   *strings.Replacer // takes secrets out of texts
 }
 
@@ -85,7 +88,7 @@ func (e *httpExecutor) prepare(msg notification.Message) (call, error) {
 	if err != nil {
 		return call{}, err
 	}
-	return call{target: to.target, timeout: to.Timeout, carryOut: func(ctx context.Context, msg notification.Message) result {
+	return call{target: to.target, endpoint: to.id, timeout: to.Timeout, carryOut: func(ctx context.Context, msg notification.Message) result {
 		return e.send(ctx, to, msg)
 	}}, nil
 }
@@ -107,9 +110,15 @@ func (e *httpExecutor) endpoint(config bson.Raw) (*endpoint, error) {
 	if len(e.prepared) >= maxEndpoints {
 		clear(e.prepared)
 	}
-	to := &endpoint{request: req, url: u, target: outgoing.Target(u), hide: hider(req, u)}
+	to := &endpoint{request: req, url: u, target: outgoing.Target(u), id: endpointID(u), hide: hider(req, u)}
 	e.prepared[string(config)] = to
 	return to, nil
+}
+
+// endpointID tells a URL from others of its host, without its query.
+func endpointID(u *url.URL) string {
+	sum := sha256.Sum256([]byte(u.Scheme + "://" + outgoing.Target(u) + u.EscapedPath()))
+	return "endpoint:" + hex.EncodeToString(sum[:12])
 }
 
 // send makes the request. The signature's time is that of the call, so a retry

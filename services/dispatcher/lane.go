@@ -40,7 +40,6 @@ type lane struct {
 	d        *Dispatcher
 	queue    string
 	slots    int // calls of the queue at a time
-	share    int // calls of one target at a time
 	pressure int // waiting messages from which slow targets' are held back
 
 	lines    map[string]*line
@@ -68,7 +67,6 @@ func newLane(d *Dispatcher, queue string, o LaneOptions) *lane {
 	slots := max(1, o.Concurrency)
 	return &lane{
 		d: d, queue: queue, slots: slots,
-		share:    shareOf(slots, d.o.TargetConcurrency),
 		pressure: o.Prefetch / 2,
 		lines:    map[string]*line{}, underWay: map[string]*order{},
 		called: make(chan calledOrder, slots), finished: make(chan *order, slots),
@@ -151,9 +149,14 @@ func (l *lane) arrive(ctx context.Context, delivery *broker.Delivery) {
 		l.drop(other)
 	}
 	line := l.lineOf(o.call.target)
+	if l.d.breakers.open(line.target, time.Now()) {
+		l.holdBack(ctx, o, &targetHeld{line.target}, l.d.o.BreakerWait)
+		l.queueUp(line) // that it may be forgotten
+		return
+	}
 	if l.waiting >= l.pressure && line.calling >= l.limit(line) &&
 		line.expected(len(line.waiting)+1, l.limit(line), time.Now()) > patience {
-		l.holdBack(ctx, o, line)
+		l.holdBack(ctx, o, &targetTooSlow{line.target}, min(line.nextTurn(l.limit(line), time.Now()), longestHold))
 		return
 	}
 	l.underWay[id] = o
@@ -171,11 +174,20 @@ func (l *lane) start(ctx context.Context) {
 		line := l.turn[0]
 		l.turn = l.turn[1:]
 		line.inTurn = false
+		if !line.mayStart(l.d.rate(l.queue), time.Now()) {
+			continue // looked at again when its next call is due
+		}
 		o := line.pop()
 		l.waiting--
 		l.waitingGauge.Dec()
 		if o.delivery.Stale() {
 			l.discard(o)
+			l.queueUp(line)
+			continue
+		}
+		if l.d.breakers.open(line.target, time.Now()) { // since it came
+			delete(l.underWay, o.msg.Notification.ID)
+			l.holdBack(ctx, o, &targetHeld{line.target}, l.d.o.BreakerWait)
 			l.queueUp(line)
 			continue
 		}
@@ -237,7 +249,7 @@ func (l *lane) limit(line *line) int {
 	if line.target == "" {
 		return l.slots
 	}
-	return l.share
+	return shareOf(l.slots, l.d.perTarget(l.queue))
 }
 
 func (l *lane) lineOf(target string) *line {

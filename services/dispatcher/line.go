@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // line is what waits for, and what calls, one target: a URL's host, a channel.
@@ -13,8 +15,28 @@ type line struct {
 	under   []*order // being called, oldest first
 	pace    time.Duration
 	inTurn  bool
-	heldTo  time.Time // when the last message that was held back should return
+	heldTo  time.Time     // when the last message that was held back should return
+	limiter *rate.Limiter // of calls a second; nil: there is no limit
 }
+
+// mayStart says whether the target's rate, in calls a second (0: none), lets
+// another call begin now.
+func (t *line) mayStart(perSecond float64, now time.Time) bool {
+	if perSecond <= 0 || t.target == "" {
+		return true
+	}
+	if t.limiter == nil {
+		t.limiter = rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/rateBurst)))
+	}
+	if t.limiter.Limit() != rate.Limit(perSecond) {
+		t.limiter.SetLimitAt(now, rate.Limit(perSecond))
+	}
+	return t.limiter.AllowN(now, 1)
+}
+
+// rateBurst: a tenth of a second's calls may begin at once, since lines are
+// looked through every 50 ms.
+const rateBurst = 10
 
 func (t *line) push(o *order) {
 	o.arrivedAt, o.line, o.waitingIn = time.Now(), t, t

@@ -22,6 +22,8 @@ type Record struct {
 	Status        notification.Status // pending when it will be tried again
 	Reason        string
 	NextAttemptAt *time.Time
+	// Suppress ends the notification without an attempt.
+	Suppress bool
 }
 
 // Recorded says what became of a Record. When it was not accepted Current is

@@ -27,13 +27,21 @@ func Wire(_ context.Context, p *app.Process) error {
 	}
 	read := &reading{store: p.Store}
 	d := New(Options{
-		Instance: p.Instance, TargetConcurrency: cfg.TargetConcurrency, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
+		Instance: p.Instance, TargetConcurrency: cfg.TargetConcurrency, TargetRate: cfg.TargetRate, BreakerWait: cfg.BreakerWait, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
 		Schedule: cfg.Schedule, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt, Secrets: secrets,
 		Messages: broker.NewPublisher(p.PublishConnection, broker.PublisherOptions{}),
 		Channels: channels, DefaultChannel: p.Config.Channels.Default, Letters: read, People: read,
-	}, ledger{p.Store}, p.Publisher, p.Topology, p.Metrics, p.Log)
+	}, ledger{p.Store}, targets{p.Store}, p.Publisher, p.Topology, p.Metrics, p.Log)
 	p.OnStop("outgoing connections", d.Close)
-	for _, queue := range p.Topology.DispatchQueues() {
+	queues := p.Topology.DispatchQueues()
+	p.Go("breakers", d.breakers.Watch)
+	p.Go("fellows", func(ctx context.Context) error {
+		return d.WatchFellows(ctx, func(ctx context.Context, queue string) (int, error) {
+			_, consumers, err := p.ConsumeConnection.Depth(ctx, p.Topology.Work(queue).Name)
+			return consumers, err
+		}, queues)
+	})
+	for _, queue := range queues {
 		lane := LaneOptions{Concurrency: cfg.Queues[queue].Concurrency, Prefetch: PrefetchDefault}
 		p.Consume(queue, lane.Prefetch, d.Loop(queue, lane))
 	}
@@ -91,4 +99,41 @@ func (r *reading) Letter(ctx context.Context, name string) (*letter.Compiled, er
 
 func (r *reading) People(ctx context.Context, ids []string, roles []user.Role) ([]user.User, error) {
 	return r.people.get(fmt.Sprintf("%q %q", ids, roles), func() ([]user.User, error) { return r.store.People(ctx, ids, roles) })
+}
+
+// targets is the store as the breakers need it.
+type targets struct{ store *store.Store }
+
+func (t targets) Held(ctx context.Context) ([]HeldTarget, error) {
+	found, err := t.store.HeldTargets(ctx)
+	held := make([]HeldTarget, len(found))
+	for i, f := range found {
+		held[i] = heldOf(f)
+	}
+	return held, err
+}
+
+func (t targets) Open(ctx context.Context, target, reason, by string, now time.Time, wait func(opened int) time.Duration) (HeldTarget, error) {
+	opened, err := t.store.OpenTarget(ctx, target, reason, by, now, func(n int) time.Time { return now.Add(wait(n)) })
+	return heldOf(opened), err
+}
+
+func (t targets) Probe(ctx context.Context, target, by string, now, until time.Time) (bool, error) {
+	return t.store.ProbeTarget(ctx, target, by, now, until)
+}
+
+func (t targets) Close(ctx context.Context, target, by string, now time.Time) error {
+	return t.store.CloseTarget(ctx, target, by, now)
+}
+
+func (t targets) Disable(ctx context.Context, endpoint, target, reason, by string, now time.Time) error {
+	return t.store.DisableTarget(ctx, endpoint, target, reason, by, now)
+}
+
+func heldOf(t store.Target) HeldTarget {
+	h := HeldTarget{ID: t.ID, Disabled: t.State == store.TargetDisabled, Reason: t.Reason}
+	if t.RetryAt != nil {
+		h.RetryAt = *t.RetryAt
+	}
+	return h
 }
