@@ -74,7 +74,9 @@ var _ = Describe("actions", Ordered, func() {
 	It("say by templates what people read, which are previewed, versioned and not deleted under a rule", func(ctx SpecContext) {
 		p.Publish(ctx, broker.Message{RoutingKey: "events.payment.failed", ContentType: "application/json",
 			Body: []byte(`{"event_id":"00000000-0000-4000-8000-0000000000a1","type":"PAYMENT_FAILED","source":"shop","timestamp":"` + time.Now().UTC().Format(time.RFC3339Nano) + `"}`)})
-		Eventually(ctx, func() int { return p.call(ctx, http.MethodGet, "/api/v1/events/00000000-0000-4000-8000-0000000000a1", nil, nil) }).WithTimeout(20 * time.Second).Should(Equal(http.StatusOK))
+		Eventually(ctx, func() int {
+			return p.call(ctx, http.MethodGet, "/api/v1/events/00000000-0000-4000-8000-0000000000a1", nil, nil)
+		}).WithTimeout(20 * time.Second).Should(Equal(http.StatusOK))
 
 		const path = "/api/v1/templates/mine"
 		var wrong flaws

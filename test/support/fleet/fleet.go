@@ -121,7 +121,7 @@ func (f *Fleet) Config(process string) config.Config {
 	c.Lease.Beat, c.Lease.Takeover = 200*time.Millisecond, time.Second
 	c.RuleWorker.Poll, c.RuleWorker.WindowsEvery = time.Second, 100*time.Millisecond
 	c.Shutdown.DrainTimeout = 5 * time.Second
-	c.Dispatcher.AllowNetworks = loopback
+	c.Dispatcher.AllowNetworks, c.Dispatcher.BreakerWait = loopback, 200*time.Millisecond
 	return c
 }
 
