@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -14,7 +15,8 @@ type Dispatcher struct {
 	TargetRate        int // calls a second, 0: no limit
 	BreakerWait       time.Duration
 	Timeout           time.Duration
-	Schedule          []time.Duration // before attempts 2, 3, …
+	Schedule          []time.Duration            // before attempts 2, 3, …
+	Schedules         map[string][]time.Duration // by queue
 	ClaimFor          time.Duration
 	AllowNetworks     []netip.Prefix
 	ResponseExcerpt   int // bytes
@@ -51,6 +53,8 @@ func (d *Dispatcher) keys(r *registry) {
 	r.durationList("schedule", &d.Schedule,
 		[]time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour},
 		time.Second, 24*time.Hour, "Waits before the second and further attempts; each must be a declared retry tier.")
+	r.schedules("schedules", &d.Schedules, "Waits of single queues, which go before the schedule; an action's own go before both.",
+		"queue names, each with waits such as 1s+10s+10m", time.Second, 24*time.Hour)
 	r.duration("claim_for", &d.ClaimFor, time.Minute, time.Second, time.Hour,
 		"How long a redelivered notification belongs to the dispatcher that is calling; longer than dispatcher.timeout.")
 	r.networks("allow_networks", &d.AllowNetworks,
@@ -59,6 +63,11 @@ func (d *Dispatcher) keys(r *registry) {
 }
 
 func (d *Dispatcher) check(report func(key, message string)) {
+	for _, name := range sortedKeys(d.Schedules) {
+		if _, there := d.Queues[name]; !there {
+			report("dispatcher.schedules", fmt.Sprintf("%s is not in dispatcher.queues; there are %s", name, strings.Join(d.QueueNames(), ", ")))
+		}
+	}
 	if d.ClaimFor < d.Timeout+5*time.Second {
 		report("dispatcher.claim_for", fmt.Sprintf("%s does not cover dispatcher.timeout (%s) and 5s for recording, so two dispatchers could call at once", d.ClaimFor, d.Timeout))
 	}

@@ -227,6 +227,39 @@ func (r *registry) durations(name string, field *map[string]time.Duration, prese
 	r.add(k)
 }
 
+// schedules maps names to waits, which are separated by +.
+func (r *registry) schedules(name string, field *map[string][]time.Duration, doc, names string, low, high time.Duration) {
+	k := &key{name: name, doc: doc, preset: value{kind: mapping}, want: names, limits: durationLimits(low, high)}
+	k.set = func(v value) error {
+		pairs, ok := v.asPairs()
+		if !ok {
+			return k.expected()
+		}
+		out := map[string][]time.Duration{}
+		for _, p := range pairs {
+			var waits []time.Duration
+			for item := range strings.SplitSeq(p.text, "+") {
+				d, err := parseDuration(strings.TrimSpace(item), low, high)
+				if err != nil {
+					return k.expectedOf(p.name + ": " + p.text)
+				}
+				waits = append(waits, d)
+			}
+			out[p.name] = waits
+		}
+		*field = out
+		return nil
+	}
+	k.get = func() value {
+		v := value{kind: mapping}
+		for _, n := range sortedKeys(*field) {
+			v.pairs = append(v.pairs, pair{n, strings.Join(durationItems((*field)[n]).items, "+")})
+		}
+		return v
+	}
+	r.add(k)
+}
+
 // secrets maps names to URLs that hold secrets; both are shown masked.
 func (r *registry) secrets(name string, field *map[string]string, doc, names string, allow func(name, url string) bool) {
 	k := &key{name: name, doc: doc, preset: value{kind: mapping}, want: names}

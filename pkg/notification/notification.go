@@ -74,6 +74,7 @@ type Attempt struct {
 	Error           string    `bson:"error,omitempty" json:"error,omitempty"`
 	ResponseExcerpt string    `bson:"response_excerpt,omitempty" json:"response_excerpt,omitempty"`
 	RetryAfterMS    int64     `bson:"retry_after_ms,omitempty" json:"retry_after_ms,omitempty"` // what the receiver asked for
+	Forced          string    `bson:"forced,omitempty" json:"forced,omitempty"`                 // the nonce, of a forced one
 	Receipts        []string  `bson:"receipts,omitempty" json:"receipts,omitempty"`             // who got it, of an action with several receivers
 	Worker          string    `bson:"worker,omitempty" json:"worker,omitempty"`
 }
@@ -99,6 +100,11 @@ type Notification struct {
 	Claim         *Claim     `bson:"claim,omitempty" json:"-"`
 	Alert         *Alert     `bson:"alert,omitempty" json:"alert,omitempty"`
 	Group         *Group     `bson:"group,omitempty" json:"group,omitempty"`
+	// Base is how many attempts there were when somebody had it tried again: the
+	// schedule begins anew with the one after.
+	Base int `bson:"base,omitempty" json:"base,omitempty"`
+	// Forced is one more attempt that somebody asked for, whatever the status.
+	Forced *Forced `bson:"forced,omitempty" json:"forced,omitempty"`
 	// Trial: somebody wanted to see what the action does; no match owes it.
 	Trial bool `bson:"trial,omitempty" json:"trial,omitempty"`
 	// Unpublished is set while the first message of a notification that belongs
@@ -148,6 +154,15 @@ type Claim struct {
 	Until time.Time `bson:"until"`
 }
 
+// Forced is one attempt beyond what is owed. Its nonce tells it from others, so
+// that one request is one call, and the next request another.
+type Forced struct {
+	Nonce string    `bson:"nonce" json:"nonce"`
+	At    time.Time `bson:"at" json:"at"`
+	By    string    `bson:"by" json:"by"`
+	Done  bool      `bson:"done" json:"done"`
+}
+
 // ID is the notification's identity: the same match finds its own row again.
 func ID(eventID, ruleID string, ruleVersion, actionIndex int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d", eventID, ruleID, ruleVersion, actionIndex))
@@ -181,4 +196,6 @@ type Message struct {
 	Republished  bool         `bson:"republished,omitempty"`
 	// Receipts are the receivers that got it by earlier attempts.
 	Receipts []string `bson:"receipts,omitempty"`
+	// Force is the nonce of a forced attempt, see Forced.
+	Force string `bson:"force,omitempty"`
 }

@@ -245,6 +245,23 @@ var _ = Describe("every query of the store", func() {
 		drop(s.People(ctx, []string{u.ID}, nil))
 		drop(s.People(ctx, nil, []user.Role{user.Admin}))
 		drop(s.People(ctx, []string{u.ID}, []user.Role{user.Admin}))
+		for _, id := range []string{"again", "called", "forced"} {
+			every(s.InsertNotification(ctx, pending(id, eventID)))
+		}
+		at := now.Add(-time.Hour)
+		drop(s.RecordAttempts(ctx, now, []store.AttemptRecord{
+			{ID: "again", Attempt: attempt(1, "a", notification.OutcomeRetry), Status: notification.Pending, NextAttemptAt: &at},
+			{ID: "called", Attempt: attempt(1, "a", notification.OutcomeRetry), Status: notification.Pending, NextAttemptAt: &at},
+			{ID: "forced", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered},
+		}))
+		drop(s.OverdueNotifications(ctx, now, 10))
+		every(s.Postpone(ctx, []string{"again"}, now))
+		drop(s.RetryNotification(ctx, "again", "spec", now))
+		drop(s.CancelNotification(ctx, "called", "spec", now))
+		drop(s.ForceNotification(ctx, "forced", "nonce", "spec", now))
+		_, _, err = s.ClaimForced(ctx, "forced", "nonce", "t", now, now.Add(time.Minute))
+		every(err)
+		drop(s.RecordForced(ctx, "forced", "nonce", attempt(2, "a", notification.OutcomeOK), now))
 		drop(s.HeldTargets(ctx))
 		drop(s.Targets(ctx, "", "", 10))
 		drop(s.Targets(ctx, store.TargetOpen, "a", 10))

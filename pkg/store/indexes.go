@@ -107,6 +107,8 @@ var Indexes = []Index{
 		Serves: "the newest notifications, and every list's cursor"},
 	{Collection: "notifications", Name: "unpublished", Keys: keys("unpublished", 1, "created_at", 1), Partial: exists("unpublished"),
 		Serves: "the sweep of what a timer decided and did not publish"},
+	{Collection: "notifications", Name: "next", Keys: keys("next_attempt_at", 1), Partial: exists("next_attempt_at"),
+		Serves: "the sweep of attempts that are overdue"},
 	{Collection: "notifications", Name: "held", Keys: keys("held.id", 1, "created_at", -1, "_id", -1), Partial: exists("held.id"),
 		Serves: "what a silence, throttle or group held back, newest first"},
 	{Collection: "notifications", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,

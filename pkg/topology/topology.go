@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 )
 
@@ -60,8 +61,8 @@ type Table struct {
 // pipelineTiers bound how late a batch can be after a failure of its own.
 var pipelineTiers = []time.Duration{time.Second, 10 * time.Second, time.Minute}
 
-// dispatchTiers are the default retry schedule of a delivery.
-var dispatchTiers = []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour}
+// dispatchTiers are what a delivery's retry schedule is made of.
+var dispatchTiers = action.Tiers()
 
 // New is the table under prefix, with the dispatcher's queues that the
 // configuration names besides the four standard ones.

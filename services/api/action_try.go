@@ -17,11 +17,6 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
-// Trials is where notifications are kept that somebody wants to see.
-type Trials interface {
-	InsertNotification(ctx context.Context, n notification.Notification) error
-}
-
 const (
 	// trialWait is how long the answer waits for the first attempt; what takes
 	// longer can be looked at later.
@@ -54,7 +49,7 @@ func (s *Server) tryAction(c echo.Context) error {
 		return err
 	}
 	msg := s.trial(stored, n, doc)
-	if err := s.trials.InsertNotification(ctx, msg.Notification); err != nil {
+	if err := s.again.InsertNotification(ctx, msg.Notification); err != nil {
 		return err
 	}
 	order, err := s.topology.Actions().Encode(msg)

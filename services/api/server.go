@@ -41,7 +41,8 @@ type Server struct {
 	silences  Silences
 	templates Templates
 	users     UserList
-	trials    Trials
+	again     Redeliveries
+	targets   Targets
 	channels  config.Channels
 	publisher Publisher
 	dead      func(queue string) (DeadLetters, error)
@@ -107,6 +108,13 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/silences/:silence_id/expire", true, s.expireSilence},
 		{http.MethodGet, "/notifications", false, s.listNotifications},
 		{http.MethodGet, "/notifications/:notification_id", false, s.getNotification},
+		{http.MethodPost, "/notifications/retry", true, s.retryNotifications},
+		{http.MethodPost, "/notifications/:notification_id/retry", true, s.retryNotification},
+		{http.MethodPost, "/notifications/:notification_id/cancel", true, s.cancelNotification},
+		{http.MethodGet, "/targets", false, s.listTargets},
+		{http.MethodGet, "/targets/:target_id", false, s.getTarget},
+		{http.MethodPost, "/targets/:target_id/enable", true, s.enableTarget},
+		{http.MethodPost, "/targets/:target_id/disable", true, s.disableTarget},
 		{http.MethodGet, "/dead-letters", false, s.listDeadLetters},
 		{http.MethodGet, "/dead-letters/groups", false, s.groupDeadLetters},
 		{http.MethodPost, "/dead-letters/replay", true, s.replayDeadLetters},

@@ -18,6 +18,9 @@ import (
 // the call is over (or will not be made): the order's place in its queue and
 // target is then free, while the record and its consequence are still under way.
 func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verdict error) {
+	if o.msg.Force != "" {
+		return d.deliverForced(ctx, o, called)
+	}
 	started := time.Now()
 	token := ""
 	if o.mustClaim() {

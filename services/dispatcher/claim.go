@@ -51,7 +51,7 @@ func (d *Dispatcher) claim(ctx context.Context, o *order) (token string, proceed
 		case answer.Granted:
 			d.metrics.claims.WithLabelValues(claimGranted).Inc()
 			o.msg.Attempt = n.AttemptCount + 1 // a replay does not know it
-			o.msg.Receipts = n.Receipts()
+			o.msg.Receipts, o.msg.Notification.Base = n.Receipts(), n.Base
 			return token, true, nil
 		case !answer.Found:
 			d.metrics.claims.WithLabelValues(claimUnknown).Inc()

@@ -9,6 +9,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/bson"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -37,12 +38,25 @@ func (d *Dispatcher) decide(o *order, a notification.Attempt) decision {
 		return decision{attempt: a, status: notification.Delivered}
 	case a.Outcome == notification.OutcomePermanent:
 		return decision{attempt: a, status: notification.Dead, reason: reasonPermanent}
-	case a.Number > len(d.o.Schedule):
+	}
+	schedule, made := d.schedule(o), max(1, a.Number-o.msg.Notification.Base)
+	if made > len(schedule) {
 		return decision{attempt: a, status: notification.Dead, reason: reasonExhausted}
 	}
 	asked := time.Duration(a.RetryAfterMS) * time.Millisecond
-	delay := roundUp(d.topology.Work(o.queue).Tiers, max(d.o.Schedule[a.Number-1], asked))
+	delay := roundUp(d.topology.Work(o.queue).Tiers, max(schedule[made-1], asked))
 	return decision{attempt: a, status: notification.Pending, delay: delay}
+}
+
+// schedule is what the action asks for, else the queue, else the default.
+func (d *Dispatcher) schedule(o *order) []time.Duration {
+	if own := action.ScheduleOf(o.msg.Notification.Action.Config); own != nil {
+		return own
+	}
+	if own, there := d.o.QueueSchedules[o.queue]; there {
+		return own
+	}
+	return d.o.Schedule
 }
 
 // roundUp is the shortest declared tier that is long enough, else the longest.

@@ -35,6 +35,11 @@ type Ledger interface {
 	// force. reopen also takes a dead one, whatever its attempts, and makes it
 	// pending. Found false: there is no such notification.
 	Claim(ctx context.Context, c Claim) (Claimed, error)
+	// ClaimForced takes a forced attempt; not granted, it was made, or is being
+	// made, or another request has replaced it.
+	ClaimForced(ctx context.Context, id, nonce, token string, now, until time.Time) (Claimed, error)
+	// RecordForced records it; false when the number is taken.
+	RecordForced(ctx context.Context, id, nonce string, a notification.Attempt, now time.Time) (bool, error)
 	// RecordAttempts records in bulk; answers are in the records' order.
 	RecordAttempts(ctx context.Context, now time.Time, records []Record) ([]Recorded, error)
 }
@@ -53,10 +58,11 @@ type Options struct {
 	Timeout           time.Duration // of a call; an action can ask for less
 	ClaimFor          time.Duration
 	Schedule          []time.Duration // before attempts 2, 3, …
-	AllowNetworks     []netip.Prefix  // that calls may reach although they are not public
-	ResponseExcerpt   int             // bytes of an answer that are recorded
-	Resolver          *net.Resolver   // nil: the system's
-	Secrets           *seal.Keys      // open the secrets of actions; nil: none is encrypted
+	QueueSchedules    map[string][]time.Duration
+	AllowNetworks     []netip.Prefix // that calls may reach although they are not public
+	ResponseExcerpt   int            // bytes of an answer that are recorded
+	Resolver          *net.Resolver  // nil: the system's
+	Secrets           *seal.Keys     // open the secrets of actions; nil: none is encrypted
 	// Messages publishes what PUBLISH actions send. Its own channel: the broker
 	// closes one on which somebody publishes to an exchange that does not exist.
 	// nil: the dispatcher's publisher.
@@ -162,10 +168,10 @@ func (d *Dispatcher) open(queue string, delivery *broker.Delivery) (*order, erro
 func (o *order) handledBefore() bool { return o.delivery.Redelivered || o.delivery.DeliveryCount > 0 }
 
 // mustClaim says that somebody else may be calling for this notification, or
-// has: then the record is asked before the endpoint. Everything else is called
-// without reading anything.
+// has, or has cancelled it: then the record is asked before the endpoint. A first
+// delivery is called without reading anything.
 func (o *order) mustClaim() bool {
-	return o.handledBefore() || o.msg.Republished || o.delivery.Replayed
+	return o.handledBefore() || o.msg.Republished || o.delivery.Replayed || o.msg.Attempt > 1
 }
 
 // panicked says that handling an order failed for a mistake in the program.

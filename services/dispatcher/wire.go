@@ -10,6 +10,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/letter"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/user"
 )
@@ -28,13 +29,16 @@ func Wire(_ context.Context, p *app.Process) error {
 	read := &reading{store: p.Store}
 	d := New(Options{
 		Instance: p.Instance, TargetConcurrency: cfg.TargetConcurrency, TargetRate: cfg.TargetRate, BreakerWait: cfg.BreakerWait, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
-		Schedule: cfg.Schedule, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt, Secrets: secrets,
+		Schedule: cfg.Schedule, QueueSchedules: cfg.Schedules, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt, Secrets: secrets,
 		Messages: broker.NewPublisher(p.PublishConnection, broker.PublisherOptions{}),
 		Channels: channels, DefaultChannel: p.Config.Channels.Default, Letters: read, People: read,
 	}, ledger{p.Store}, targets{p.Store}, p.Publisher, p.Topology, p.Metrics, p.Log)
 	p.OnStop("outgoing connections", d.Close)
 	queues := p.Topology.DispatchQueues()
 	p.Go("breakers", d.breakers.Watch)
+	p.Lease("delivery-sweep", func(ctx context.Context, _ int64) error {
+		return d.Sweep(ctx, p.Store, p.Config.Sweep.Every, p.Config.Sweep.AttemptsAfter)
+	})
 	p.Go("fellows", func(ctx context.Context) error {
 		return d.WatchFellows(ctx, func(ctx context.Context, queue string) (int, error) {
 			_, consumers, err := p.ConsumeConnection.Depth(ctx, p.Topology.Work(queue).Name)
@@ -57,6 +61,18 @@ func (l ledger) Claim(ctx context.Context, c Claim) (Claimed, error) {
 		return Claimed{}, nil
 	}
 	return Claimed{Granted: granted, Found: err == nil, Current: n}, err
+}
+
+func (l ledger) ClaimForced(ctx context.Context, id, nonce, token string, now, until time.Time) (Claimed, error) {
+	n, granted, err := l.store.ClaimForced(ctx, id, nonce, token, now, until)
+	if errors.Is(err, store.ErrNotFound) {
+		return Claimed{}, nil
+	}
+	return Claimed{Granted: granted, Found: err == nil, Current: n}, err
+}
+
+func (l ledger) RecordForced(ctx context.Context, id, nonce string, a notification.Attempt, now time.Time) (bool, error) {
+	return l.store.RecordForced(ctx, id, nonce, a, now)
 }
 
 func (l ledger) RecordAttempts(ctx context.Context, now time.Time, records []Record) ([]Recorded, error) {

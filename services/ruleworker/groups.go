@@ -10,10 +10,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
-	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
@@ -203,16 +203,4 @@ func (t *teller) before(g decision.Group) []decision.Sample {
 		return nil
 	}
 	return listed.Newest()
-}
-
-// standIn is the event of a notification whose own is not stored: it stands for
-// an alert that no event completed, or its retention is over.
-func standIn(n notification.Notification) bson.Raw {
-	if n.Alert != nil {
-		return window.AlertEvent(n)
-	}
-	if n.Group != nil {
-		return decision.GroupEvent(n)
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
 
@@ -62,15 +63,15 @@ func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (
 	}
 	var messages []notification.Message
 	for _, n := range waiting {
-		// One that was attempted or is held back needs no first message.
-		if n.Status != notification.Pending || n.AttemptCount > 0 {
+		// One that was attempted since or is held back needs no first message.
+		if n.Status != notification.Pending || n.AttemptCount > n.Base {
 			continue
 		}
 		event := events[n.EventID]
 		if event == nil {
-			event = standIn(n)
+			event = decision.StandIn(n)
 		}
-		messages = append(messages, notification.Message{Notification: n, Event: event, Attempt: 1, Republished: true})
+		messages = append(messages, notification.Message{Notification: n, Event: event, Attempt: n.Base + 1, Republished: true, Receipts: n.Receipts()})
 	}
 	err = w.publish(ctx, messages)
 	if err == nil {

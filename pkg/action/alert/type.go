@@ -35,11 +35,12 @@ const (
 )
 
 // Parse reads {url, labels?, annotations?, resolve_after?, headers?, timeout?,
-// queue?} and names everything that is wrong with it.
+// retry?, queue?} and names everything that is wrong with it.
 func Parse(config bson.Raw) (Config, []action.Problem) {
 	r := action.NewReader(config)
 	c := Config{Config: outgoing.Read(r), ResolveAfter: r.Duration("resolve_after", minResolve, maxResolve)}
 	r.Queue()
+	r.Schedule()
 	if c.ResolveAfter == 0 {
 		c.ResolveAfter = resolveDefault
 	}
@@ -132,7 +133,7 @@ func (Type) Name() string { return "ALERT" }
 
 // Doc is one line for documentation.
 func (Type) Doc() string {
-	return "ALERT {url, labels?, annotations?, resolve_after?, headers?, timeout?, queue?}: an alert for the Alertmanager at url (its API v2), resolved after resolve_after (5m; 10s to 720h) unless the rule matches again; labels and annotations are Go templates beside alertname (the rule), severity (info, warning, error, critical), source, event_type, and the key of a window or group."
+	return "ALERT {url, labels?, annotations?, resolve_after?, headers?, timeout?, retry?, queue?}: an alert for the Alertmanager at url (its API v2), resolved after resolve_after (5m; 10s to 720h) unless the rule matches again; labels and annotations are Go templates beside alertname (the rule), severity (info, warning, error, critical), source, event_type, and the key of a window or group."
 }
 
 //go:embed schema.json

@@ -39,12 +39,13 @@ const DefaultTemplate = "default"
 
 const rolePrefix = "role:"
 
-// Parse reads {recipients, template?, channel?, queue?} and names everything
+// Parse reads {recipients, template?, channel?, retry?, queue?} and names everything
 // that is wrong with it.
 func Parse(config bson.Raw) (Config, []action.Problem) {
 	r := action.NewReader(config)
 	c := Config{Template: r.Text("template", DefaultTemplate), Channel: r.Text("channel", "")}
 	r.Queue()
+	r.Schedule()
 	if c.Template == "" {
 		r.Refuse("/template", "must be a template's name")
 	}
@@ -118,7 +119,7 @@ func (Type) Name() string { return "SEND_NOTIFICATION" }
 
 // Doc is one line for documentation.
 func (Type) Doc() string {
-	return "SEND_NOTIFICATION {recipients, template?, channel?, queue?}: a letter to people. recipients are e-mail addresses, user ids, role:admin and role:user; users' preferences choose their channels and the event types that they hear of; channel is for those without a preference (default: channels.default), and needs no recipients where it is a room of its own; template (default: default) is one of the templates."
+	return "SEND_NOTIFICATION {recipients, template?, channel?, retry?, queue?}: a letter to people. recipients are e-mail addresses, user ids, role:admin and role:user; users' preferences choose their channels and the event types that they hear of; channel is for those without a preference (default: channels.default), and needs no recipients where it is a room of its own; template (default: default) is one of the templates."
 }
 
 //go:embed schema.json

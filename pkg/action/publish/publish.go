@@ -34,12 +34,13 @@ const PublicExchange = "events"
 // maxName is AMQP's bound of exchange names and routing keys, in bytes.
 const maxName = 255
 
-// Parse reads {exchange, routing_key, body?, mandatory?, queue?} and names
+// Parse reads {exchange, routing_key, body?, mandatory?, retry?, queue?} and names
 // everything that is wrong with it.
 func Parse(config bson.Raw) (Config, []action.Problem) {
 	r := action.NewReader(config)
 	c := Config{Exchange: r.Text("exchange", ""), routingKey: r.Template("routing_key"), body: r.Template("body")}
 	r.Queue()
+	r.Schedule()
 	checkExchange(r, c.Exchange)
 	if v, there := r.Get("mandatory"); there {
 		mandatory, ok := v.BooleanOK()
@@ -139,7 +140,7 @@ func (Type) Name() string { return "PUBLISH" }
 
 // Doc is one line for documentation.
 func (Type) Doc() string {
-	return "PUBLISH {exchange, routing_key, body?, mandatory?, queue?}: a message to RabbitMQ. routing_key and body are Go templates; the body is by default what a webhook gets. To the exchange events it is a new event, marked as caused by this one (after 8 such hops it is no longer matched). An exchange that does not exist, or (unless mandatory is false) a message that no queue takes, is tried again."
+	return "PUBLISH {exchange, routing_key, body?, mandatory?, retry?, queue?}: a message to RabbitMQ. routing_key and body are Go templates; the body is by default what a webhook gets. To the exchange events it is a new event, marked as caused by this one (after 8 such hops it is no longer matched). An exchange that does not exist, or (unless mandatory is false) a message that no queue takes, is tried again."
 }
 
 //go:embed schema.json

@@ -36,7 +36,7 @@ const secretPrefix = "whsec_"
 var methods = []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodGet, http.MethodDelete}
 
 // Parse reads {url, queue?, method?, headers?, format?, body?, secret?,
-// timeout?} and names everything that is wrong with it.
+// timeout?, retry?} and names everything that is wrong with it.
 func Parse(config bson.Raw) (Config, []action.Problem) {
 	r := action.NewReader(config)
 	c := Config{
@@ -46,6 +46,7 @@ func Parse(config bson.Raw) (Config, []action.Problem) {
 		body:   r.Template("body"),
 	}
 	r.Queue()
+	r.Schedule()
 	c.Secrets = secrets(r)
 	switch _, formatted := r.Get("format"); {
 	case c.body != nil && !hasBody(c.Method):

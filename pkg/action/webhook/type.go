@@ -17,7 +17,7 @@ func (Type) Name() string { return "WEBHOOK" }
 
 // Doc is one line for documentation.
 func (Type) Doc() string {
-	return "WEBHOOK {url, method?, headers?, format?, body?, secret?, timeout?, queue?}: an HTTP request, signed by Standard Webhooks when there is a secret, by each of two while it is replaced. body is a Go template; without it format says what is sent: event (default: the event with rule and notification ids), alertmanager (its webhook body, version 4) or cloudevents (structured). Values of headers may be templates. method is POST (default), PUT, PATCH, GET or DELETE; timeout is 100ms to 60s."
+	return "WEBHOOK {url, method?, headers?, format?, body?, secret?, timeout?, retry?, queue?}: an HTTP request, signed by Standard Webhooks when there is a secret, by each of two while it is replaced. body is a Go template; without it format says what is sent: event (default: the event with rule and notification ids), alertmanager (its webhook body, version 4) or cloudevents (structured). Values of headers may be templates. method is POST (default), PUT, PATCH, GET or DELETE; timeout is 100ms to 60s, retry the waits before further attempts, as [\"1s\", \"10m\"] (out of 1s, 10s, 1m, 10m, 1h, 6h)."
 }
 
 //go:embed schema.json

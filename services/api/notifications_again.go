@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+)
+
+// Redeliveries is what people do about single notifications. A change that the
+// notification's state does not allow is store.ErrConflict.
+type Redeliveries interface {
+	InsertNotification(ctx context.Context, n notification.Notification) error
+	RetryNotification(ctx context.Context, id, by string, now time.Time) (notification.Notification, error)
+	ForceNotification(ctx context.Context, id, nonce, by string, now time.Time) (notification.Notification, error)
+	CancelNotification(ctx context.Context, id, by string, now time.Time) (notification.Notification, error)
+	MarkPublished(ctx context.Context, ids ...string) error
+}
+
+// retryNotification: POST /notifications/{notification_id}/retry. What is dead or
+// suppressed becomes pending, with a schedule that begins anew; what waits for its
+// next attempt is hurried. With ?force=true what is delivered is called once
+// more, under the same webhook-id, and every such request is a call of its own.
+func (s *Server) retryNotification(c echo.Context) error {
+	p := read(c, "force")
+	force := p.boolean("force")
+	if err := p.err(); err != nil {
+		return err
+	}
+	ctx, id, by, now := c.Request().Context(), c.Param("notification_id"), currentUser(c).Email, s.now().Truncate(time.Millisecond)
+	var n notification.Notification
+	var err error
+	if force != nil && *force {
+		n, err = s.again.ForceNotification(ctx, id, uuid.NewString(), by, now)
+	} else {
+		n, err = s.again.RetryNotification(ctx, id, by, now)
+	}
+	if err != nil {
+		return stateProblem(err)
+	}
+	if err := s.redeliver(ctx, n); err != nil {
+		return err
+	}
+	answer, err := s.showNotification(n)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusAccepted, answer)
+}
+
+// stateProblem says why the state of something does not allow a change.
+func stateProblem(err error) error {
+	if errors.Is(err, store.ErrConflict) {
+		return problem(http.StatusConflict, "wrong_state", "%s", err)
+	}
+	return err
+}
+
+// redeliver publishes the order of a notification's next attempt.
+func (s *Server) redeliver(ctx context.Context, n notification.Notification) error {
+	doc, err := s.events.Event(ctx, n.EventID)
+	if errors.Is(err, store.ErrNotFound) {
+		doc, err = decision.StandIn(n), nil
+		if doc == nil {
+			doc, err = bson.Marshal(bson.D{{Key: "event_id", Value: n.EventID}}) // its retention is over
+		}
+	}
+	if err != nil {
+		return err
+	}
+	msg := notification.Message{Notification: n, Event: doc, Attempt: n.AttemptCount + 1, Republished: true, Receipts: n.Receipts()}
+	msg.Notification.Attempts = nil
+	if f := n.Forced; f != nil && !f.Done {
+		msg.Force = f.Nonce
+	}
+	order, err := s.topology.Actions().Encode(msg)
+	if err != nil {
+		return err
+	}
+	bound, cancel := context.WithTimeout(ctx, s.cfg.PublishTimeout)
+	defer cancel()
+	err = s.publisher.Publish(bound, order)
+	var unroutable *broker.UnroutableError
+	switch {
+	case errors.As(err, &unroutable):
+		return problem(http.StatusConflict, "no_queue", "the queue %s is not in the configuration any more", n.Queue)
+	case err != nil && msg.Force == "":
+		return fmt.Errorf("publish notification %s (a sweep does it later): %w", n.ID, err)
+	case err != nil:
+		return err
+	}
+	return s.again.MarkPublished(ctx, n.ID)
+}
+
+// cancelNotification: POST /notifications/{notification_id}/cancel, of one that
+// waits for its next attempt.
+func (s *Server) cancelNotification(c echo.Context) error {
+	n, err := s.again.CancelNotification(c.Request().Context(), c.Param("notification_id"), currentUser(c).Email, s.now().Truncate(time.Millisecond))
+	if err != nil {
+		return stateProblem(err)
+	}
+	answer, err := s.showNotification(n)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// retryMost bounds the notifications of one request.
+const retryMost = 1000
+
+// retryRequest is the body of POST /notifications/retry.
+type retryRequest struct {
+	Status string    `json:"status"` // dead or suppressed
+	Reason string    `json:"reason"`
+	Rule   string    `json:"rule"`
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+	Limit  int       `json:"limit"`
+	DryRun bool      `json:"dry_run"`
+}
+
+// retryNotifications: POST /notifications/retry, of all that are dead or
+// suppressed and fit, the newest first, as after an endpoint was enabled again.
+// complete is false when the limit ended it: the same request goes on.
+func (s *Server) retryNotifications(c echo.Context) error {
+	body, err := io.ReadAll(c.Request().Body)
+	if err != nil {
+		return err
+	}
+	asked := retryRequest{Limit: retryMost}
+	if err := readBody(body, &asked); err != nil {
+		return err
+	}
+	var flaws []FieldFlaw
+	if s := notification.Status(asked.Status); s != notification.Dead && s != notification.Suppressed {
+		flaws = append(flaws, FieldFlaw{Pointer: "/status", Message: "must be dead or suppressed"})
+	}
+	if asked.Limit < 1 || asked.Limit > retryMost {
+		flaws = append(flaws, FieldFlaw{Pointer: "/limit", Message: fmt.Sprintf("must be 1 to %d", retryMost)})
+	}
+	if flaws != nil {
+		p := problem(http.StatusUnprocessableEntity, "invalid_retry", "nothing was retried")
+		p.Errors = flaws
+		return p
+	}
+	ctx := c.Request().Context()
+	found, err := s.reads.FindNotifications(ctx, store.NotificationFilter{Status: notification.Status(asked.Status),
+		Reason: asked.Reason, RuleID: asked.Rule, From: asked.From, To: asked.To}, nil, asked.Limit)
+	if err != nil {
+		return err
+	}
+	retried := 0
+	if !asked.DryRun {
+		for _, n := range found {
+			n, err := s.again.RetryNotification(ctx, n.ID, currentUser(c).Email, s.now().Truncate(time.Millisecond))
+			if errors.Is(err, store.ErrConflict) {
+				continue // somebody else did
+			}
+			if err == nil {
+				err = s.redeliver(ctx, n)
+			}
+			if err != nil {
+				return err // what is pending and unpublished is swept; the same request goes on
+			}
+			retried++
+		}
+	}
+	return c.JSON(http.StatusOK, map[string]any{"matched": len(found), "retried": retried, "dry_run": asked.DryRun, "complete": len(found) < asked.Limit})
+}

@@ -1,0 +1,80 @@
+package dispatcher
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+)
+
+// deliverForced makes one attempt that somebody asked for although nothing is
+// owed any more: once for each request, by its nonce, under the same webhook-id.
+// It is not tried again, and a failure undoes no delivery.
+func (d *Dispatcher) deliverForced(ctx context.Context, o *order, called func()) error {
+	id, nonce, token := o.msg.Notification.ID, o.msg.Force, uuid.NewString()
+	claimed, err := d.claimForced(ctx, o, token)
+	n := claimed.Current
+	switch {
+	case err != nil:
+		called()
+		return err
+	case !claimed.Found:
+		called()
+		return broker.Permanent(&unknownNotification{id})
+	case !claimed.Granted && (n.Forced == nil || n.Forced.Nonce != nonce || n.Forced.Done):
+		called()
+		return nil // made, or replaced by another request
+	case !claimed.Granted:
+		called()
+		return broker.Uncounted(&claimedElsewhere{id}, claimWait(n.Claim, time.Now()))
+	}
+	o.msg.Receipts = nil // to everybody once more
+	a, unmade := d.throughBreaker(ctx, o)
+	called()
+	if unmade != nil {
+		return unmade
+	}
+	a.Forced = nonce
+	for {
+		a.Number = n.AttemptCount + 1
+		var recorded bool
+		err := d.patiently(ctx, "record forced attempt", func() (err error) {
+			recorded, err = d.ledger.RecordForced(ctx, id, nonce, a, time.Now())
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if recorded {
+			break
+		}
+		// The number is taken, or the record was made after all.
+		again, err := d.claimForced(ctx, o, token)
+		if err != nil || !again.Granted {
+			return err
+		}
+		n = again.Current
+	}
+	status := n.Status
+	if a.Outcome == notification.OutcomeOK {
+		status = notification.Delivered
+	}
+	decided := decision{attempt: a, status: status, reason: "forced"}
+	d.audit(o, decided)
+	if a.Outcome != notification.OutcomeOK {
+		return nil
+	}
+	return d.announce(ctx, o, decided)
+}
+
+func (d *Dispatcher) claimForced(ctx context.Context, o *order, token string) (claimed Claimed, err error) {
+	err = d.patiently(ctx, "claim forced attempt", func() (err error) {
+		now := time.Now()
+		claimed, err = d.ledger.ClaimForced(ctx, o.msg.Notification.ID, o.msg.Force, token, now, now.Add(d.o.ClaimFor))
+		return err
+	})
+	return claimed, err
+}
