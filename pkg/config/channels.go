@@ -10,7 +10,7 @@ import (
 // Channels is the section of the ways to people.
 type Channels struct {
 	URLs    map[string]string // by name
-	Default string            // of those who have no preference
+	Default string            // of those who have no preference; "": the log
 }
 
 // LogChannel is the channel that is always there: a line in the audit log.
@@ -27,14 +27,22 @@ func (c *Channels) keys(r *registry) {
 		"channel names of a-z, 0-9 and . _ -, each with a URL", func(name, url string) bool {
 			return name != LogChannel && channelShape.MatchString(name) && schemeShape.MatchString(url)
 		})
-	r.text("default", &c.Default, LogChannel, "The channel of recipients who have not chosen one.").
-		require("a channel's name", channelShape.MatchString)
+	r.text("default", &c.Default, "", "The channel of recipients who have not chosen one; empty: the log.").
+		require("a channel's name", func(s string) bool { return s == "" || channelShape.MatchString(s) })
 }
 
 func (c *Channels) check(report func(key, message string)) {
-	if _, there := c.URLs[c.Default]; !there && c.Default != LogChannel {
+	if _, there := c.URLs[c.DefaultName()]; !there && c.DefaultName() != LogChannel {
 		report("channels.default", fmt.Sprintf("%s is not in channels.urls; there are %s", c.Default, strings.Join(c.Names(), ", ")))
 	}
+}
+
+// DefaultName is the channel of recipients who have not chosen one.
+func (c Channels) DefaultName() string {
+	if c.Default == "" {
+		return LogChannel
+	}
+	return c.Default
 }
 
 // Names are all channels, sorted, the log's last.

@@ -25,10 +25,12 @@ var elsewhere = map[string]string{
 	"ingester.region": "eu-1", "ingester.schema_dir": ".", "ingester.recent_ids": "0",
 	"rule_worker.prefetch": "9", "rule_worker.batch_count": "7", "rule_worker.concurrency": "4", "rule_worker.poll": "1s", "rule_worker.windows_every": "1s", "rule_worker.groups_every": "2s", "rule_worker.notification_retention": "2h",
 	"dispatcher.queues": "mail=3", "dispatcher.target_concurrency": "2", "dispatcher.timeout": "2s", "dispatcher.schedule": "1s,1m",
+	"dispatcher.target_rate": "7", "dispatcher.breaker_wait": "1m", "dispatcher.schedules": "webhooks.default=1s+10s",
+	"channels.urls": "mail=smtp://user:password@mail.example/?from=a@example.com", "channels.default": "log",
 	"dispatcher.claim_for": "2m", "dispatcher.allow_networks": "127.0.0.0/8,::1/128", "dispatcher.response_excerpt": "0",
 	"aggregator.prefetch": "65", "aggregator.batch_count": "5", "aggregator.batch_wait": "0s", "aggregator.materialise_every": "3s",
 	"aggregator.counter_retention": "2000h", "aggregator.dimension_values": "6", "aggregator.dead_letter_retention": "100h",
-	"sweep.every": "1s", "sweep.stored_after": "2s", "sweep.actions_after": "3s", "sweep.limit": "4",
+	"sweep.every": "1s", "sweep.stored_after": "2s", "sweep.actions_after": "3s", "sweep.limit": "4", "sweep.attempts_after": "5m",
 	"lease.beat": "1s", "lease.takeover": "6s", "health.lag_budget": "1m", "health.cache": "0s",
 	"shutdown.drain_timeout": "1s", "secret_key": "0123456789abcdef", "secret_key_old": "fedcba9876543210",
 }

@@ -30,7 +30,7 @@ var _ = Describe("config print", func() {
 		set := []string{}
 		for key, text := range elsewhere {
 			switch key {
-			case "secret_key", "secret_key_old", "api.bootstrap_admin_key": // masked, see below
+			case "secret_key", "secret_key_old", "api.bootstrap_admin_key", "channels.urls": // masked, see below
 			default:
 				set = append(set, key+"="+text)
 			}
@@ -81,3 +81,22 @@ var _ = DescribeTable("MaskURI", func(uri, shown string) {
 	Entry("without a scheme everything could be a password", "user:secret@db", "********"),
 	Entry(nil, "mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:x&w=majority", "mongodb://h/?authMechanismProperties=********&w=majority"),
 )
+
+var _ = Describe("the channels", func() {
+	It("are printed without what may be secret in their URLs", func() {
+		c, err := config.Load(config.Options{Set: []string{"channels.urls=mail=smtp://someone:hunter2hunter2@mail.example:587/?from=a@example.com,room=slack://token-a/token-b/token-c"}})
+		Expect(err).NotTo(HaveOccurred())
+		text := config.Print(c, nil)
+		Expect(text).To(ContainSubstring("mail: smtp://mail.example:587"))
+		Expect(text).To(MatchRegexp(`room: ['"]?slack:\*+`))
+		for _, secret := range []string{"hunter2hunter2", "someone", "token-a", "token-b", "token-c"} {
+			Expect(text).NotTo(ContainSubstring(secret))
+		}
+	})
+	It("need a default that there is, names that paths can hold, and a scheme", func() {
+		for _, set := range []string{"channels.default=mail", "channels.urls=A=log:", "channels.urls=log=log:", "channels.urls=a=no-url"} {
+			_, err := config.Load(config.Options{Set: []string{set}})
+			Expect(err).To(MatchError(ContainSubstring("channels.")), set)
+		}
+	})
+})

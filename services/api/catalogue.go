@@ -50,7 +50,7 @@ func (s *Server) listChannels(c echo.Context) error {
 	names := s.channels.Names()
 	items := make([]channelShown, len(names))
 	for i, name := range names {
-		items[i] = channelShown{Name: name, Kind: s.channels.Kind(name), Default: name == s.channels.Default}
+		items[i] = channelShown{Name: name, Kind: s.channels.Kind(name), Default: name == s.channels.DefaultName()}
 	}
 	return c.JSON(http.StatusOK, page{Items: items})
 }

@@ -31,7 +31,7 @@ func Wire(_ context.Context, p *app.Process) error {
 		Instance: p.Instance, TargetConcurrency: cfg.TargetConcurrency, TargetRate: cfg.TargetRate, BreakerWait: cfg.BreakerWait, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
 		Schedule: cfg.Schedule, QueueSchedules: cfg.Schedules, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt, Secrets: secrets,
 		Messages: broker.NewPublisher(p.PublishConnection, broker.PublisherOptions{}),
-		Channels: channels, DefaultChannel: p.Config.Channels.Default, Letters: read, People: read,
+		Channels: channels, DefaultChannel: p.Config.Channels.DefaultName(), Letters: read, People: read,
 	}, ledger{p.Store}, targets{p.Store}, p.Publisher, p.Topology, p.Metrics, p.Log)
 	p.OnStop("outgoing connections", d.Close)
 	queues := p.Topology.DispatchQueues()

@@ -131,4 +131,75 @@ var _ = Describe("actions", Ordered, func() {
 		Expect(p.call(ctx, http.MethodPost, path+"1/try?event_id=00000000-0000-4000-8000-0000000000a1", nil, &n)).To(Equal(http.StatusOK))
 		Expect(n.Status).To(Equal("dead"))
 	}, SpecTimeout(time.Minute))
+
+	It("are retried, cancelled and forced by people, also many at once; endpoints that are gone are enabled again", func(ctx SpecContext) {
+		receiver, err := sink.Start("")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(receiver.Close)
+		receiver.SetFaults(sink.Faults{Status: http.StatusGone})
+		var r struct {
+			ID string `json:"rule_id"`
+		}
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules", map[string]any{"name": "mended", "conditions": map[string]any{"type": "ORDER_LOST"}, "actions": []any{
+			act("WEBHOOK", map[string]any{"url": receiver.URL + "/gone"}),
+		}}, &r)).To(Equal(http.StatusCreated))
+		Eventually(ctx, func() int { return p.eactl(ctx, "rules", "status", "--wait", "10s").Code }).WithTimeout(20 * time.Second).Should(BeZero())
+		lost := func() {
+			p.Publish(ctx, broker.Message{RoutingKey: "events.order.lost", ContentType: "application/json",
+				Body: []byte(`{"type":"ORDER_LOST","source":"shop","timestamp":"` + time.Now().UTC().Format(time.RFC3339Nano) + `"}`)})
+		}
+		type list struct {
+			Items []struct {
+				ID       string `json:"notification_id"`
+				Status   string
+				Reason   string
+				Attempts []struct{ Outcome string }
+			}
+		}
+		of := func(status string) func() (l list) {
+			return func() (l list) {
+				p.call(ctx, http.MethodGet, "/api/v1/notifications?rule="+r.ID+"&status="+status, nil, &l)
+				return l
+			}
+		}
+		lost()
+		Eventually(ctx, of("dead")).WithTimeout(20 * time.Second).Should(HaveField("Items", HaveLen(1)))
+		var targets struct {
+			Items []struct {
+				ID     string `json:"target_id"`
+				Target string
+				Reason string
+			}
+		}
+		Eventually(ctx, func() int {
+			p.call(ctx, http.MethodGet, "/api/v1/targets?state=disabled", nil, &targets)
+			return len(targets.Items)
+		}).Should(Equal(1))
+		Expect(targets.Items[0].Target).To(Equal(receiver.Host))
+		lost()
+		lost()
+		Eventually(ctx, of("suppressed")).WithTimeout(20 * time.Second).Should(HaveField("Items", HaveLen(2)))
+
+		receiver.SetFaults(sink.Faults{})
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/targets/"+targets.Items[0].ID+"/enable", nil, nil)).To(Equal(http.StatusOK))
+		var retried struct{ Matched, Retried int }
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/notifications/retry", map[string]any{"status": "delivered"}, nil)).To(Equal(http.StatusUnprocessableEntity))
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/notifications/retry", map[string]any{"status": "suppressed", "reason": "target_disabled", "rule": r.ID}, &retried)).To(Equal(http.StatusOK))
+		Expect(retried.Retried).To(Equal(2))
+		// The dispatcher sees that the endpoint is enabled within two seconds; what it
+		// suppresses until then is retried as before.
+		Eventually(ctx, func(g Gomega) {
+			p.call(ctx, http.MethodPost, "/api/v1/notifications/retry", map[string]any{"status": "suppressed", "reason": "target_disabled", "rule": r.ID}, &retried)
+			g.Expect(of("delivered")().Items).To(HaveLen(2))
+		}).WithTimeout(20 * time.Second).WithPolling(time.Second).Should(Succeed())
+		dead := of("dead")().Items[0].ID
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/notifications/"+dead+"/retry", nil, nil)).To(Equal(http.StatusAccepted))
+		Eventually(ctx, of("delivered")).WithTimeout(20 * time.Second).Should(HaveField("Items", HaveLen(3)))
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/notifications/"+dead+"/retry", nil, nil)).To(Equal(http.StatusConflict))
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/notifications/"+dead+"/cancel", nil, nil)).To(Equal(http.StatusConflict))
+		calls := receiver.Stats().Calls
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/notifications/"+dead+"/retry?force=true", nil, nil)).To(Equal(http.StatusAccepted))
+		Eventually(ctx, func() int { return receiver.Stats().Calls }).WithTimeout(20 * time.Second).Should(Equal(calls + 1))
+		Expect(receiver.Stats().Distinct).To(Equal(3))
+	}, SpecTimeout(2*time.Minute))
 })
