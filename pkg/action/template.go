@@ -92,7 +92,7 @@ func ParseHTML(text string) (*Template, error) {
 	if _, err := ParseTemplate(text); err != nil {
 		return nil, err
 	}
-	t, err := htmltemplate.New("template").Funcs(htmltemplate.FuncMap(functions)).Parse(text)
+	t, err := htmltemplate.New("template").Funcs(functions).Parse(text)
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "html/template: "))
 	}

@@ -22,6 +22,9 @@ func ToJSON(raw bson.Raw) ([]byte, error) {
 	return AppendJSON(make([]byte, 0, len(raw)+len(raw)/4), raw)
 }
 
+// AppendText appends a text as JSON.
+func AppendText(dst []byte, s string) []byte { return appendJSONString(dst, []byte(s)) }
+
 // AppendJSON is ToJSON into an existing buffer, for streams.
 func AppendJSON(dst []byte, raw bson.Raw) ([]byte, error) {
 	return appendJSONObject(dst, raw, true)

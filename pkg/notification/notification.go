@@ -33,11 +33,13 @@ const (
 	Paused    = "paused"    // the rule had its matches of this hour
 	Throttled = "throttled" // another notification of the key was let through
 	Grouped   = "grouped"   // the group's notification stands for it
-	// What ends a notification after the decision.
+	Disabled  = "disabled"  // the rule was disabled or deleted before its group was told
+)
+
+// Why a notification is suppressed after it was decided.
+const (
 	TargetDisabled = "target_disabled" // its endpoint was disabled
 	Cancelled      = "cancelled"       // somebody cancelled it
-
-	Disabled = "disabled" // the rule was disabled or deleted before its group was told
 )
 
 // Held says more about what holds a suppressed notification back.

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"regexp"
 
 	"go.mongodb.org/mongo-driver/bson"
 
@@ -13,7 +14,16 @@ import (
 // chain after MaxHops, and until then each match multiplies.
 func (r *Rule) Warnings() []Problem {
 	cond, err := Compile(r.Conditions)
-	if err != nil || len(r.Actions) == 0 || !namesDelivery(cond.root) {
+	if err != nil || len(r.Actions) == 0 {
+		return nil
+	}
+	for i, a := range r.Actions {
+		if doc := published(a); doc != nil && cond.Possible(doc) {
+			return []Problem{{Pointer: fmt.Sprintf("/actions/%d", i), Message: fmt.Sprintf(
+				"the rule can match the event that this action publishes, which leads to the next until %d actions stand between them; let its type or source be one that the conditions leave out", MaxHops)}}
+		}
+	}
+	if !namesDelivery(cond.root) {
 		return nil
 	}
 	for _, a := range r.Actions {
@@ -51,4 +61,30 @@ func (r *Rule) outcome(a ActionSpec, end outcome) bson.Raw {
 		return emptyDocument()
 	}
 	return raw
+}
+
+// published is what is known of the event that a PUBLISH action makes: what its
+// template says in so many words. nil when it makes none.
+func published(a ActionSpec) bson.Raw {
+	if a.Type != "PUBLISH" || textOf(a.Config, "exchange") != "events" {
+		return nil
+	}
+	doc := bson.D{{Key: "metadata", Value: bson.D{{Key: "hops", Value: 1}}}}
+	body := textOf(a.Config, "body")
+	for _, name := range []string{"type", "source"} {
+		said := regexp.MustCompile(`"` + name + `"\s*:\s*"([^"{}\\]+)"`).FindStringSubmatch(body)
+		if said != nil {
+			doc = append(doc, bson.E{Key: name, Value: said[1]})
+		}
+	}
+	raw, err := bson.Marshal(doc)
+	if err != nil {
+		return emptyDocument()
+	}
+	return raw
+}
+
+func textOf(doc bson.Raw, key string) string {
+	s, _ := doc.Lookup(key).StringValueOK()
+	return s
 }

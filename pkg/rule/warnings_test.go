@@ -71,3 +71,28 @@ var _ = Describe("What a rule is warned of", func() {
 		Expect(excluded).To(BeNumerically(">", 1000), "it excludes what cannot be")
 	})
 })
+
+var _ = Describe("A rule that publishes events", func() {
+	publishes := func(conditions, exchange, body string) []rule.Problem {
+		GinkgoHelper()
+		r := rule.Rule{ID: "r-1", Name: "r", Enabled: true, Mode: rule.Live, Priority: 1, Conditions: document([]byte(conditions))}
+		r.Actions = []rule.ActionSpec{{Type: "LOG", Config: querygen.Marshal(bson.D{})},
+			{Type: "PUBLISH", Config: querygen.Marshal(bson.D{{Key: "exchange", Value: exchange}, {Key: "routing_key", Value: "k"}, {Key: "body", Value: body}})}}
+		return r.Warnings()
+	}
+	DescribeTable("is warned when it can match them", func(conditions, body string) {
+		Expect(publishes(conditions, "events", body)).To(HaveExactElements(And(HaveField("Pointer", "/actions/1"), HaveField("Message", ContainSubstring("publishes")))))
+	},
+		Entry(nil, `{}`, `{"type":"B","source":"s"}`),
+		Entry(nil, `{"type":"A"}`, `{"type":"A","source":"s"}`),
+		Entry("a type that its template fills in", `{"type":"A"}`, `{"type":"{{.Event.type}}","source":"s"}`),
+		Entry(nil, `{"source":"s","payload.n":1}`, `{"type":"B", "source" : "s"}`),
+	)
+	DescribeTable("is not when it cannot, or publishes elsewhere", func(conditions, exchange, body string) {
+		Expect(publishes(conditions, exchange, body)).To(BeEmpty())
+	},
+		Entry(nil, `{"type":"A"}`, "events", `{"type":"B","source":"s"}`),
+		Entry(nil, `{"source":{"$ne":"rules"}}`, "events", `{"type":"B","source":"rules"}`),
+		Entry(nil, `{}`, "billing", `{"type":"B"}`),
+	)
+})

@@ -62,8 +62,8 @@ var _ = Describe("An ALERT", func() {
 		Expect(call.path).To(Equal("/api/v2/alerts"))
 		Expect(call.header.Get("X-Scope")).To(Equal("spec"))
 		var alerts []struct {
-			Labels           map[string]string
-			StartsAt, EndsAt time.Time
+			Labels map[string]string `json:"labels"`
+			EndsAt time.Time         `json:"endsAt"`
 		}
 		Expect(json.Unmarshal(call.body, &alerts)).To(Succeed())
 		Expect(alerts).To(HaveLen(1))

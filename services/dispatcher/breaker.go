@@ -40,9 +40,6 @@ const (
 	breakerSpan   = 5 * time.Minute
 	breakerSlots  = 10
 	breakerGrowth = 20 // times the first wait, at most
-	// breakerHold is how long a message waits in a tier while its target's breaker
-	// is open.
-	breakerHold = time.Minute
 	// heldEvery is how old a dispatcher's view of the others' breakers may be.
 	heldEvery = 2 * time.Second
 	// idleBreaker forgets targets that are no longer called.

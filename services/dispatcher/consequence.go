@@ -33,10 +33,10 @@ const (
 // decide judges an attempt by its outcome and the schedule. A receiver may ask
 // for more time than the schedule gives, not for less.
 func (d *Dispatcher) decide(o *order, a notification.Attempt) decision {
-	switch {
-	case a.Outcome == notification.OutcomeOK:
+	switch a.Outcome {
+	case notification.OutcomeOK:
 		return decision{attempt: a, status: notification.Delivered}
-	case a.Outcome == notification.OutcomePermanent:
+	case notification.OutcomePermanent:
 		return decision{attempt: a, status: notification.Dead, reason: reasonPermanent}
 	}
 	schedule, made := d.schedule(o), max(1, a.Number-o.msg.Notification.Base)

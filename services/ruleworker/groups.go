@@ -10,10 +10,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
-	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 

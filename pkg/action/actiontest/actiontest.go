@@ -101,7 +101,9 @@ func DescribeType(t action.Type, queues ...string) {
 				Expect(accepts(c.Config)).To(Succeed(), c.Name)
 			}
 			Expect(accepts(json.RawMessage(`{"surely/unknown": 1}`))).NotTo(Succeed())
-			var shown struct{ Properties map[string]any }
+			var shown struct {
+				Properties map[string]any `json:"properties"`
+			}
 			Expect(json.Unmarshal(text, &shown)).To(Succeed())
 			fields, _, _ := strings.Cut(strings.TrimPrefix(t.Doc(), t.Name()+" {"), "}")
 			for field := range strings.SplitSeq(fields, ", ") {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -120,14 +121,16 @@ func asEvent(body []byte, msg notification.Message, hops int) ([]byte, error) {
 			return nil, errors.New("body: metadata must be an object")
 		}
 	}
-	set := func(in map[string]json.RawMessage, key string, value any) {
-		in[key], _ = json.Marshal(value) // text and numbers always can
+	metadata["hops"] = json.RawMessage(strconv.Itoa(hops))
+	var err error
+	if metadata["caused_by"], err = json.Marshal(msg.Notification.EventID); err != nil {
+		return nil, err
 	}
-	set(metadata, "hops", hops)
-	set(metadata, "caused_by", msg.Notification.EventID)
-	set(e, "metadata", metadata)
+	if e["metadata"], err = json.Marshal(metadata); err != nil {
+		return nil, err
+	}
 	if _, there := e["event_id"]; !there {
-		set(e, "event_id", uuid.NewSHA1(idNamespace, []byte(msg.Notification.ID)).String())
+		e["event_id"] = json.RawMessage(strconv.Quote(uuid.NewSHA1(idNamespace, []byte(msg.Notification.ID)).String()))
 	}
 	return json.Marshal(e)
 }

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -21,9 +20,8 @@ func cloudEvent(msg notification.Message) ([]byte, error) {
 	b := append(make([]byte, 0, 2*len(msg.Event)+256), `{"specversion":"1.0"`...)
 	attribute := func(name, value string) {
 		if value != "" {
-			quoted, _ := json.Marshal(value) // text always can
 			b = append(append(append(b, `,"`...), name...), `":`...)
-			b = append(b, quoted...)
+			b = event.AppendText(b, value)
 		}
 	}
 	attribute("id", n.EventID)
