@@ -34,7 +34,7 @@ func (a *agenda) next(before time.Time) (id string, found bool) {
 	if len(a.all) == 0 || !a.all[0].at.Before(before) {
 		return "", false
 	}
-	return heap.Pop(a).(*appointment).id, true //nolint:errcheck // what Pop returns is ours
+	return heap.Pop(a).(*appointment).id, true
 }
 
 func (a *agenda) Len() int           { return len(a.all) }
@@ -46,7 +46,7 @@ func (a *agenda) Swap(i, j int) {
 
 // Push is for the heap.
 func (a *agenda) Push(x any) {
-	one := x.(*appointment) //nolint:errcheck // set alone pushes
+	one := x.(*appointment)
 	one.index = len(a.all)
 	a.all = append(a.all, one)
 	a.byID[one.id] = one
