@@ -204,6 +204,7 @@ var _ = Describe("every query of the store", func() {
 		every(s.DropDues(ctx, token, dues))
 		_, _, err = s.Claim(ctx, claim("n1", 1, "t", now))
 		every(err)
+		every(s.ReleaseClaim(ctx, "n1", "t"))
 		drop(s.RecordAttempts(ctx, now, []store.AttemptRecord{{ID: "n1", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered},
 			{ID: "n2", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered}}))
 

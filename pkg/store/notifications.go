@@ -66,6 +66,15 @@ func (s *Store) Claim(ctx context.Context, c Claim) (n notification.Notification
 	return n, false, err
 }
 
+// ReleaseClaim ends the claim of a token, if it is in force.
+func (s *Store) ReleaseClaim(ctx context.Context, id, token string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	_, err := s.notifications.UpdateOne(ctx, bson.D{field("_id", id), field("claim.token", token)},
+		bson.D{field("$unset", bson.D{field("claim", "")})})
+	return classify("release claim of notification "+id, err)
+}
+
 // claimableBy matches notifications without a foreign claim in force.
 func claimableBy(token string, now time.Time) bson.E {
 	return field("$or", bson.A{

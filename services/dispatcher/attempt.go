@@ -39,6 +39,7 @@ func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verd
 	attempt, unmade := d.throughBreaker(ctx, o)
 	called()
 	if unmade != nil {
+		d.giveUp(ctx, o, token)
 		return unmade
 	}
 	fault.At(fault.DispatcherCalled)
@@ -46,6 +47,23 @@ func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verd
 	d.metrics.stage.Observe(telemetry.StageDeliver, time.Since(started))
 	return verdict
 }
+
+// giveUp lets a claim go under which no call was made, so that the message need
+// not wait for its end when it comes back.
+func (d *Dispatcher) giveUp(ctx context.Context, o *order, token string) {
+	if token == "" {
+		return
+	}
+	// Also when the process stops, but not for long.
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := d.ledger.Release(bound, o.msg.Notification.ID, token); err != nil {
+		d.log.Info("a claim that was not used stays until it ends", zap.String(telemetry.FieldNotification, o.msg.Notification.ID), zap.Error(err))
+	}
+}
+
+// releaseTimeout bounds what only saves time.
+const releaseTimeout = 2 * time.Second
 
 // throughBreaker makes the call if the target's breaker lets it pass, and tells
 // the breaker what came of it.

@@ -35,6 +35,8 @@ type Ledger interface {
 	// force. reopen also takes a dead one, whatever its attempts, and makes it
 	// pending. Found false: there is no such notification.
 	Claim(ctx context.Context, c Claim) (Claimed, error)
+	// Release ends the token's claim, if it is in force.
+	Release(ctx context.Context, id, token string) error
 	// ClaimForced takes a forced attempt; not granted, it was made, or is being
 	// made, or another request has replaced it.
 	ClaimForced(ctx context.Context, id, nonce, token string, now, until time.Time) (Claimed, error)

@@ -35,6 +35,7 @@ func (d *Dispatcher) deliverForced(ctx context.Context, o *order, called func())
 	a, unmade := d.throughBreaker(ctx, o)
 	called()
 	if unmade != nil {
+		d.giveUp(ctx, o, token)
 		return unmade
 	}
 	a.Forced = nonce

@@ -63,6 +63,10 @@ func (l ledger) Claim(ctx context.Context, c Claim) (Claimed, error) {
 	return Claimed{Granted: granted, Found: err == nil, Current: n}, err
 }
 
+func (l ledger) Release(ctx context.Context, id, token string) error {
+	return l.store.ReleaseClaim(ctx, id, token)
+}
+
 func (l ledger) ClaimForced(ctx context.Context, id, nonce, token string, now, until time.Time) (Claimed, error) {
 	n, granted, err := l.store.ClaimForced(ctx, id, nonce, token, now, until)
 	if errors.Is(err, store.ErrNotFound) {
