@@ -19,6 +19,9 @@ type Options struct {
 	Limit  int
 	Rate   float64 // dead letters a second
 	DryRun bool    // only say what would be done
+	// Canary is how long the first one of a replay may take to succeed before the
+	// others follow; 0: they follow at once.
+	Canary time.Duration
 
 	// Done hears of each dead letter, in their order, when it is done with: err
 	// is why it stays where it was.
@@ -43,9 +46,15 @@ var ErrCopies = errors.New("the dead letters of " + topology.DeadLetters + " are
 // between the two a message lies in both places; its owner recognises the
 // second one as a repeat. Interrupted anywhere, running it again finishes the
 // job. Limit counts those that were met, with those that failed.
+//
+// With Canary one goes first; when it has not succeeded the error is a
+// *CanaryError.
 func (q *Queue) Replay(ctx context.Context, f Filter, o Options) (Result, error) {
 	if q.Name == topology.DeadLetters {
 		return Result{}, ErrCopies
+	}
+	if o.Canary > 0 && !o.DryRun {
+		return q.afterCanary(ctx, f, o)
 	}
 	id := uuid.NewString()
 	r, err := q.take(ctx, f, o, func(l *Letter) []broker.Message {

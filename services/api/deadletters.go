@@ -125,6 +125,7 @@ type replayRequest struct {
 	Limit  *int    `json:"limit"`
 	Rate   float64 `json:"rate"`
 	DryRun bool    `json:"dry_run"`
+	Canary bool    `json:"canary"` // one first, and the others only if it succeeds
 }
 
 // replayAnswer says what a replay came to. It is not complete when the limit
@@ -163,8 +164,15 @@ func (s *Server) replayDeadLetters(c echo.Context) error {
 	// What was only looked at is given back within the request's time, too.
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.cfg.RequestTimeout*4/5)
 	defer cancel()
-	r, err := queue.Replay(ctx, f, deadletter.Options{Limit: *request.Limit, Rate: request.Rate, DryRun: request.DryRun, Done: answer.note})
+	o := deadletter.Options{Limit: *request.Limit, Rate: request.Rate, DryRun: request.DryRun, Done: answer.note}
+	if request.Canary {
+		o.Canary = s.cfg.RequestTimeout / 2
+	}
+	var failed *deadletter.CanaryError
+	r, err := queue.Replay(ctx, f, o)
 	switch {
+	case errors.As(err, &failed):
+		return problem(http.StatusConflict, "canary_failed", "%s", failed)
 	case errors.Is(err, deadletter.ErrCopies):
 		return invalidReplay(FieldFlaw{Pointer: "/queue", Message: err.Error()})
 	case err != nil && r.Done == 0:

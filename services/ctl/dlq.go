@@ -143,17 +143,25 @@ func (t *tool) dlqGroups() *cobra.Command {
 func (t *tool) dlqReplay() *cobra.Command {
 	var s selection
 	var o deadletter.Options
+	var canary bool
+	var canaryWait time.Duration
 	c := &cobra.Command{
 		Use: "replay QUEUE", Short: "Give dead letters back to the queue that they came from, and to no other",
 		Long: `Gives dead letters back to the queue that they came from, as first attempts: each is published
 with a confirm and then taken out. Interrupted anywhere nothing is lost, and running it again
 finishes the job; what was given back twice is recognised as a repeat by its owner. What fails
-again meanwhile is not replayed again.`,
+again meanwhile is not replayed again.
+
+With --canary one goes first, and the others only when it has succeeded: delivered, or taken by
+its owner without dying or waiting in a retry tier.`,
 		Args: exactly(1, "a work queue such as webhooks.default"),
 		Example: `  eactl dlq replay webhooks.default --class timeout --rate 50 --limit 1000
-  eactl dlq replay webhooks.default --cause 3f1c0a9be2d4
+  eactl dlq replay webhooks.default --cause 3f1c0a9be2d4 --canary
   eactl dlq replay ingester.events --filter '{"type":"PAYMENT_FAILED"}' --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if canary {
+				o.Canary = canaryWait
+			}
 			return t.take(cmd, args, &s, o, "replay", "replayed", func(ctx context.Context, q *deadletter.Queue, f deadletter.Filter, o deadletter.Options) (deadletter.Result, error) {
 				r, err := q.Replay(ctx, f, o)
 				if errors.Is(err, deadletter.ErrCopies) {
@@ -166,6 +174,8 @@ again meanwhile is not replayed again.`,
 	s.flags(c.Flags())
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "only list what would be replayed")
 	c.Flags().Float64Var(&o.Rate, "rate", 0, "at most so many a second; 0: as fast as it goes")
+	c.Flags().BoolVar(&canary, "canary", false, "one first, and the others only if it succeeds")
+	c.Flags().DurationVar(&canaryWait, "canary-wait", time.Minute, "how long the canary may take to succeed")
 	return c
 }
 

@@ -1,0 +1,179 @@
+package deadletter
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
+)
+
+// CanaryError: the one that was replayed first did not succeed, so the others
+// were left where they are.
+type CanaryError struct {
+	ID     string // of the dead letter
+	Reason string
+}
+
+func (e *CanaryError) Error() string {
+	return fmt.Sprintf("the canary %s did not succeed: %s; the others stay where they are", e.ID, e.Reason)
+}
+
+const (
+	// quietFor: a message that its owner has taken and that is neither dead nor in
+	// a retry tier after so long is done, where nothing else says so.
+	quietFor = 3 * time.Second
+	// quietLook is how often the owner's queue is looked at.
+	quietLook = 250 * time.Millisecond
+)
+
+// afterCanary replays the first dead letter that f selects, and the others when
+// that has succeeded: its notification is delivered, or (of a queue whose messages
+// are no notifications) its owner has taken it and let it go. It has not when it
+// dies again, goes to a retry tier, or nothing is known in time. It needs RabbitMQ
+// alone.
+func (q *Queue) afterCanary(ctx context.Context, f Filter, o Options) (Result, error) {
+	first, err := q.first(ctx, f)
+	if err != nil || first == nil {
+		return Result{Complete: err == nil}, err
+	}
+	w := &canary{letter: first, fate: make(chan string, 1)}
+	lost, stop, err := broker.Listen(ctx, q.conn, q.fates(), w.hear)
+	if err != nil {
+		return Result{}, err
+	}
+	defer stop()
+	one := f
+	one.ID = first.ID
+	done, err := q.Replay(ctx, one, Options{Limit: 1, Done: o.Done})
+	switch {
+	case err != nil:
+		return done, err
+	case done.Done == 0:
+		return done, &CanaryError{first.ID, "it cannot be published, or somebody else took it"}
+	}
+	if err := q.await(ctx, w, lost, o.Canary); err != nil || o.Limit == 1 {
+		return done, err
+	}
+	o.Canary = 0
+	if o.Limit > 0 {
+		o.Limit--
+	}
+	rest, err := q.Replay(ctx, f, o)
+	rest.Matched, rest.Done, rest.Failed = rest.Matched+done.Matched, rest.Done+done.Done, rest.Failed+done.Failed
+	return rest, err
+}
+
+// first is the first dead letter that f selects, nil when there is none.
+func (q *Queue) first(ctx context.Context, f Filter) (*Letter, error) {
+	var first *Letter
+	enough := errors.New("enough")
+	err := q.Each(ctx, f, func(l *Letter) error { first = l; return enough })
+	if errors.Is(err, enough) {
+		err = nil
+	}
+	return first, err
+}
+
+// fates are where a message of the queue can be met again.
+func (q *Queue) fates() []broker.Heard {
+	all := []broker.Heard{{Exchange: q.owner.DeadExchange, Key: q.owner.Name}}
+	for _, tier := range q.owner.Tiers {
+		all = append(all, broker.Heard{Exchange: q.owner.RetryExchange, Key: q.owner.Tier(tier)})
+	}
+	return append(all, broker.Heard{Exchange: q.table.Exchange(topology.ExchangeEvents), Key: topology.KeyDelivery})
+}
+
+// canary is one replayed dead letter on its way.
+type canary struct {
+	letter *Letter
+	once   sync.Once
+	fate   chan string // "" is success
+}
+
+func (w *canary) ends(fate string) { w.once.Do(func() { w.fate <- fate }) }
+
+// hear looks at one message that one of the fates brought.
+func (w *canary) hear(m broker.Message) {
+	if m.Type == notificationOutcome {
+		var outcome struct {
+			Payload struct {
+				ID     string              `json:"notification_id"`
+				Status notification.Status `json:"status"`
+				Error  string              `json:"error"`
+			} `json:"payload"`
+		}
+		if json.Unmarshal(m.Body, &outcome) != nil || w.letter.NotificationID == "" || outcome.Payload.ID != w.letter.NotificationID {
+			return
+		}
+		if outcome.Payload.Status == notification.Delivered {
+			w.ends("")
+			return
+		}
+		w.ends(fmt.Sprintf("%s again: %s", outcome.Payload.Status, outcome.Payload.Error))
+		return
+	}
+	if !w.isIt(m) {
+		return
+	}
+	why, _ := m.Headers["x-ea-error"].(string)
+	w.ends("it failed again: " + why)
+}
+
+// notificationOutcome is the type of outcome events.
+const notificationOutcome = "NOTIFICATION_DELIVERY"
+
+// isIt: a delivery order by its notification, since its attempt's number changes;
+// any other message by its id and bytes.
+func (w *canary) isIt(m broker.Message) bool {
+	if m.MessageID != w.letter.message.MessageID {
+		return false
+	}
+	return w.letter.NotificationID != "" || bytes.Equal(m.Body, w.letter.message.Body)
+}
+
+// await waits for the canary's fate.
+func (q *Queue) await(ctx context.Context, w *canary, lost <-chan struct{}, wait time.Duration) error {
+	bound, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	look := time.NewTicker(quietLook)
+	defer look.Stop()
+	taken := time.Time{}
+	for {
+		select {
+		case fate := <-w.fate:
+			if fate == "" {
+				return nil
+			}
+			return &CanaryError{w.letter.ID, fate}
+		case <-lost:
+			return &CanaryError{w.letter.ID, "the connection was lost, so nobody knows what became of it"}
+		case <-bound.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return &CanaryError{w.letter.ID, fmt.Sprintf("nothing is known of it after %s", wait)}
+		case <-look.C:
+		}
+		if w.letter.NotificationID != "" {
+			continue // its outcome will be heard
+		}
+		ready, consumers, err := q.conn.Depth(ctx, q.owner.Name)
+		switch {
+		case err != nil:
+			return err
+		case ready > 0 || consumers == 0:
+			taken = time.Time{}
+		case taken.IsZero():
+			taken = time.Now()
+		case time.Since(taken) >= quietFor:
+			return nil
+		}
+	}
+}
