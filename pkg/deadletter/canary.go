@@ -43,7 +43,12 @@ func (q *Queue) afterCanary(ctx context.Context, f Filter, o Options) (Result, e
 	if err != nil || first == nil {
 		return Result{Complete: err == nil}, err
 	}
-	w := &canary{letter: first, fate: make(chan string, 1)}
+	w := &canary{letter: first, body: first.message.Body, fate: make(chan string, 1)}
+	if o.Edit != nil {
+		if w.body, err = o.Edit(first.ID, w.body); err != nil {
+			return Result{}, &CanaryError{first.ID, err.Error()}
+		}
+	}
 	lost, stop, err := broker.Listen(ctx, q.conn, q.fates(), w.hear)
 	if err != nil {
 		return Result{}, err
@@ -51,7 +56,7 @@ func (q *Queue) afterCanary(ctx context.Context, f Filter, o Options) (Result, e
 	defer stop()
 	one := f
 	one.ID = first.ID
-	done, err := q.Replay(ctx, one, Options{Limit: 1, Done: o.Done})
+	done, err := q.Replay(ctx, one, Options{Limit: 1, Edit: o.Edit, Done: o.Done})
 	switch {
 	case err != nil:
 		return done, err
@@ -93,6 +98,7 @@ func (q *Queue) fates() []broker.Heard {
 // canary is one replayed dead letter on its way.
 type canary struct {
 	letter *Letter
+	body   []byte // as it was replayed
 	once   sync.Once
 	fate   chan string // "" is success
 }
@@ -135,7 +141,7 @@ func (w *canary) isIt(m broker.Message) bool {
 	if m.MessageID != w.letter.message.MessageID {
 		return false
 	}
-	return w.letter.NotificationID != "" || bytes.Equal(m.Body, w.letter.message.Body)
+	return w.letter.NotificationID != "" || bytes.Equal(m.Body, w.body)
 }
 
 // await waits for the canary's fate.

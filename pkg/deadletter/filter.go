@@ -11,6 +11,7 @@ import (
 // Filter selects dead letters; zero values do not restrict.
 type Filter struct {
 	ID     string
+	IDs    map[string][]byte // one of these; the values do not matter
 	Reason string
 	Class  string
 	Cause  string // its id, or the fingerprint itself
@@ -27,9 +28,18 @@ type Filter struct {
 	Condition *rule.Condition
 }
 
+// Restricts says whether there is a dead letter that the filter does not mean.
+func (f Filter) Restricts() bool {
+	return f.ID != "" || f.IDs != nil || f.Reason != "" || f.Class != "" || f.Cause != "" || f.Rule != "" || f.Target != "" ||
+		f.Type != "" || f.Error != "" || !f.Since.IsZero() || !f.Until.IsZero() || f.Condition != nil
+}
+
 // Match says whether a dead letter is meant.
 func (f Filter) Match(l *Letter) bool {
 	same := func(want, is string) bool { return want == "" || want == is }
+	if _, there := f.IDs[l.ID]; f.IDs != nil && !there {
+		return false
+	}
 	return same(f.ID, l.ID) && same(f.Reason, l.Reason) && same(f.Class, l.ErrorClass) &&
 		(f.Cause == "" || f.Cause == l.Cause || f.Cause == l.Fingerprint) &&
 		same(f.Rule, l.RuleID) && same(strings.ToLower(f.Target), l.Target) &&

@@ -19,6 +19,9 @@ type Options struct {
 	Limit  int
 	Rate   float64 // dead letters a second
 	DryRun bool    // only say what would be done
+	// Edit changes the body of what is replayed; nil does not. Only producers'
+	// messages can be edited, see ErrNotEditable.
+	Edit Edit
 	// Canary is how long the first one of a replay may take to succeed before the
 	// others follow; 0: they follow at once.
 	Canary time.Duration
@@ -53,15 +56,25 @@ func (q *Queue) Replay(ctx context.Context, f Filter, o Options) (Result, error)
 	if q.Name == topology.DeadLetters {
 		return Result{}, ErrCopies
 	}
+	if o.Edit != nil && q.Name != topology.Ingest {
+		return Result{}, ErrNotEditable
+	}
 	if o.Canary > 0 && !o.DryRun {
 		return q.afterCanary(ctx, f, o)
 	}
 	id := uuid.NewString()
-	r, err := q.take(ctx, f, o, func(l *Letter) []broker.Message {
+	r, err := q.take(ctx, f, o, func(l *Letter) ([]broker.Message, error) {
 		now := millis(time.Now())
 		end := l.Record
 		end.ReplayedAt, end.ReplayID = &now, id
-		return []broker.Message{l.message.Replay(q.owner), q.end(end)}
+		m := l.message.Replay(q.owner)
+		if o.Edit != nil {
+			var err error
+			if m.Body, err = o.Edit(l.ID, m.Body); err != nil {
+				return nil, err
+			}
+		}
+		return []broker.Message{m, q.end(end)}, nil
 	})
 	r.ID = id
 	return r, err
@@ -69,14 +82,14 @@ func (q *Queue) Replay(ctx context.Context, f Filter, o Options) (Result, error)
 
 // Purge throws dead letters away.
 func (q *Queue) Purge(ctx context.Context, f Filter, o Options) (Result, error) {
-	return q.take(ctx, f, o, func(l *Letter) []broker.Message {
+	return q.take(ctx, f, o, func(l *Letter) ([]broker.Message, error) {
 		if q.Name == topology.DeadLetters {
-			return nil // copies have no records
+			return nil, nil // copies have no records
 		}
 		now := millis(time.Now())
 		end := l.Record
 		end.PurgedAt = &now
-		return []broker.Message{q.end(end)}
+		return []broker.Message{q.end(end)}, nil
 	})
 }
 
@@ -91,7 +104,7 @@ const (
 
 // take publishes what messages says for each dead letter that f selects, and
 // then takes it out.
-func (q *Queue) take(ctx context.Context, f Filter, o Options, messages func(*Letter) []broker.Message) (r Result, err error) {
+func (q *Queue) take(ctx context.Context, f Filter, o Options, messages func(*Letter) ([]broker.Message, error)) (r Result, err error) {
 	s, err := q.scan(ctx, f)
 	if err != nil {
 		return r, err
@@ -144,7 +157,7 @@ func (s *scan) chunk(ctx context.Context, n int) (chunk []*Letter, more bool, er
 
 // settle publishes for a chunk and acks it. When the broker refuses one of its
 // messages the others go one by one, and that one stays.
-func (s *scan) settle(ctx context.Context, chunk []*Letter, o *Options, messages func(*Letter) []broker.Message, r *Result) error {
+func (s *scan) settle(ctx context.Context, chunk []*Letter, o *Options, messages func(*Letter) ([]broker.Message, error), r *Result) error {
 	done := func(l *Letter, err error) {
 		if o.Done != nil {
 			o.Done(l, err)
@@ -157,8 +170,18 @@ func (s *scan) settle(ctx context.Context, chunk []*Letter, o *Options, messages
 		return nil
 	}
 	var all []broker.Message
+	var good []*Letter
 	for _, l := range chunk {
-		all = append(all, messages(l)...)
+		of, err := messages(l)
+		if err != nil { // it cannot be edited as it was asked for
+			r.Failed++
+			done(l, err)
+			continue
+		}
+		all, good = append(all, of...), append(good, l)
+	}
+	if chunk = good; len(chunk) == 0 {
+		return nil
 	}
 	err := s.q.publisher.Publish(ctx, all...)
 	var refused *broker.RefusedError

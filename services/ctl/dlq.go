@@ -19,7 +19,7 @@ import (
 
 func (t *tool) dlq() *cobra.Command {
 	return group("dlq", "Look after dead letters; it needs RabbitMQ alone",
-		t.dlqList(), t.dlqShow(), t.dlqGroups(), t.dlqReplay(), t.dlqPurge())
+		t.dlqList(), t.dlqShow(), t.dlqGroups(), t.dlqReplay(), t.dlqPurge(), t.dlqExport(), t.dlqImport())
 }
 
 // withDead runs f with the dead letters of the queue that is named, or of all
@@ -144,6 +144,7 @@ func (t *tool) dlqReplay() *cobra.Command {
 	var s selection
 	var o deadletter.Options
 	var canary bool
+	var set []string
 	var canaryWait time.Duration
 	c := &cobra.Command{
 		Use: "replay QUEUE", Short: "Give dead letters back to the queue that they came from, and to no other",
@@ -157,14 +158,19 @@ its owner without dying or waiting in a retry tier.`,
 		Args: exactly(1, "a work queue such as webhooks.default"),
 		Example: `  eactl dlq replay webhooks.default --class timeout --rate 50 --limit 1000
   eactl dlq replay webhooks.default --cause 3f1c0a9be2d4 --canary
-  eactl dlq replay ingester.events --filter '{"type":"PAYMENT_FAILED"}' --dry-run`,
+  eactl dlq replay ingester.events --filter '{"type":"PAYMENT_FAILED"}' --dry-run
+  eactl dlq replay ingester.events --error /severity --set severity=5 --canary`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if canary {
 				o.Canary = canaryWait
 			}
+			var err error
+			if o.Edit, err = edits(set); err != nil {
+				return err
+			}
 			return t.take(cmd, args, &s, o, "replay", "replayed", func(ctx context.Context, q *deadletter.Queue, f deadletter.Filter, o deadletter.Options) (deadletter.Result, error) {
 				r, err := q.Replay(ctx, f, o)
-				if errors.Is(err, deadletter.ErrCopies) {
+				if errors.Is(err, deadletter.ErrCopies) || errors.Is(err, deadletter.ErrNotEditable) {
 					err = &usageError{err}
 				}
 				return r, err
@@ -175,6 +181,7 @@ its owner without dying or waiting in a retry tier.`,
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "only list what would be replayed")
 	c.Flags().Float64Var(&o.Rate, "rate", 0, "at most so many a second; 0: as fast as it goes")
 	c.Flags().BoolVar(&canary, "canary", false, "one first, and the others only if it succeeds")
+	c.Flags().StringArrayVar(&set, "set", nil, "mend each on its way, as payload.amount=7 or source=shop; of ingester.events")
 	c.Flags().DurationVar(&canaryWait, "canary-wait", time.Minute, "how long the canary may take to succeed")
 	return c
 }

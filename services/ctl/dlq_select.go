@@ -69,7 +69,10 @@ func (s *selection) filter(now time.Time) (deadletter.Filter, error) {
 // expected is how many dead letters a command will meet, 0 when only reading
 // them all would tell.
 func (s *selection) expected(ctx context.Context, q *deadletter.Queue) int {
-	if s.what != (deadletter.Filter{}) || s.since != "" || s.until != "" || s.condition != "" {
+	if s.what.IDs != nil {
+		return len(s.what.IDs)
+	}
+	if s.what.Restricts() || s.since != "" || s.until != "" || s.condition != "" {
 		return s.limit
 	}
 	n, err := q.Depth(ctx)

@@ -2,6 +2,9 @@ package e2e_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -87,4 +90,46 @@ var _ = Describe("eactl dlq replay --canary", Ordered, func() {
 		Expect(s.Code).To(Equal(1), s.Err)
 		Expect(s.Err).To(ContainSubstring("it failed again"))
 	}, SpecTimeout(time.Minute))
+
+	It("mends what ingest refused, by --set or by export and import", func(ctx SpecContext) {
+		Expect(dlq(ctx, p.Fleet, "purge", "ingester.events", "--yes").Code).To(BeZero())
+		body := func(id, severity string) []byte {
+			return []byte(`{"event_id":"00000000-0000-4000-8000-0000000000` + id + `","type":"USER_LOGIN","source":"auth","severity":` + severity + `,"payload":{"b":1,"a":12345678901234567890}}`)
+		}
+		for _, id := range []string{"d1", "d2", "d3"} {
+			p.Publish(ctx, broker.Message{RoutingKey: "events.x", MessageID: id, ContentType: "application/json", Body: body(id, "99")})
+		}
+		Eventually(ctx, dead(ctx, topology.Ingest)).WithTimeout(10 * time.Second).Should(Equal(3))
+		Expect(dlq(ctx, p.Fleet, "replay", "webhooks.default", "--set", "severity=5").Code).To(Equal(2))
+		Expect(dlq(ctx, p.Fleet, "replay", "ingester.events", "--set", "severity").Code).To(Equal(2))
+
+		one := dlq(ctx, p.Fleet, "list", "ingester.events", "-o", "json").lines()[0]["dead_id"].(string)
+		s := dlq(ctx, p.Fleet, "replay", "ingester.events", "--id", one, "--set", "severity=5", "--set", "payload.a=7", "--canary")
+		Expect(s.Code).To(BeZero(), s.Err)
+		Eventually(ctx, dead(ctx, topology.Ingest)).Should(Equal(2))
+
+		s = dlq(ctx, p.Fleet, "export")
+		Expect(s.Code).To(BeZero(), s.Err)
+		Expect(s.lines()).To(HaveLen(2))
+		Expect(s.Out).To(ContainSubstring(`"payload":{"b":1,"a":12345678901234567890}`), "as it was sent")
+		file := filepath.Join(GinkgoT().TempDir(), "letters.jsonl")
+		mended := strings.NewReplacer(`"severity":99`, `"severity":5`, "12345678901234567890", "1").Replace(s.Out)
+		Expect(os.WriteFile(file, []byte(mended), 0o600)).To(Succeed())
+		Expect(dlq(ctx, p.Fleet, "import", file, "--dry-run").Code).To(BeZero())
+		s = dlq(ctx, p.Fleet, "import", file)
+		Expect(s.Code).To(BeZero(), s.Err)
+		Expect(s.Err).To(ContainSubstring("2 replayed"))
+		for _, id := range []string{"d1", "d2", "d3"} {
+			Eventually(ctx, func() int {
+				return p.call(ctx, http.MethodGet, "/api/v1/events/00000000-0000-4000-8000-0000000000"+id, nil, nil)
+			}).
+				WithTimeout(20 * time.Second).Should(Equal(http.StatusOK))
+		}
+		s = dlq(ctx, p.Fleet, "import", file)
+		Expect(s.Code).NotTo(BeZero())
+		Expect(os.WriteFile(file, []byte("{\"dead_id\":\"a\"}\n"), 0o600)).To(Succeed())
+		s = dlq(ctx, p.Fleet, "import", file)
+		Expect(s.Code).To(Equal(2))
+		Expect(s.Err).To(ContainSubstring("line 1: expected body"))
+	}, SpecTimeout(2*time.Minute))
 })
