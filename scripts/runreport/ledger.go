@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,9 @@ const (
 )
 
 // readLedger reads what was stored since then, from the database that the
-// processes are configured to use. receiver is its HOST:PORT.
-func readLedger(since time.Time, receiver string) (l report.Ledger, err error) {
+// processes are configured to use. receiver is its HOST:PORT, ids are the event_ids
+// that must be stored.
+func readLedger(since time.Time, receiver string, ids []string) (l report.Ledger, err error) {
 	c, err := config.Load(config.Options{Process: "eactl", Environ: os.Environ()})
 	if err != nil {
 		return l, err
@@ -46,8 +48,18 @@ func readLedger(since time.Time, receiver string) (l report.Ledger, err error) {
 	if err = notifications(ctx, db, since, receiver, &l); err != nil {
 		return l, fmt.Errorf("read notifications: %w", err)
 	}
+	for some := range slices.Chunk(ids, idsTogether) {
+		n, err := db.Collection("events").CountDocuments(ctx, bson.M{"event_id": bson.M{"$in": some}})
+		if err != nil {
+			return l, fmt.Errorf("look for the run's events: %w", err)
+		}
+		l.Stored += int(n)
+	}
 	return l, nil
 }
+
+// idsTogether are looked for by one query.
+const idsTogether = 1000
 
 func rules(ctx context.Context, db *mongo.Database) (map[string]report.Rule, error) {
 	cur, err := db.Collection("rules").Find(ctx, bson.D{})

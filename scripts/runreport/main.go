@@ -2,12 +2,13 @@
 //
 //	runreport line BEFORE PREVIOUS NOW SECONDS   the live status line
 //	runreport drained NOW                        exit 0 when nothing is under way, else says what
-//	runreport balance DIR ok|drift SINCE ADDR    the summary; exit 1 when something does not balance
+//	runreport balance DIR SINCE ADDR             the summary; exit 1 when something does not balance
 //
 // BEFORE, PREVIOUS and NOW are files of `eactl status -o json`. DIR holds
-// before.json, after.json, simulated.json, and what the webhook receiver at ADDR
-// counted and saw: received-{before,after}.{json,ids}. SINCE is when the run
-// began, in seconds since 1970; before it comes the verdict of `aggregator verify`.
+// before.json, after.json, simulated.json, the ids of the events that must be
+// stored, verify.json (`aggregator verify -o json`), and what the webhook receiver
+// at ADDR counted and saw: received-{before,after}.{json,ids}. SINCE is when the
+// run began, in seconds since 1970.
 package main
 
 import (
@@ -24,7 +25,7 @@ import (
 )
 
 var (
-	errUsage      = errors.New("usage: runreport line BEFORE PREVIOUS NOW SECONDS | drained NOW | balance DIR ok|drift SINCE ADDR")
+	errUsage      = errors.New("usage: runreport line BEFORE PREVIOUS NOW SECONDS | drained NOW | balance DIR SINCE ADDR")
 	errUnbalanced = errors.New("the ledger does not balance")
 )
 
@@ -48,8 +49,8 @@ func run(args []string) error {
 			return errors.New(strings.Join(left, ", "))
 		}
 		return nil
-	case len(args) == 5 && args[0] == "balance":
-		return balance(args[1], args[2], args[3], args[4])
+	case len(args) == 4 && args[0] == "balance":
+		return balance(args[1], args[2], args[3])
 	}
 	return errUsage
 }
@@ -64,12 +65,13 @@ func line(args []string) error {
 	return nil
 }
 
-func balance(dir, verdict, began, receiver string) error {
+func balance(dir, began, receiver string) error {
 	seconds, err := strconv.ParseFloat(began, 64)
 	if err != nil {
 		return fmt.Errorf("SINCE: %w", err)
 	}
-	r := report.Run{MetricsCorrect: verdict == "ok"}
+	var r report.Run
+	var ids []string
 	if err := errors.Join(
 		read(filepath.Join(dir, "before.json"), &r.Before),
 		read(filepath.Join(dir, "after.json"), &r.After),
@@ -78,11 +80,13 @@ func balance(dir, verdict, began, receiver string) error {
 		read(filepath.Join(dir, "received-after.json"), &r.ReceivedAfter),
 		words(filepath.Join(dir, "received-before.ids"), &r.ReceivedBefore.IDs),
 		words(filepath.Join(dir, "received-after.ids"), &r.ReceivedAfter.IDs),
+		words(filepath.Join(dir, "ids"), &ids),
+		read(filepath.Join(dir, "verify.json"), &r.Recount),
 	); err != nil {
 		return err
 	}
 	// Stored times are in milliseconds, cut.
-	if r.Ledger, err = readLedger(time.UnixMilli(int64(seconds*1000)), receiver); err != nil {
+	if r.Ledger, err = readLedger(time.UnixMilli(int64(seconds*1000)), receiver, ids); err != nil {
 		return err
 	}
 	ok, err := report.Write(os.Stdout, r.Balance())

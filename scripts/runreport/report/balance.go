@@ -1,8 +1,10 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -29,7 +31,41 @@ type Run struct {
 	Simulated                     Simulated
 	ReceivedBefore, ReceivedAfter Received
 	Ledger                        Ledger
-	MetricsCorrect                bool // the recount of the raw events equals the counters
+	Recount                       Recount
+}
+
+// Recount is what `aggregator verify -o json` found.
+type Recount struct {
+	Events  int               `json:"events"`
+	Windows map[string]int    `json:"windows"`
+	Drift   []json.RawMessage `json:"drift"`
+	LeftOut []struct {
+		Reason string `json:"reason"`
+	} `json:"left_out"`
+}
+
+// expired says of what was left out that it is no fault.
+const expired = "expired"
+
+// wrong is what keeps a recount from having shown anything; "" when it has.
+func (r Recount) wrong(stored int) string {
+	if n := len(r.Drift); n > 0 {
+		return fmt.Sprintf("%d counts are not what the events say", n)
+	}
+	for _, l := range r.LeftOut {
+		if !strings.Contains(l.Reason, expired) {
+			return "some " + l.Reason
+		}
+	}
+	for _, period := range []string{"1m", "1h"} {
+		if r.Windows[period] == 0 {
+			return "no metrics of " + period + " were compared"
+		}
+	}
+	if r.Events < stored {
+		return fmt.Sprintf("only %d events were recounted, of %d", r.Events, stored)
+	}
+	return ""
 }
 
 // Check is one line of the balance.
@@ -37,13 +73,6 @@ type Check struct {
 	What string
 	Says string
 	OK   bool
-}
-
-// outcomes is the number of events that the dispatcher published during the
-// run: one for each notification that reached its end.
-func (r Run) outcomes() int {
-	b, a := r.Before.Notifications, r.After.Notifications
-	return a.Delivered - b.Delivered + a.Dead - b.Dead
 }
 
 // Balance compares what went in with what is there.
@@ -58,12 +87,12 @@ func (r Run) Balance() []Check {
 		r.notifications(),
 		r.webhooks(),
 		{"drained", drained(undrained), len(undrained) == 0},
-		{"metrics", metrics(r.MetricsCorrect), r.MetricsCorrect},
+		r.metrics(),
 	}
 }
 
 func (r Run) events() Check {
-	stored := r.After.Events.Stored - r.Before.Events.Stored - r.outcomes()
+	stored := r.Ledger.Stored
 	dead := r.After.badMessages() - r.Before.badMessages()
 	return Check{
 		"events", fmt.Sprintf("published %d = stored %d + duplicates %d + dead %d",
@@ -73,11 +102,11 @@ func (r Run) events() Check {
 	}
 }
 
-func metrics(correct bool) string {
-	if !correct {
-		return "the recount of the raw events differs"
+func (r Run) metrics() Check {
+	if wrong := r.Recount.wrong(r.Ledger.Stored); wrong != "" {
+		return Check{"metrics", "the recount of the raw events: " + wrong, false}
 	}
-	return "the recount of the raw events equals the counters"
+	return Check{"metrics", fmt.Sprintf("the recount of %d raw events equals counters and metrics", r.Recount.Events), true}
 }
 
 func drained(undrained []string) string {

@@ -10,6 +10,7 @@ import (
 // Ledger is what the database holds of one run. It is read past the product:
 // the API's own sums would always agree with themselves.
 type Ledger struct {
+	Stored  int             // of the event_ids that must be stored; an index keeps each from being there twice
 	Rules   map[string]Rule // by id
 	Matches map[string]int  // by rule: stored events that it matched
 	Rows    map[string]int  // by rule: notifications about one event each

@@ -34,6 +34,7 @@ func good() report.Run {
 		ReceivedBefore: report.Received{IDs: []string{"old"}},
 		ReceivedAfter:  report.Received{IDs: []string{"old", "n1", "n2", "n3"}},
 		Ledger: report.Ledger{
+			Stored: 960,
 			Rules: map[string]report.Rule{
 				"r1": {Name: "two actions", Actions: 2},
 				"r2": {Name: "one action", Actions: 1},
@@ -44,7 +45,7 @@ func good() report.Run {
 			Others:   3,
 			Webhooks: []string{"n3", "n2", "n1"},
 		},
-		MetricsCorrect: true,
+		Recount: report.Recount{Events: 1500, Windows: map[string]int{"1m": 2, "5m": 1, "1h": 1}},
 	}
 }
 
@@ -74,18 +75,18 @@ var _ = Describe("The balance of a run", func() {
 			spoil(&r)
 			Expect(wrong(r)).To(Equal(names))
 		},
-		Entry("a lost event", func(r *report.Run) { r.After.Events.Stored-- }, "events"),
-		Entry("an event stored twice", func(r *report.Run) { r.After.Events.Stored++ }, "events"),
+		Entry("a lost event", func(r *report.Run) { r.Ledger.Stored-- }, "events"),
+		Entry("an event that nobody published", func(r *report.Run) { r.Ledger.Stored++ }, "events"),
 		Entry("a bad message that vanished", func(r *report.Run) { r.After.DeadLetters["ingester.events"]-- }, "events"),
 		Entry("a bad message that was stored", func(r *report.Run) {
 			r.After.DeadLetters["ingester.events"]--
-			r.After.Events.Stored++
+			r.Ledger.Stored++
 		}, "events"),
 		Entry("nothing published", func(r *report.Run) {
-			*r = report.Run{Before: r.Before, After: r.Before, MetricsCorrect: true}
+			*r = report.Run{Before: r.Before, After: r.Before, Recount: r.Recount}
 		}, "events", "notifications", "webhooks"),
 		Entry("an event left behind", func(r *report.Run) { r.After.Events.Unprocessed = 1 }, "processed", "drained"),
-		Entry("a notification that is missing", func(r *report.Run) { r.After.Notifications.Delivered-- }, "events", "notifications"),
+		Entry("a notification that is missing", func(r *report.Run) { r.After.Notifications.Delivered-- }, "notifications"),
 		Entry("a notification that nobody owes", func(r *report.Run) { r.After.Notifications.Suppressed++ }, "notifications"),
 		Entry("a match without its notifications", func(r *report.Run) { r.Ledger.Matches["r1"]++ }, "notifications"),
 		Entry("a rule's notifications under another's name", func(r *report.Run) {
@@ -107,7 +108,12 @@ var _ = Describe("The balance of a run", func() {
 		Entry("a call that nobody recorded", func(r *report.Run) { r.Ledger.Webhooks = []string{"n1", "n2"} }, "webhooks"),
 		Entry("as many calls as deliveries, but others", func(r *report.Run) { r.Ledger.Webhooks = []string{"n1", "n2", "n4"} }, "webhooks"),
 		Entry("a bad signature", func(r *report.Run) { r.ReceivedAfter.BadSignatures = 1 }, "webhooks"),
-		Entry("drift in the metrics", func(r *report.Run) { r.MetricsCorrect = false }, "metrics"),
+		Entry("drift in the metrics", func(r *report.Run) { r.Recount.Drift = append(r.Recount.Drift, nil) }, "metrics"),
+		Entry("metrics that are never made", func(r *report.Run) {
+			Expect(json.Unmarshal([]byte(`[{"period":"1m","reason":"is not materialised yet"}]`), &r.Recount.LeftOut)).To(Succeed())
+		}, "metrics"),
+		Entry("hours that are not compared", func(r *report.Run) { delete(r.Recount.Windows, "1h") }, "metrics"),
+		Entry("fewer events recounted than stored", func(r *report.Run) { r.Recount.Events = 900 }, "metrics"),
 	)
 })
 
