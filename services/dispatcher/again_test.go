@@ -12,6 +12,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/services/dispatcher"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 	"github.com/events-aggregator/events-aggregator/test/support/sink"
 )
@@ -149,3 +150,29 @@ func now(ctx context.Context, f *fleet.Fleet, m notification.Message) notificati
 	Expect(err).NotTo(HaveOccurred())
 	return n
 }
+
+var _ = Describe("A process that dies after a record and before its outcome event", func() {
+	It("leaves a message that tells it again, of a disabled endpoint and of a forced attempt", func(ctx SpecContext) {
+		f, receiver := fleet.New(ctx), receive()
+		events := outcomes(ctx, f)
+		owed := oweHooks(ctx, f, 2, receiver.URL)
+		at := time.Now().UTC().Truncate(time.Millisecond)
+		ledger := dispatcher.LedgerOf(f.Store)
+		_, err := ledger.RecordAttempts(ctx, at, []dispatcher.Record{
+			{ID: owed[0].Notification.ID, Suppress: true, Status: notification.Suppressed, Reason: notification.TargetDisabled},
+			{ID: owed[1].Notification.ID, Status: notification.Delivered, Attempt: notification.Attempt{Number: 1, At: at, Outcome: notification.OutcomeOK, Worker: "died"}},
+		})
+		Expect(err).NotTo(HaveOccurred())
+		n, err := f.Store.ForceNotification(ctx, owed[1].Notification.ID, "one", "ops", at)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(ledger.RecordForced(ctx, n.ID, "one", notification.Attempt{Number: 2, At: at, Outcome: notification.OutcomeOK, Forced: "one", Worker: "died"}, at)).To(BeTrue())
+		owed[1].Notification, owed[1].Attempt, owed[1].Republished, owed[1].Force = n, 2, true, "one"
+		sendRedelivered(ctx, f, owed...)
+		start(ctx, f)
+		Eventually(ctx, func() []outcomeEvent { return events() }).Should(ConsistOf(
+			HaveField("Payload", And(HaveKeyWithValue("notification_id", owed[0].Notification.ID), HaveKeyWithValue("status", "suppressed"))),
+			HaveField("Payload", And(HaveKeyWithValue("notification_id", n.ID), HaveKeyWithValue("status", "delivered"), HaveKeyWithValue("attempt", BeNumerically("==", 2))))))
+		empty(ctx, f)
+		Expect(receiver.Stats().Calls).To(BeZero())
+	}, SpecTimeout(time.Minute))
+})

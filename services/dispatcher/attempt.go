@@ -88,16 +88,26 @@ func (d *Dispatcher) throughBreaker(ctx context.Context, o *order) (a notificati
 // suppress ends a notification whose endpoint is disabled; it can be retried
 // when that is enabled again.
 func (d *Dispatcher) suppress(ctx context.Context, o *order, token string) error {
+	now := time.Now().UTC().Truncate(time.Millisecond)
 	answer, err := d.recorder.Record(ctx, Record{ID: o.msg.Notification.ID, Token: token, Suppress: true,
 		Status: notification.Suppressed, Reason: notification.TargetDisabled})
 	if err != nil {
 		return verdictOf(ctx, err)
 	}
+	fault.At(fault.DispatcherRecorded)
 	if !answer.Accepted {
 		return nil // somebody else settled it
 	}
-	return d.announce(ctx, o, decision{status: notification.Suppressed, reason: notification.TargetDisabled,
-		attempt: notification.Attempt{Number: o.msg.Attempt, At: time.Now().UTC().Truncate(time.Millisecond)}})
+	return d.announceSuppressed(ctx, o, now)
+}
+
+func (d *Dispatcher) announceSuppressed(ctx context.Context, o *order, at time.Time) error {
+	err := d.announce(ctx, o, decision{status: notification.Suppressed, reason: notification.TargetDisabled,
+		attempt: notification.Attempt{Number: o.msg.Attempt, At: at}})
+	if err == nil {
+		fault.At(fault.DispatcherSettled)
+	}
+	return err
 }
 
 // postponed is how long a message waits whose call an outage of our own kept

@@ -77,6 +77,10 @@ func (d *Dispatcher) claim(ctx context.Context, o *order) (token string, proceed
 // may not have been published. Otherwise another message did, which does not
 // leave the broker before its consequence has arrived there.
 func (d *Dispatcher) follow(ctx context.Context, o *order, n notification.Notification) error {
+	if o.handledBefore() && n.Status == notification.Suppressed && n.Reason == notification.TargetDisabled {
+		d.metrics.repeats.WithLabelValues(string(n.Status)).Inc()
+		return d.announceSuppressed(ctx, o, n.UpdatedAt)
+	}
 	if !o.handledBefore() || n.AttemptCount != o.msg.Attempt && !o.delivery.Replayed {
 		d.metrics.repeats.WithLabelValues(repeatNothing).Inc()
 		return nil

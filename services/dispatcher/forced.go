@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
 
@@ -24,9 +25,15 @@ func (d *Dispatcher) deliverForced(ctx context.Context, o *order, called func())
 	case !claimed.Found:
 		called()
 		return broker.Permanent(&unknownNotification{id})
-	case !claimed.Granted && (n.Forced == nil || n.Forced.Nonce != nonce || n.Forced.Done):
+	case !claimed.Granted && (n.Forced == nil || n.Forced.Nonce != nonce):
 		called()
-		return nil // made, or replaced by another request
+		return nil // replaced by another request
+	case !claimed.Granted && n.Forced.Done:
+		called()
+		if !o.handledBefore() {
+			return nil // a copy: the message that it was made for tells it
+		}
+		return d.announceForced(ctx, o, forcedAttempt(n, nonce))
 	case !claimed.Granted:
 		called()
 		return broker.Uncounted(&claimedElsewhere{id}, claimWait(n.Claim, time.Now()))
@@ -59,16 +66,38 @@ func (d *Dispatcher) deliverForced(ctx context.Context, o *order, called func())
 		}
 		n = again.Current
 	}
+	fault.At(fault.DispatcherRecorded)
 	status := n.Status
 	if a.Outcome == notification.OutcomeOK {
 		status = notification.Delivered
 	}
-	decided := decision{attempt: a, status: status, reason: "forced"}
-	d.audit(o, decided)
+	d.audit(o, decision{attempt: a, status: status, reason: reasonForced})
+	return d.announceForced(ctx, o, a)
+}
+
+const reasonForced = "forced"
+
+// announceForced publishes the outcome of a forced attempt that succeeded; again,
+// when the message comes again, since nobody knows whether that was done.
+func (d *Dispatcher) announceForced(ctx context.Context, o *order, a notification.Attempt) error {
 	if a.Outcome != notification.OutcomeOK {
 		return nil
 	}
-	return d.announce(ctx, o, decided)
+	err := d.announce(ctx, o, decision{attempt: a, status: notification.Delivered, reason: reasonForced})
+	if err == nil {
+		fault.At(fault.DispatcherSettled)
+	}
+	return err
+}
+
+// forcedAttempt is the attempt that a nonce led to.
+func forcedAttempt(n notification.Notification, nonce string) notification.Attempt {
+	for _, a := range n.Attempts {
+		if a.Forced == nonce {
+			return a
+		}
+	}
+	return notification.Attempt{}
 }
 
 func (d *Dispatcher) claimForced(ctx context.Context, o *order, token string) (claimed Claimed, err error) {
