@@ -3,6 +3,7 @@ package rule
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -70,14 +71,18 @@ func WindowKey(doc bson.Raw, paths []string) string {
 }
 
 // Searchable says whether the database's equality finds every event that has
-// this value in its key. It does not for arrays, which may be gathered from
-// many places, for documents, whose numbers may be of other types, for regular
-// expressions, which would search, and for values that were cut.
-func Searchable(v bson.RawValue) bool {
+// this value at the path in its key. It does not for arrays, which may be
+// gathered from many places, for documents, whose numbers may be of other types,
+// for regular expressions, which would search, and for values that were cut. Nor
+// does it for null where the path may have led to a position that an array does
+// not have: there MongoDB finds nothing that null is equal to.
+func Searchable(path string, v bson.RawValue) bool {
 	switch v.Type {
 	case bson.TypeString:
 		return !strings.Contains(v.StringValue(), cutMark)
-	case bson.TypeNull, bson.TypeInt64, bson.TypeDouble, bson.TypeDecimal128, bson.TypeBoolean, bson.TypeDateTime, bson.TypeObjectID:
+	case bson.TypeNull:
+		return !slices.ContainsFunc(newPath(path).parts[1:], func(p part) bool { return p.number })
+	case bson.TypeInt64, bson.TypeDouble, bson.TypeDecimal128, bson.TypeBoolean, bson.TypeDateTime, bson.TypeObjectID:
 		return true
 	default:
 		return false
@@ -86,9 +91,9 @@ func Searchable(v bson.RawValue) bool {
 
 // SearchableKey says whether all values of a window key are Searchable.
 func SearchableKey(key string) bool {
-	values, _ := bson.Raw(key).Values()
-	for _, v := range values {
-		if !Searchable(v) {
+	elements, _ := bson.Raw(key).Elements()
+	for _, e := range elements {
+		if !Searchable(e.Key(), e.Value()) {
 			return false
 		}
 	}

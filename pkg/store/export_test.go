@@ -5,6 +5,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/event"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 )
 
 // WithCommands lets specs see every command as it is sent.
@@ -31,3 +33,9 @@ func (s *Store) SpoilRule(ctx context.Context, id string) error {
 
 // SetFewEvents says how many events may be read for each look-up of a rule.
 func (s *Store) SetFewEvents(n int64) { s.few = n }
+
+// Equalities are what events of all the keys are looked for by.
+func Equalities(keys []string) bson.D { return conjunction(equalities(keys)) }
+
+// Projection is what is read of the events that a query finds.
+func (e *RuleEvents) Projection(q window.Query) bson.D { return e.projection(q) }

@@ -234,7 +234,7 @@ paths:
 		known := map[string]bool{}
 		for _, k := range keys {
 			v := bson.Raw(k).Index(uint(i)).Value()
-			if !rule.Searchable(v) {
+			if !rule.Searchable(e.Key(), v) {
 				continue paths
 			}
 			if id := string(v.Type) + string(v.Value); !known[id] {
@@ -260,13 +260,11 @@ func (e *RuleEvents) projection(q window.Query) bson.D {
 	if q.Values || q.Value != "" || q.Present {
 		paths = append(paths, projectable(e.field))
 	}
-	slices.Sort(paths)
+	slices.Sort(paths) // a path comes before those below it, but other paths may come between
 	d := bson.D{}
-	last := ""
 	for _, p := range paths { // a path and one below it exclude each other
-		if last == "" || p != last && !strings.HasPrefix(p, last+".") {
+		if !slices.ContainsFunc(d, func(kept bson.E) bool { return p == kept.Key || strings.HasPrefix(p, kept.Key+".") }) {
 			d = append(d, field(p, 1))
-			last = p
 		}
 	}
 	return d

@@ -27,7 +27,8 @@ var names = []string{"a", "b", "c", "0", "1"}
 
 func (g Generator) name() string { return pick(g, names...) }
 
-func (g Generator) path() string {
+// Path leads to a field, or to none.
+func (g Generator) Path() string {
 	parts := make([]string, pick(g, 1, 1, 1, 2, 2, 3))
 	for i := range parts {
 		parts[i] = g.name()
@@ -70,9 +71,9 @@ func (g Generator) clause(depth int) bson.E {
 	}
 	switch g.IntN(5) {
 	case 0, 1:
-		return bson.E{Key: g.path(), Value: g.plain()}
+		return bson.E{Key: g.Path(), Value: g.plain()}
 	default:
-		return bson.E{Key: g.path(), Value: g.Operators(2)}
+		return bson.E{Key: g.Path(), Value: g.Operators(2)}
 	}
 }
 
