@@ -120,8 +120,8 @@ func fixedPaths(r *rule.Rule) []string {
 func (s *Store) hasFew(ctx context.Context, r *rule.Rule, back time.Duration) (bool, error) {
 	bound, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
-	n, err := s.events.CountDocuments(bound, bson.D{field("$and", bson.A{r.Conditions,
-		bson.D{field(timestamp, bson.D{field("$gte", primitive.NewDateTimeFromTime(time.Now().Add(-back)))})}})},
+	n, err := s.events.CountDocuments(bound, conjunction(bson.A{r.Conditions,
+		bson.D{field(timestamp, bson.D{field("$gte", primitive.NewDateTimeFromTime(time.Now().Add(-back)))})}}),
 		options.Count().SetLimit(s.few+1).SetMaxTime(countTime))
 	if err = searched("count a rule's events", err); errors.As(err, new(*TooSlow)) {
 		return false, nil

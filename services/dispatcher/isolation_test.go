@@ -34,7 +34,7 @@ func mixed(lists ...[]notification.Message) []notification.Message {
 var _ = Describe("An endpoint that hangs", Serial, func() {
 	// The receivers take 100 ms for an answer, so the rates hang on waiting and
 	// not on what else the machine does.
-	const window, each = 4 * time.Second, 400
+	const window, each = 2 * time.Second, 200
 
 	// deliveries counts what three receivers accept in the window, out of a
 	// queue that was filled before.

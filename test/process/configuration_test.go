@@ -3,8 +3,11 @@ package process_test
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -78,6 +81,19 @@ var _ = Describe("a bad configuration", func() {
 			Expect(r.Out.Contents()).To(BeEmpty())
 		})
 	})
+
+	It("stops eactl with exit 2 as well, where it reads the configuration", func(ctx SpecContext) {
+		write(mistakenFile)
+		cmd := exec.CommandContext(ctx, bin+"/eactl", "dlq", "list")
+		cmd.Env = append(cleanEnviron(), append(slices.Clone(mistakenEnviron), "EA_CONFIG="+file)...)
+		said, err := cmd.CombinedOutput()
+		Expect(err).To(HaveOccurred())
+		Expect(cmd.ProcessState.ExitCode()).To(Equal(exitBadConfig), "%s", said)
+		for _, text := range []string{"EA_LOG_LEVEL", "EA_INGESTER_WRITER", "mongo.uri", "amqp.url", "sweeep", "ingester.batch_event"} {
+			Expect(string(said)).To(ContainSubstring(text))
+		}
+		Expect(string(said)).NotTo(ContainSubstring("s3cret"))
+	}, SpecTimeout(time.Minute))
 
 	It("stops the api when it would serve two things on one address", func(ctx SpecContext) {
 		address := freeAddress()
