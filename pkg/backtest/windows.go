@@ -63,7 +63,7 @@ func (t *test) actOnAlerts(ctx context.Context, n *noise) error {
 // cutByWindows notes the errors that end the evaluation of windows early.
 func (t *test) cutByWindows(err error) bool {
 	why, cut := isCut(err)
-	if !cut && (errors.Is(err, window.ErrTooMany) || errors.Is(err, errAlerts)) {
+	if !cut && (errors.Is(err, window.ErrTooMany) || errors.Is(err, window.ErrTooManyKeys) || errors.Is(err, errAlerts)) {
 		why, cut = err.Error(), true
 	}
 	if cut {
@@ -98,10 +98,11 @@ func (t *test) partAlerts(ctx context.Context, source window.Source, p window.Pa
 		}
 	}
 	var all []window.Alert
+	past := &window.Past{}
 	pieces := piecesOf(p, t.req.From, to, counts, t.report.Unit)
 	for len(pieces) > 0 {
 		piece := pieces[0]
-		found, err := p.Evaluate(ctx, source, window.Ask{From: piece.from, To: piece.to})
+		found, err := p.Evaluate(ctx, source, window.Ask{From: piece.from, To: piece.to, Past: past})
 		if errors.Is(err, window.ErrTooMany) && piece.to-piece.from > p.Length() {
 			pieces = append(piece.halves(p), pieces[1:]...)
 			continue

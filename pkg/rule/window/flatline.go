@@ -76,17 +76,9 @@ func (s silence) due(at int64) []int64 { return []int64{floor(at, s.timeframe) +
 func (s silence) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (Found, error) {
 	from, to := s.asked(ask)
 	if ask.Keys == nil {
-		all, err := r.all(ctx, Query{From: from*s.timeframe - s.remembered, To: to * s.timeframe}, MaxObservations)
-		if err != nil {
-			return Found{}, tooMany(err)
-		}
-		m := newMemory(all)
-		r = &reader{source: m, left: -1}
-		ask.Keys = m.keys
-		if !s.grouped {
-			ask.Keys = []string{""}
-		}
-	} else if int64(len(ask.Keys))*(to-from) > lookUps {
+		return s.sweep(ctx, r, ask, tell)
+	}
+	if int64(len(ask.Keys))*(to-from) > lookUps {
 		// Looked up one by one each key is a query or two; where all that is
 		// remembered of them is little, it is read at once.
 		all, err := r.all(ctx, Query{From: from*s.timeframe - s.remembered, To: to * s.timeframe, Keys: ask.Keys}, shortlyLimit)

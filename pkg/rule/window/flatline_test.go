@@ -1,6 +1,9 @@
 package window_test
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -58,6 +61,83 @@ var _ = Describe("flatline", func() {
 		slow := spec
 		slow.Timeframe = for_(24 * time.Hour)
 		Expect(evaluate(ctx, slow, s, 0, 100*24*time.Hour)).To(HaveLen(10))
+	})
+
+	// pieces are the alerts of a range that is evaluated piece by piece, with a
+	// bound of what is held in memory.
+	pieces := func(ctx SpecContext, spec window.Spec, s *series, limit int, ends ...int64) ([]string, error) {
+		GinkgoHelper()
+		p, past := spec.Parts()[0], &window.Past{}
+		var all []window.Alert
+		for i, end := range ends[1:] {
+			found, err := p.Evaluate(ctx, s, window.Ask{From: ends[i] * p.Length(), To: end * p.Length(), Limit: limit, Past: past})
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found.Alerts...)
+		}
+		return slots(all), nil
+	}
+
+	It("finds the same for all keys, in pieces and with little memory, as for keys that it looks up", func(ctx SpecContext) {
+		g := rand.New(rand.NewPCG(7, 1))
+		some := 0
+		for range 60 {
+			spec := window.Spec{Kind: "flatline", Timeframe: for_(4 * time.Hour), Threshold: 1 + g.IntN(3), ForgetKeys: g.IntN(2) == 0, GroupBy: []string{"user_id"}}
+			s := &series{}
+			keys := []string{"a", "b", "c"}
+			for _, key := range keys {
+				often := g.IntN(4) // of four slots so many have events
+				for slot := range 60 {
+					if g.IntN(4) <= often && (slot/20+len(key)+often)%3 > 0 {
+						s.add(time.Duration(slot)*4*time.Hour+time.Duration(g.IntN(4))*time.Hour, 1+g.IntN(3)*g.IntN(2), key)
+					}
+				}
+			}
+			p := spec.Parts()[0]
+			var want []window.Alert
+			for slot := int64(25); slot < 60; slot++ {
+				found, err := p.Evaluate(ctx, s, window.Ask{Keys: keys, From: slot * p.Length(), To: (slot + 1) * p.Length()})
+				Expect(err).NotTo(HaveOccurred())
+				want = append(want, found.Alerts...)
+			}
+			some += len(want)
+			Expect(pieces(ctx, spec, s, 3, 25, 25+int64(g.IntN(5)), 31, 33, 60)).To(Equal(slots(want)))
+			Expect(pieces(ctx, spec, s, 3, 25, 31, 50, 60)).To(Equal(slots(want)))
+		}
+		Expect(some).To(BeNumerically(">", 500))
+	})
+
+	It("reads a long range once, and what is remembered before it once, however many events there are", func(ctx SpecContext) {
+		s := &series{}
+		for minute := range 48 * 60 {
+			s.add(time.Duration(minute)*time.Minute, 3, []string{"k", "l"}[minute%2])
+		}
+		day := int64(24 * 60)
+		ends := []int64{day}
+		for end := day + 60; end <= 2*day; end += 60 {
+			ends = append(ends, end)
+		}
+		all := len(s.all) // a day of range and the day before it
+		found, err := pieces(ctx, spec, s, 2000, ends...)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).To(HaveLen(int(day)))
+		Expect(s.asked).To(Equal(all))
+
+		s.asked = 0
+		ungrouped := &series{}
+		ungrouped.minutes("", slices.Repeat([]int{5}, 48*60)...)
+		Expect(pieces(ctx, whole, ungrouped, 100, ends...)).To(BeEmpty())
+		Expect(ungrouped.asked).To(Equal(len(ungrouped.all)/2), "nothing before the range")
+	})
+
+	It("says so when more keys are watched than can be remembered", func(ctx SpecContext) {
+		s := &series{}
+		for i := range 12 {
+			s.add(time.Duration(i)*time.Minute, 1, fmt.Sprint("k", i))
+		}
+		_, err := pieces(ctx, spec, s, 10, 0, 20)
+		Expect(err).To(MatchError(window.ErrTooManyKeys))
 	})
 
 	It("says what it found, without an event", func(ctx SpecContext) {

@@ -6,8 +6,8 @@ import (
 	"sort"
 )
 
-// memory is a source of observations that were read already: what a back-test
-// asks for again and again.
+// memory is a source of observations that were read already and are
+// asked for again and again.
 type memory struct {
 	keys   []string
 	series map[string][]Observation // each in the order of time

@@ -52,12 +52,16 @@ type Ask struct {
 	// Known says that an alert is known already; nil: none is. What is known need
 	// not be found again.
 	Known func(key string, slot int64) bool
+	// Past goes from one piece of a back-test to the next, in the order of time;
+	// nil: there is one piece.
+	Past *Past
 }
 
 // Found is what an evaluation found.
 type Found struct {
 	Alerts []Alert
-	// Next are the keys whose next slot has to be decided as well (perKey).
+	// Next are the keys, of those asked for, whose next slot has to be decided as
+	// well (perKey).
 	Next []string
 }
 
