@@ -64,7 +64,7 @@ var _ = Describe("a rule-worker that makes less noise", func() {
 		for range 3 {
 			f.Start(ctx, "rule-worker", ruleworker.Wire)
 		}
-		const batches, size = 60, 5
+		const batches, size = 30, 5
 		for i := range batches {
 			b := batch(size, "PAYMENT_FAILED", 5)
 			offer(ctx, f, b)
