@@ -46,7 +46,7 @@ type Claim struct {
 func (s *Store) Claim(ctx context.Context, c Claim) (n notification.Notification, claimed bool, err error) {
 	bound, cancel := bounded(ctx)
 	defer cancel()
-	filter := bson.D{field("_id", c.ID), claimableBy(c.Token, c.Now)}
+	filter := bson.D{field("_id", c.ID), unclaimed(c.Now)}
 	set := bson.D{field("claim", notification.Claim{Token: c.Token, Until: c.Until})}
 	if c.Reopen {
 		filter = append(filter, field("status", bson.D{field("$in", bson.A{notification.Pending, notification.Dead})}))
@@ -63,7 +63,8 @@ func (s *Store) Claim(ctx context.Context, c Claim) (n notification.Notification
 		return n, false, classify("claim notification "+c.ID, err)
 	}
 	n, err = s.Notification(ctx, c.ID)
-	return n, false, err
+	// The answer to an earlier try of the same claim may have been lost.
+	return n, err == nil && n.Claim != nil && n.Claim.Token == c.Token, err
 }
 
 // ReleaseClaim ends the claim of a token, if it is in force.
@@ -75,13 +76,21 @@ func (s *Store) ReleaseClaim(ctx context.Context, id, token string) error {
 	return classify("release claim of notification "+id, err)
 }
 
-// claimableBy matches notifications without a foreign claim in force.
-func claimableBy(token string, now time.Time) bson.E {
-	return field("$or", bson.A{
-		bson.D{field("claim", bson.D{field("$exists", false)})},
-		bson.D{field("claim.token", token)},
-		bson.D{field("claim.until", bson.D{field("$lt", now)})},
-	})
+// unclaimed matches notifications without a claim in force. Not as an $or: with one
+// in it, one supported server reads the whole collection for an _id (8 ms an
+// update with 20,000 notifications, against 0.3).
+func unclaimed(now time.Time) bson.E {
+	return field("claim.until", bson.D{field("$not", bson.D{field("$gte", now)})})
+}
+
+// heldBy matches notifications that the token's holder may write: those of its
+// claim, also when that has run out and nobody took it over; without a token,
+// those without a claim in force.
+func heldBy(token string, now time.Time) bson.E {
+	if token == "" {
+		return unclaimed(now)
+	}
+	return field("claim.token", token)
 }
 
 // AttemptRecord is one attempt with what it means for its notification.
@@ -132,7 +141,7 @@ func (s *Store) RecordAttempts(ctx context.Context, now time.Time, records []Att
 		}
 		models[i] = mongo.NewUpdateOneModel().
 			SetFilter(bson.D{field("_id", r.ID), field("status", notification.Pending),
-				field("attempt_count", r.Attempt.Number-1), claimableBy(r.Token, now)}).
+				field("attempt_count", r.Attempt.Number-1), heldBy(r.Token, now)}).
 			SetUpdate(bson.D{field("$push", bson.D{field("attempts", r.Attempt)}), field("$set", set), field("$unset", unset)})
 	}
 	result, err := s.notifications.BulkWrite(bound, models, options.BulkWrite().SetOrdered(false))
@@ -152,7 +161,7 @@ func (s *Store) RecordAttempts(ctx context.Context, now time.Time, records []Att
 // suppression ends a pending notification without an attempt.
 func suppression(r AttemptRecord, now time.Time) mongo.WriteModel {
 	return mongo.NewUpdateOneModel().
-		SetFilter(bson.D{field("_id", r.ID), field("status", notification.Pending), claimableBy(r.Token, now)}).
+		SetFilter(bson.D{field("_id", r.ID), field("status", notification.Pending), heldBy(r.Token, now)}).
 		SetUpdate(bson.D{
 			field("$set", bson.D{field("status", r.Status), field("reason", r.Reason), field("updated_at", now)}),
 			field("$unset", bson.D{field("claim", ""), field("next_attempt_at", "")}),

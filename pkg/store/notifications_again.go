@@ -115,12 +115,12 @@ func (s *Store) ClaimForced(ctx context.Context, id, nonce, token string, now, u
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	err = s.notifications.FindOneAndUpdate(ctx,
-		bson.D{field("_id", id), field("forced.nonce", nonce), field("forced.done", false), claimableBy(token, now)},
+		bson.D{field("_id", id), field("forced.nonce", nonce), field("forced.done", false), unclaimed(now)},
 		bson.D{field("$set", bson.D{field("claim", notification.Claim{Token: token, Until: until})})},
 		options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&n)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		n, err = s.Notification(ctx, id)
-		return n, false, err
+		return n, err == nil && n.Claim != nil && n.Claim.Token == token, err
 	}
 	return n, err == nil, classify("claim forced attempt of "+id, err)
 }

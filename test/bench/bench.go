@@ -20,7 +20,8 @@ type bench struct {
 	out     io.Writer
 	load    *load.Load
 	watcher *watcher
-	runs    uint32 // numbers given to nextRun
+	runs    uint32   // numbers given to nextRun
+	more    []string // environment of the bounds' programs
 }
 
 func newBench(ctx context.Context, s settings, out io.Writer) (*bench, error) {
@@ -110,6 +111,14 @@ func (b *bench) round(ctx context.Context, n int) (figures, error) {
 			steps = append(steps, func() error { return b.windows(ctx, product, n, f) })
 		}
 	}
+	if b.wants("webhooks") {
+		steps = append(steps, func() error { return b.attemptsBound(ctx, n, f) })
+	}
+	for _, product := range b.builds(n) {
+		if b.wants("webhooks") {
+			steps = append(steps, func() error { return b.webhooks(ctx, product, n, f) })
+		}
+	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
@@ -128,7 +137,7 @@ func (b *bench) anchor(ctx context.Context, f figures, bound string, run uint32,
 		return err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(b.bin, anchors), "-n", strconv.Itoa(b.events), "-run", strconv.FormatUint(uint64(run), 10), mode, target)
-	cmd.Env = b.anchorEnviron()
+	cmd.Env = append(b.anchorEnviron(), b.more...)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -173,8 +182,39 @@ func (b *bench) brokerBounds(ctx context.Context, f figures) (err error) {
 }
 
 // databaseBounds does the writes of the three stages, on a database of their own.
-func (b *bench) databaseBounds(ctx context.Context, n int, f figures) (err error) {
-	name := fmt.Sprintf("bench-anchors-%d", n)
+func (b *bench) databaseBounds(ctx context.Context, n int, f figures) error {
+	return b.onOwnDatabase(ctx, fmt.Sprintf("bench-anchors-%d", n), func(name string) error {
+		run := b.nextRun()
+		if err := b.anchor(ctx, f, boundInsert, run, "insert", name); err != nil {
+			return err
+		}
+		if !b.wants("pipeline") {
+			b.say("bounds: W %.0f events/s", f[boundInsert])
+			return nil
+		}
+		if err := b.anchor(ctx, f, boundProcessed, run, "processed", name); err != nil {
+			return err
+		}
+		if err := b.anchor(ctx, f, boundCounters, run, "counters", name); err != nil {
+			return err
+		}
+		b.say("bounds: W %.0f, U %.0f, T %.0f events/s", f[boundInsert], f[boundProcessed], f[boundCounters])
+		return nil
+	})
+}
+
+// attemptsBound records attempts, on a database of its own.
+func (b *bench) attemptsBound(ctx context.Context, n int, f figures) error {
+	own := *b
+	own.events = max(1000, b.events/webhookShare)
+	return b.onOwnDatabase(ctx, fmt.Sprintf("bench-attempts-%d", n), func(name string) error {
+		return own.anchor(ctx, f, boundAttempts, b.nextRun(), "attempts", name)
+	})
+}
+
+// onOwnDatabase does something with a database that is empty before and gone
+// after.
+func (b *bench) onOwnDatabase(ctx context.Context, name string, do func(name string) error) (err error) {
 	db, err := store.Open(ctx, store.Options{URI: b.mongoURI, Database: name, AppName: "bench"})
 	if err != nil {
 		return err
@@ -188,20 +228,5 @@ func (b *bench) databaseBounds(ctx context.Context, n int, f figures) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, drop(), db.Close(context.WithoutCancel(ctx))) }()
-	run := b.nextRun()
-	if err := b.anchor(ctx, f, boundInsert, run, "insert", name); err != nil {
-		return err
-	}
-	if !b.wants("pipeline") {
-		b.say("bounds: W %.0f events/s", f[boundInsert])
-		return nil
-	}
-	if err := b.anchor(ctx, f, boundProcessed, run, "processed", name); err != nil {
-		return err
-	}
-	if err := b.anchor(ctx, f, boundCounters, run, "counters", name); err != nil {
-		return err
-	}
-	b.say("bounds: W %.0f, U %.0f, T %.0f events/s", f[boundInsert], f[boundProcessed], f[boundCounters])
-	return nil
+	return do(name)
 }

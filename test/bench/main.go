@@ -61,7 +61,7 @@ func run(out io.Writer) error {
 }
 
 // parts of a round.
-var parts = []string{"ingest", "pipeline", "windows"}
+var parts = []string{"ingest", "pipeline", "windows", "webhooks"}
 
 // settings of a run.
 type settings struct {

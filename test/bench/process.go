@@ -32,7 +32,7 @@ type process struct {
 }
 
 // start runs one of the product's processes at this site.
-func (s *site) start(name string) (*process, error) {
+func (s *site) start(name string, more ...string) (*process, error) {
 	admin, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (s *site) start(name string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := launch(exec.Command(filepath.Join(s.bin, name)), append(cleanEnviron(),
+	p, err := launch(exec.Command(filepath.Join(s.bin, name)), append(append(cleanEnviron(), more...),
 		"EA_MONGO_URI="+s.mongoURI, "EA_MONGO_DATABASE="+s.database, "EA_AMQP_URL="+s.amqpURL, "EA_BROKER_PREFIX="+s.prefix,
 		"EA_ADMIN_ADDR="+admin, "EA_API_ADDR="+public, "EA_DISPATCHER_ALLOW_NETWORKS=127.0.0.0/8", "EA_LOG_LEVEL=warn"))
 	if err != nil {

@@ -32,6 +32,11 @@ func rows(build string) []row {
 	for _, name := range five {
 		table = append(table, row{part: "pipeline", name: name + " in the pipeline, peak MiB", value: value(pipelineMemory + name), goal: 100, most: true})
 	}
+	quick := chain(boundHooks+"quick", boundAttempts)
+	table = append(table,
+		row{part: "webhooks", name: "webhooks to recorded attempts, deliveries/s", value: value(webhooks + "quick"), bound: quick, goal: .6},
+		row{part: "webhooks", name: "the same, receiver takes 20 ms", value: value(webhooks + "slow"),
+			bound: func(f figures) float64 { return min(f[boundHooks+"slow"], quick(f)) }, goal: .85})
 	return append(table,
 		row{part: "windows", name: "window rules, events/s held of 1,000", value: value(windows), goal: 950},
 		row{part: "windows", name: "from stored to decided, p50 ms", value: value(windowsHalf)},
@@ -69,7 +74,7 @@ func report(out io.Writer, s settings, rounds []figures) {
 			r.print(w, rounds)
 		}
 	}
-	for _, name := range []string{boundConsume, boundInsert, boundProcessed, boundCounters} {
+	for _, name := range []string{boundConsume, boundInsert, boundProcessed, boundCounters, boundHooks + "quick", boundHooks + "slow", boundAttempts} {
 		row{name: "bound " + name + ", events/s", value: func(f figures) float64 { return f[name] }}.print(w, rounds)
 	}
 	costs(w, s, rounds)

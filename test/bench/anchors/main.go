@@ -8,6 +8,8 @@
 //	anchors insert DATABASE    W: decode to BSON and insert, 500 at a time, two writers, the stored shape and indexes
 //	anchors processed DATABASE U: mark what insert left as processed, one update for each 500
 //	anchors counters DATABASE  T: a transaction for each 500 events: a mark and 200 counters
+//	anchors hooks URL          H: signed webhooks, from EA_WORKERS workers
+//	anchors attempts DATABASE  A: an attempt recorded in each notification, 200 updates a bulk
 //
 // Servers are EA_AMQP_URL and EA_MONGO_URI. All but consume print one line of
 // JSON: {"per_second": …, "cpu_us": …}, processor time of this process an event.
@@ -34,7 +36,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: anchors [-n EVENTS] [-run NUMBER] publish QUEUE | consume QUEUE | insert DATABASE | processed DATABASE | counters DATABASE")
+var errUsage = errors.New("usage: anchors [-n EVENTS] [-run NUMBER] publish QUEUE | consume QUEUE | insert DATABASE | processed DATABASE | counters DATABASE | hooks URL | attempts DATABASE")
 
 // job is what is to be done.
 type job struct {
@@ -63,6 +65,10 @@ func run() error {
 		return j.onDatabase(ctx, target, database.processed)
 	case "counters":
 		return j.onDatabase(ctx, target, database.counters)
+	case "hooks":
+		return j.hooks(ctx, target)
+	case "attempts":
+		return j.onDatabase(ctx, target, database.attempts)
 	}
 	return errUsage
 }

@@ -58,5 +58,8 @@ func (l *Load) Event(run uint32, i int, now time.Time) (key string, body []byte)
 	return t.key, body
 }
 
+// HookSecret signs the bench's webhooks.
+const HookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
 // ID is the event_id of event i of a run.
 func ID(run uint32, i int) string { return fmt.Sprintf("%08x-0000-4000-a000-%012x", run, i) }
