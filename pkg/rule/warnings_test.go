@@ -87,6 +87,13 @@ var _ = Describe("A rule that publishes events", func() {
 		Entry(nil, `{"type":"A"}`, `{"type":"A","source":"s"}`),
 		Entry("a type that its template fills in", `{"type":"A"}`, `{"type":"{{.Event.type}}","source":"s"}`),
 		Entry(nil, `{"source":"s","payload.n":1}`, `{"type":"B", "source" : "s"}`),
+		Entry("a type beside one in its payload", `{"type":"A"}`, `{"payload":{"type":"B","n":[{}]},"type":"A"}`),
+		Entry("a type only in its payload", `{"type":"A"}`, `{"payload":{"type":"B"},"type":"{{.Event.type}}"}`),
+		Entry("a type in a text", `{"type":"A"}`, `{"text":"\"type\":\"B\"","type":"A"}`),
+		Entry("the last of two", `{"type":"A"}`, `{"type":"B","type":"A"}`),
+		Entry("one of two", `{"type":"A"}`, `{"n":1{{if .Event.x}},"x":1{{end}},"type":"B"}`),
+		Entry("what cannot be read", `{"type":"A"}`, `{{.Event.x}} {"type":"B"}`),
+		Entry("a later one of the chain", `{"type":"A","metadata.hops":{"$gte":2}}`, `{"type":"A"}`),
 	)
 	DescribeTable("is not when it cannot, or publishes elsewhere", func(conditions, exchange, body string) {
 		Expect(publishes(conditions, exchange, body)).To(BeEmpty())
@@ -94,5 +101,16 @@ var _ = Describe("A rule that publishes events", func() {
 		Entry(nil, `{"type":"A"}`, "events", `{"type":"B","source":"s"}`),
 		Entry(nil, `{"source":{"$ne":"rules"}}`, "events", `{"type":"B","source":"rules"}`),
 		Entry(nil, `{}`, "billing", `{"type":"B"}`),
+		Entry("a type after what the template fills in", `{"type":"A"}`, "events",
+			`{"payload": {"was": {{json .Event.payload}}, "type": "A", "text": "{{get .Event "}}"}}"}, "type": "B"}`),
+		Entry("more hops than are matched", `{"metadata.hops":{"$gte":8}}`, "events", `{"type":"A"}`),
 	)
+
+	It("is warned of every action", func() {
+		r := rule.Rule{ID: "r-1", Name: "r", Conditions: document([]byte(`{"type":"NOTIFICATION_DELIVERY"}`))}
+		for _, body := range []string{`{"type":"NOTIFICATION_DELIVERY"}`, `{"type":"B"}`, `{}`} {
+			r.Actions = append(r.Actions, rule.ActionSpec{Type: "PUBLISH", Config: querygen.Marshal(bson.D{{Key: "exchange", Value: "events"}, {Key: "body", Value: body}})})
+		}
+		Expect(r.Warnings()).To(HaveExactElements(HaveField("Pointer", "/actions/0"), HaveField("Pointer", "/actions/2"), HaveField("Pointer", "/conditions")))
+	})
 })
