@@ -11,6 +11,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/silence"
 )
@@ -41,6 +42,16 @@ func Portions(dues []window.Due, owed []decision.Owed) (slots [][]window.Due, ow
 		slots, owe, part = append(slots, p.dues), append(owe, p.owed), append(part, p.part)
 	}
 	return slots, owe, part
+}
+
+// GroupsOf are the keys of one rule's due slots as evaluations decide them.
+func GroupsOf(ctx context.Context, r rule.Rule, dues []window.Due) (keys [][]string, err error) {
+	one := &windowRule{rule: &r, parts: r.Window.Parts()}
+	groups, err := (&windows{}).groupDues(ctx, map[string]*windowRule{r.ID: one}, dues, &duesOutcome{}, time.Now())
+	for _, g := range groups {
+		keys = append(keys, g.keys())
+	}
+	return keys, err
 }
 
 // Ingest is what the timer knows about ingest.

@@ -7,8 +7,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 )
+
+// keysTogether is how many keys one evaluation decides that failed so many times:
+// 500, 125, 31, 7, and then each alone, after 15 seconds. What one key has too
+// many events for, or a query that is refused for one, keeps no other key back.
+func keysTogether(tries int) int { return max(1, duesTogether>>(2*min(tries, 10))) }
 
 // dueGroup are slots that one evaluation decides: the same slot of the same part
 // for several keys.
@@ -52,7 +58,8 @@ func (g *dueGroup) dueOf(a window.Alert) string {
 // groupDues finds the rule of each slot. Slots of rules that are gone are quiet.
 // A rule that was changed meanwhile decides by its old version what concerns
 // single events, since they came under it; windows that the new version decides
-// as well are left to that.
+// as well are left to that. Keys that cannot be searched are by themselves: their
+// query reads what it does not look for.
 func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule, dues []window.Due, o *duesOutcome, now time.Time) ([]*dueGroup, error) {
 	type of struct {
 		id      string
@@ -63,6 +70,8 @@ func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule,
 		part  int
 		slot  int64
 		keyed bool
+		wide  bool // its key cannot be searched
+		tries int
 	}
 	versions := map[of]*windowRule{}
 	unread := map[of]error{}
@@ -99,9 +108,9 @@ func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule,
 			}
 			continue
 		}
-		at := slotOf{id, d.Part, d.Slot, len(d.Key) > 0}
+		at := slotOf{id, d.Part, d.Slot, len(d.Key) > 0, !rule.SearchableKey(string(d.Key)), d.Tries}
 		g := groups[at]
-		if g == nil {
+		if g == nil || len(g.dues) == keysTogether(d.Tries) {
 			g = &dueGroup{rule: r, part: r.parts[d.Part]}
 			groups[at] = g
 			order = append(order, g)

@@ -65,7 +65,7 @@ func (w *windows) settleQuiet(ctx context.Context, token primitive.ObjectID, o *
 	if err := w.store.PostponeDues(ctx, token, o.asleep, now.Add(asleepFor), whyAsleep); err != nil {
 		return err
 	}
-	for _, f := range o.failed {
+	for _, f := range alike(o.failed) {
 		if err := w.postponeDues(ctx, token, f, now); err != nil {
 			return err
 		}
@@ -178,7 +178,36 @@ func (p portion) of(d window.Due) portion {
 	return one
 }
 
-// postponeDues lets slots wait that could not be decided. A chain of slots goes
+// alike are the slots that failed for the same cause and as often: each is given
+// up by its own tries, and many groups of a broken rule are one warning.
+func alike(failed []failedDues) []failedDues {
+	type like struct {
+		rule           string
+		version, tries int
+		cause          string
+		behind         bool
+	}
+	place := map[like]int{}
+	var all []failedDues
+	for _, f := range failed {
+		for i, d := range f.dues {
+			l := like{d.RuleID, d.RuleVersion, d.Tries, f.err.Error(), f.behind}
+			at, known := place[l]
+			if !known {
+				at = len(all)
+				place[l] = at
+				all = append(all, failedDues{rule: f.rule, err: f.err, behind: f.behind})
+			}
+			all[at].dues = append(all[at].dues, d)
+			if i < len(f.next) {
+				all[at].next = append(all[at].next, f.next[i])
+			}
+		}
+	}
+	return all
+}
+
+// postponeDues lets slots of one rule wait that could not be decided as often. A chain of slots goes
 // on after one that is given up.
 func (w *windows) postponeDues(ctx context.Context, token primitive.ObjectID, f failedDues, now time.Time) error {
 	first := f.dues[0]
@@ -200,7 +229,10 @@ func (w *windows) postponeDues(ctx context.Context, token primitive.ObjectID, f 
 	}
 	wait := min(dueRetry<<min(first.Tries, 10), dueRetryMost)
 	if isTooSlow(f.err) { // it would take places all the time
-		wait = max(wait, dueTimeout)
+		wait = max(wait, 2*dueTimeout)
+	}
+	if f.behind { // those that were slow are not before them again
+		wait = dueTimeout
 	}
 	w.log.Warn("window not decided, it is tried again; its query needs an index, or its condition is refused, or its version is not understood", fields...)
 	return w.store.PostponeDues(ctx, token, f.dues, now.Add(wait), cause)

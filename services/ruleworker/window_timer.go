@@ -180,7 +180,8 @@ func (t *timer) evaluate(ctx context.Context, token primitive.ObjectID, groups [
 }
 
 // evaluateRule evaluates the groups of one rule. Only an outage is an error. When
-// one takes too long the others are not begun: they would, too.
+// one takes too long the others are not begun: they would, too. If not, they are
+// decided next time, which comes earlier for them.
 func (t *timer) evaluateRule(ctx context.Context, groups []*dueGroup, now, settled time.Time) (*duesOutcome, error) {
 	o := &duesOutcome{}
 	var mu sync.Mutex
@@ -193,10 +194,10 @@ func (t *timer) evaluateRule(ctx context.Context, groups []*dueGroup, now, settl
 		group.Go(func() {
 			defer func() { <-t.places; <-own }()
 			mu.Lock()
-			evalErr := slow
+			evalErr, behind := slow, slow != nil
 			mu.Unlock()
 			var got window.Found
-			if evalErr == nil {
+			if !behind {
 				got, evalErr = t.Windows.evaluateDue(ctx, g, settled)
 			}
 			mu.Lock()
@@ -210,7 +211,7 @@ func (t *timer) evaluateRule(ctx context.Context, groups []*dueGroup, now, settl
 				if isTooSlow(evalErr) {
 					slow = evalErr
 				}
-				o.failed = append(o.failed, failedDues{g.rule.rule, g.dues, g.following(), evalErr})
+				o.failed = append(o.failed, failedDues{g.rule.rule, g.dues, g.following(), evalErr, behind})
 			}
 		})
 	}
@@ -240,6 +241,8 @@ type failedDues struct {
 	dues []window.Due
 	next []window.Due // that would have followed
 	err  error
+	// behind: they were not begun, since others of the rule took too long
+	behind bool
 }
 
 // join takes what became of other slots in.

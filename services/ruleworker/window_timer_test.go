@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
@@ -258,6 +260,68 @@ var _ = Describe("the timer of window rules", func() {
 		Eventually(ctx, events).Should(HaveLen(1), "and an event says that the rule fails")
 		Expect(events()[0].RoutingKey).To(Equal("events.rule.failing"))
 		Expect(string(events()[0].Body)).To(And(ContainSubstring(`"rule_name":"whole"`), ContainSubstring("not decided in 300 tries: refused")))
+	}, SpecTimeout(time.Minute))
+
+	It("evaluates keys that failed in smaller groups, and those that cannot be searched by themselves", func(ctx SpecContext) {
+		r := silent("keyed", "user_id")
+		r.ID, r.Version = "keyed", 1
+		sizes := func(tries ...int) []int {
+			var dues []window.Due
+			for i := range 300 {
+				for _, n := range tries {
+					d := window.NewDue(r.ID, r.Version, r.Window.Parts()[0], 0, string(document(bson.D{{Key: "user_id", Value: fmt.Sprint(n, "u", i)}})))
+					d.Tries = n
+					dues = append(dues, d)
+				}
+			}
+			odd := window.NewDue(r.ID, r.Version, r.Window.Parts()[0], 0, string(document(bson.D{{Key: "user_id", Value: bson.A{"a"}}})))
+			groups, err := ruleworker.GroupsOf(ctx, r, append(dues, odd))
+			Expect(err).NotTo(HaveOccurred())
+			var n []int
+			for _, keys := range groups {
+				n = append(n, len(keys))
+			}
+			return n
+		}
+		Expect(sizes(0)).To(Equal([]int{300, 1}))
+		Expect(sizes(1)).To(Equal([]int{125, 125, 50, 1}))
+		Expect(sizes(0, 1)).To(ConsistOf(300, 125, 125, 50, 1))
+		Expect(sizes(4)).To(And(HaveLen(301), HaveEach(1)))
+		Expect(sizes(299)).To(HaveLen(301))
+	})
+
+	It("tells of the other keys of a slot when one has too many events, and is given up", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		r, err := f.Store.CreateRule(ctx, silent("keyed", "user_id"))
+		Expect(err).NotTo(HaveOccurred())
+		part := r.Window.Parts()[0]
+		slot := part.SlotOf(time.Now().Add(-30 * time.Second))
+		from, _ := part.Slot(slot)
+		beat := time.UnixMilli(from).Add(-time.Second).UTC()
+		Expect(f.Store.SaveBatch(ctx, batchOf("HEARTBEAT", one{at: beat, user: "heavy"}, one{at: beat, user: "a"}, one{at: beat, user: "b"}), "spec")).To(Succeed())
+		key := func(user string) string { return string(document(bson.D{{Key: "user_id", Value: user}})) }
+		var dues []window.Due
+		for user, tries := range map[string]int{"heavy": 299, "a": 4, "b": 4} {
+			d := window.NewDue(r.ID, r.Version, part, slot, key(user))
+			d.Tries = tries
+			dues = append(dues, d)
+		}
+		Expect(f.Store.AddDues(ctx, dues)).To(Succeed())
+		trouble := &troubled{asked: func(_ context.Context, _ string, q window.Query) error {
+			if q.From <= from && slices.Contains(q.Keys, key("heavy")) {
+				return window.ErrTooMany
+			}
+			return nil
+		}}
+		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of))
+		Eventually(ctx, func() (users []string) {
+			for _, n := range notificationsOf(ctx, f, "keyed") {
+				if n.Alert.Slot == slot {
+					users = append(users, n.Alert.Key.Lookup("user_id").StringValue())
+				}
+			}
+			return users
+		}).WithTimeout(20 * time.Second).Should(ConsistOf("a", "b"))
 	}, SpecTimeout(time.Minute))
 
 	It("does not wait for a rule whose queries take for ever, or lose their connection", func(ctx SpecContext) {
