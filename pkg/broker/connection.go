@@ -177,15 +177,18 @@ func (c *Connection) Depth(ctx context.Context, queue string) (messages, consume
 	if err != nil {
 		return 0, 0, err
 	}
+	// Not into the results: when ctx ends first, the answer still comes.
+	answer := make(chan amqp.Queue, 1)
 	err = s.withChannel(ctx, func(ch *amqp.Channel) error {
 		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-		messages, consumers = q.Messages, q.Consumers
+		answer <- q
 		return err
 	})
 	if err != nil {
 		return 0, 0, c.failed("depth of "+queue, s, err)
 	}
-	return messages, consumers, nil
+	q := <-answer
+	return q.Messages, q.Consumers, nil
 }
 
 // session waits for an open session.

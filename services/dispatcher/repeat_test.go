@@ -345,7 +345,8 @@ var _ = Describe("A dispatcher that is paused and wakes beside its successor", f
 var _ = Describe("Two dispatchers that lose their sessions under load", func() {
 	It("deliver everything, number attempts without gaps, and repeat only under the same id", func(ctx SpecContext) {
 		f, receiver := fleet.New(ctx), receive()
-		receiver.SetFaults(sink.Faults{Status: http.StatusServiceUnavailable, First: 1, LatencyMS: 5})
+		// Of half of the first calls: with more of them the breaker would open.
+		receiver.SetFaults(sink.Faults{Status: http.StatusServiceUnavailable, First: 1, Share: 0.5, LatencyMS: 5})
 		events := outcomes(ctx, f)
 		quick := func(c *config.Config) {
 			c.Dispatcher.Schedule = []time.Duration{time.Second, time.Second, time.Second, time.Second, time.Second}
