@@ -89,7 +89,7 @@ var _ = Describe("a bad configuration", func() {
 		said, err := cmd.CombinedOutput()
 		Expect(err).To(HaveOccurred())
 		Expect(cmd.ProcessState.ExitCode()).To(Equal(exitBadConfig), "%s", said)
-		for _, text := range []string{"EA_LOG_LEVEL", "EA_INGESTER_WRITER", "mongo.uri", "amqp.url", "sweeep", "ingester.batch_event"} {
+		for _, text := range []string{"EA_LOG_LEVEL", "EA_INGESTER_WRITER", "amqp.url", "sweeep", "ingester.batch_event"} {
 			Expect(string(said)).To(ContainSubstring(text))
 		}
 		Expect(string(said)).NotTo(ContainSubstring("s3cret"))
