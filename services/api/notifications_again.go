@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
-	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
@@ -70,17 +69,13 @@ func stateProblem(err error) error {
 // redeliver publishes the order of a notification's next attempt.
 func (s *Server) redeliver(ctx context.Context, n notification.Notification) error {
 	doc, err := s.events.Event(ctx, n.EventID)
-	if errors.Is(err, store.ErrNotFound) {
-		doc, err = decision.StandIn(n), nil
-		if doc == nil {
-			doc, err = bson.Marshal(bson.D{{Key: "event_id", Value: n.EventID}}) // its retention is over
-		}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
 	}
+	msg, err := decision.Again(n, doc)
 	if err != nil {
 		return err
 	}
-	msg := notification.Message{Notification: n, Event: doc, Attempt: n.AttemptCount + 1, Republished: true, Receipts: n.Receipts()}
-	msg.Notification.Attempts = nil
 	if f := n.Forced; f != nil && !f.Done {
 		msg.Force = f.Nonce
 	}

@@ -67,14 +67,10 @@ func (d *Dispatcher) sweep(ctx context.Context, o Overdue, now time.Time, age ti
 		return 0, err
 	}
 	for _, n := range overdue {
-		doc := events[n.EventID]
-		if doc == nil {
-			if doc = decisions.StandIn(n); doc == nil {
-				doc, _ = bson.Marshal(bson.D{{Key: "event_id", Value: n.EventID}}) // its retention is over
-			}
+		msg, err := decisions.Again(n, events[n.EventID])
+		if err != nil {
+			return 0, err
 		}
-		msg := notification.Message{Notification: n, Event: doc, Attempt: n.AttemptCount + 1, Republished: true, Receipts: n.Receipts()}
-		msg.Notification.Attempts = nil
 		if d.isHeld(msg) {
 			continue // its message circles until the breaker closes
 		}

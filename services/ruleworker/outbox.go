@@ -67,11 +67,11 @@ func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (
 		if n.Status != notification.Pending || n.AttemptCount > n.Base {
 			continue
 		}
-		event := events[n.EventID]
-		if event == nil {
-			event = decision.StandIn(n)
+		msg, err := decision.Again(n, events[n.EventID])
+		if err != nil {
+			return 0, err
 		}
-		messages = append(messages, notification.Message{Notification: n, Event: event, Attempt: n.Base + 1, Republished: true, Receipts: n.Receipts()})
+		messages = append(messages, msg)
 	}
 	err = w.publish(ctx, messages)
 	if err == nil {
