@@ -11,6 +11,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
@@ -107,7 +108,7 @@ func (w *canary) ends(fate string) { w.once.Do(func() { w.fate <- fate }) }
 
 // hear looks at one message that one of the fates brought.
 func (w *canary) hear(m broker.Message) {
-	if m.Type == notificationOutcome {
+	if m.Type == rule.DeliveryType {
 		var outcome struct {
 			Payload struct {
 				ID     string              `json:"notification_id"`
@@ -131,9 +132,6 @@ func (w *canary) hear(m broker.Message) {
 	why, _ := m.Headers["x-ea-error"].(string)
 	w.ends("it failed again: " + why)
 }
-
-// notificationOutcome is the type of outcome events.
-const notificationOutcome = "NOTIFICATION_DELIVERY"
 
 // isIt: a delivery order by its notification, since its attempt's number changes;
 // any other message by its id and bytes.

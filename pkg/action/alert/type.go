@@ -163,12 +163,5 @@ func (Type) Restore(config, stored bson.Raw) bson.Raw { return outgoing.Restore(
 func (c Config) Header(msg notification.Message, _ time.Time, _ []byte) (http.Header, error) {
 	h := make(http.Header, len(c.Headers)+1)
 	h.Set("Content-Type", "application/json")
-	for _, own := range c.Headers {
-		value, err := own.Render(msg)
-		if err != nil {
-			return nil, err
-		}
-		h.Set(own.Name, value)
-	}
-	return h, nil
+	return h, c.Fill(h, msg)
 }

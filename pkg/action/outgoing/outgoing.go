@@ -50,6 +50,19 @@ func (h Header) Render(msg notification.Message) (string, error) {
 	return value, nil
 }
 
+// Fill sets the configuration's own headers for a notification. An error is
+// permanent.
+func (c Config) Fill(h http.Header, msg notification.Message) error {
+	for _, own := range c.Headers {
+		value, err := own.Render(msg)
+		if err != nil {
+			return err
+		}
+		h.Set(own.Name, value)
+	}
+	return nil
+}
+
 // What a target may ask for.
 const (
 	minTimeout = 100 * time.Millisecond

@@ -85,12 +85,8 @@ func (c Config) Header(msg notification.Message, now time.Time, body []byte) (ht
 		}
 		h.Set("Content-Type", contentType)
 	}
-	for _, own := range c.Headers {
-		value, err := own.Render(msg)
-		if err != nil {
-			return nil, err
-		}
-		h.Set(own.Name, value)
+	if err := c.Fill(h, msg); err != nil {
+		return nil, err
 	}
 	id := msg.Notification.ID
 	h.Set(standardwebhooks.HeaderWebhookID, id)
