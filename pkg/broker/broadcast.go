@@ -2,10 +2,8 @@ package broker
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/cenkalti/backoff/v4"
-	amqp "github.com/rabbitmq/amqp091-go"
 	"go.uber.org/zap"
 )
 
@@ -22,7 +20,7 @@ func Broadcasts(c *Connection, exchange, key string, h func(Message)) func(ctx c
 			if err != nil {
 				return nil //nolint:nilerr // ctx or the connection has ended: nothing else ends the wait
 			}
-			if err := c.listen(ctx, s, exchange, key, h); ctx.Err() == nil && !s.ended() {
+			if err := hearUntilLost(ctx, s, Heard{exchange, key}, h); ctx.Err() == nil && !s.ended() {
 				c.log.Warn("broadcasts were interrupted", zap.String("exchange", exchange), zap.Error(err))
 			}
 			pause(ctx, wait.NextBackOff())
@@ -31,41 +29,20 @@ func Broadcasts(c *Connection, exchange, key string, h func(Message)) func(ctx c
 	}
 }
 
-// listen hears on one channel until it closes or ctx ends.
-func (c *Connection) listen(ctx context.Context, s *session, exchange, key string, h func(Message)) error {
-	ch, err := s.conn.Channel()
+// hearUntilLost hears in one session until it is lost or ctx ends.
+func hearUntilLost(ctx context.Context, s *session, what Heard, h func(Message)) error {
+	lost, stop, err := s.listen(ctx, []Heard{what}, func(m Message) {
+		m.Headers = producerHeaders(m.Headers)
+		h(m)
+	})
 	if err != nil {
-		return fmt.Errorf("open channel: %w", err)
-	}
-	// Quorum queues cannot be exclusive.
-	args := amqp.Table{"x-queue-type": "classic"}
-	q, err := ch.QueueDeclare("", false, true, true, false, args)
-	if err == nil {
-		err = ch.QueueBind(q.Name, key, exchange, false, nil)
-	}
-	var deliveries <-chan amqp.Delivery
-	if err == nil {
-		deliveries, err = ch.Consume(q.Name, consumerTag, true, true, false, false, nil)
-	}
-	if err != nil {
-		_ = ch.Close()
 		return err
 	}
-	for {
-		select {
-		case d, ok := <-deliveries:
-			if !ok {
-				return errChannelClosed
-			}
-			m := fromDelivery(&d)
-			if len(d.Headers) > 0 {
-				m.Headers = producerHeaders(fromTable(d.Headers))
-			}
-			h(m)
-		case <-ctx.Done():
-			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-			defer cancel()
-			return await(bye, ch.Close)
-		}
+	select {
+	case <-lost:
+		return errChannelClosed
+	case <-ctx.Done():
+		stop()
+		return nil
 	}
 }

@@ -58,8 +58,8 @@ func readEvent(body []byte) content {
 		return c
 	}
 	c.document = doc
-	c.eventID = strings.ToLower(text(doc, "event_id"))
-	if t := text(doc, "type"); t != "" {
+	c.eventID = strings.ToLower(event.Text(doc, "event_id"))
+	if t := event.Text(doc, "type"); t != "" {
 		c.eventTypes = []string{t}
 	}
 	return c
@@ -78,11 +78,11 @@ func readBatch(doc bson.Raw) content {
 		if !ok {
 			continue
 		}
-		if t := text(e, "type"); t != "" && len(c.eventTypes) < maxTypes && !slices.Contains(c.eventTypes, t) {
+		if t := event.Text(e, "type"); t != "" && len(c.eventTypes) < maxTypes && !slices.Contains(c.eventTypes, t) {
 			c.eventTypes = append(c.eventTypes, t)
 		}
 		if len(events) == 1 {
-			c.eventID = text(e, "event_id")
+			c.eventID = event.Text(e, "event_id")
 		}
 	}
 	return c
@@ -97,10 +97,10 @@ func readOrder(doc bson.Raw) content {
 	}
 	n := m.Notification
 	c.eventID, c.notificationID, c.ruleID = n.EventID, n.ID, n.RuleID
-	if t := text(m.Event, "type"); t != "" {
+	if t := event.Text(m.Event, "type"); t != "" {
 		c.eventTypes = []string{t}
 	}
-	if u, err := url.Parse(text(n.Action.Config, "url")); err == nil {
+	if u, err := url.Parse(event.Text(n.Action.Config, "url")); err == nil {
 		c.target = outgoing.Target(u)
 	}
 	// An action type that is not known here keeps its configuration to itself.
@@ -111,13 +111,4 @@ func readOrder(doc bson.Raw) content {
 	m.Notification.Action.Config = masked
 	c.shown, _ = bson.Marshal(m) // nil when it cannot be: then nothing is shown
 	return c
-}
-
-func text(doc bson.Raw, path ...string) string {
-	v, err := doc.LookupErr(path...)
-	if err != nil {
-		return ""
-	}
-	s, _ := v.StringValueOK()
-	return s
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/bson"
 
+	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
 
@@ -77,19 +78,14 @@ func (r *Rule) outcome(a ActionSpec, end outcome) bson.D {
 // published is what is known of the event that a PUBLISH action makes: what its
 // template says in so many words.
 func published(a ActionSpec) (known bson.D, publishes bool) {
-	if a.Type != "PUBLISH" || textOf(a.Config, "exchange") != "events" {
+	if a.Type != "PUBLISH" || event.Text(a.Config, "exchange") != "events" {
 		return nil, false
 	}
-	said := textMembers(textOf(a.Config, "body"))
+	said := textMembers(event.Text(a.Config, "body"))
 	for _, name := range []string{"type", "source"} {
 		if text, there := said[name]; there {
 			known = append(known, bson.E{Key: name, Value: text})
 		}
 	}
 	return known, true
-}
-
-func textOf(doc bson.Raw, key string) string {
-	s, _ := doc.Lookup(key).StringValueOK()
-	return s
 }

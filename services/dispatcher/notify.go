@@ -11,6 +11,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/notify"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/letter"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/user"
@@ -80,7 +81,7 @@ func (e *notifyExecutor) send(ctx context.Context, cfg notify.Config, msg notifi
 	if err != nil {
 		return result{outcome: notification.OutcomePermanent, class: classTemplate, err: err.Error()}
 	}
-	to, notes, err := e.receivers(ctx, cfg, text(msg.Event, "type"))
+	to, notes, err := e.receivers(ctx, cfg, event.Text(msg.Event, "type"))
 	if err != nil {
 		return result{postpone: err}
 	}

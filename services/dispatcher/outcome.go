@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"go.mongodb.org/mongo-driver/bson"
-
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
@@ -62,16 +61,16 @@ func (d *Dispatcher) outcomeEvent(o *order, decided decision) (broker.Message, e
 		EventID: notification.OutcomeEventID(n.ID, decided.status, a.Number),
 		Type:    rule.DeliveryType, Source: Source, Severity: rule.DeliveredSeverity,
 		Timestamp: a.At.Add(time.Duration(a.DurationMS) * time.Millisecond).UTC(),
-		TraceID:   text(o.msg.Event, "trace_id"),
+		TraceID:   event.Text(o.msg.Event, "trace_id"),
 		Payload: outcomePayload{
 			NotificationID: n.ID, Status: decided.status, Reason: decided.reason, Attempt: a.Number,
 			RuleID: n.RuleID, RuleName: n.RuleName, RuleVersion: n.RuleVersion, ActionType: n.Action.Type,
-			Queue: n.Queue, Target: o.call.target, EventID: n.EventID, EventType: text(o.msg.Event, "type"),
+			Queue: n.Queue, Target: o.call.target, EventID: n.EventID, EventType: event.Text(o.msg.Event, "type"),
 			DeliveryMS: a.DurationMS, StatusCode: a.StatusCode, ErrorClass: a.ErrorClass, Error: a.Error,
 		},
 		Metadata: outcomeMetadata{
 			Hops: rule.Hops(o.msg.Event) + 1, CausedBy: n.EventID,
-			Region: text(o.msg.Event, "metadata", "region"),
+			Region: event.Text(o.msg.Event, "metadata", "region"),
 		},
 	}
 	if decided.status == notification.Dead {
@@ -90,14 +89,4 @@ func (d *Dispatcher) outcomeEvent(o *order, decided decision) (broker.Message, e
 		ContentType: "application/json", MessageID: e.EventID, AppID: Source, Type: e.Type,
 		Timestamp: e.Timestamp, Headers: headers, Body: body,
 	}, nil
-}
-
-// text is a string of an event, "" when it has none.
-func text(event bson.Raw, path ...string) string {
-	v, err := event.LookupErr(path...)
-	if err != nil {
-		return ""
-	}
-	s, _ := v.StringValueOK()
-	return s
 }

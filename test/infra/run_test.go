@@ -16,6 +16,11 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
 	"github.com/onsi/gomega/gexec"
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
 
 var _ = Describe("make run", Ordered, func() {
@@ -97,6 +102,47 @@ var _ = Describe("make run", Ordered, func() {
 		Expect(here.succeed(ctx, "down")).To(ContainSubstring("Nothing that was started here is running"))
 	}, NodeTimeout(3*time.Minute))
 
+	It("exits 1 with the balance when something is not accounted for", func(ctx SpecContext) {
+		run := start(ctx, "RUN_SECONDS=5")
+		untilItRuns(ctx, run)
+		here.loseOneEvent(ctx)
+		Eventually(run).WithContext(ctx).Should(gexec.Exit(1))
+		Expect(string(run.Out.Contents())).To(And(MatchRegexp(`(?m)^ +WRONG +events`), ContainSubstring("Stopping.")))
+	}, NodeTimeout(4*time.Minute))
+
+	It("exits 1 and stops the others when a process ends by itself", func(ctx SpecContext) {
+		run := start(ctx)
+		untilItRuns(ctx, run)
+		Eventually(ctx, filepath.Join(here.dir, "run", "simulate.pid")).Should(BeARegularFile())
+		pids := started()
+		Expect(syscall.Kill(pids["rule-worker"], syscall.SIGKILL)).To(Succeed())
+		Eventually(run).WithContext(ctx).Should(gexec.Exit(1))
+		Expect(string(run.Err.Contents())).To(MatchRegexp(`rule-worker has stopped by itself \(log: .*/rule-worker\.log\)`))
+		gone(pids)
+	}, NodeTimeout(3*time.Minute))
+
+	It("refuses to run twice in one place, and ends in order by Ctrl-C", func(ctx SpecContext) {
+		cmd := here.script(ctx, "run", nil)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's foreground group
+		run, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
+		Expect(err).NotTo(HaveOccurred())
+		untilItRuns(ctx, run)
+		Eventually(ctx, filepath.Join(here.dir, "run", "simulate.pid")).Should(BeARegularFile())
+		pids := started()
+
+		second := start(ctx)
+		Eventually(second).WithContext(ctx).Should(gexec.Exit(1))
+		Expect(string(second.Err.Contents())).To(ContainSubstring("already running in this clone"))
+		for name, pid := range pids {
+			Expect(running(pid)).To(BeTrue(), name)
+		}
+
+		Expect(syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)).To(Succeed())
+		Eventually(run).WithContext(ctx).Should(gexec.Exit())
+		Expect(string(run.Out.Contents())).To(ContainSubstring("Stopping."))
+		gone(pids)
+	}, NodeTimeout(3*time.Minute))
+
 	It("stops in order when make down is called beside it", func(ctx SpecContext) {
 		run := start(ctx)
 		untilItRuns(ctx, run)
@@ -121,6 +167,25 @@ var _ = Describe("make run", Ordered, func() {
 		gone(pids)
 	}, NodeTimeout(3*time.Minute))
 })
+
+// loseOneEvent takes a processed event of the sample traffic out of the database.
+func (p *place) loseOneEvent(ctx context.Context) {
+	GinkgoHelper()
+	uri, _ := p.addresses(ctx)
+	client, err := mongo.Connect(ctx, options.Client().ApplyURI(uri))
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = client.Disconnect(ctx) }()
+	events := client.Database("events_aggregator").Collection("events")
+	since := time.Now() // earlier runs have left theirs
+	Eventually(ctx, func() (int64, error) {
+		result, err := events.DeleteOne(ctx, bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: rule.DeliveryType}}},
+			{Key: "processed", Value: true}, {Key: "created_at", Value: bson.D{{Key: "$gt", Value: since}}}})
+		if err != nil {
+			return 0, err
+		}
+		return result.DeletedCount, nil
+	}).WithTimeout(30 * time.Second).WithPolling(50 * time.Millisecond).Should(BeEquivalentTo(1))
+}
 
 func sleeper(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, "sleep", "300") }
 

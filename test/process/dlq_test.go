@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
@@ -144,6 +145,53 @@ var _ = Describe("eactl dlq replay", func() {
 	}, SpecTimeout(3*time.Minute))
 })
 
+var _ = Describe("eactl dlq replay that is paused between the confirm and the ack", func() {
+	It("does no harm when it wakes after another has done its work", func(ctx SpecContext) {
+		const n = 40
+		f, receiver, ids := refusedWebhooks(ctx, n)
+		// The broker takes back what the sleeper holds, as it does by itself after
+		// a few missed heartbeats.
+		address := *f
+		proxy := fleet.Through(&address.AMQPURL)
+		sleeper, _, errOut := eactl(&address, string(fault.DeadLetterPublished)+":stop", "dlq", "replay", topology.WebhooksDefault, "-o", "json")
+		Eventually(ctx, func() string { return state(sleeper.Process.Pid) }).WithTimeout(patience).Should(Equal("T"))
+		proxy.Cut()
+		Eventually(ctx, func() int { replay(f); return f.Depth(ctx, topology.WebhooksDefault+".dead") }).WithTimeout(60 * time.Second).Should(BeZero())
+		Expect(sleeper.Process.Signal(syscall.SIGCONT)).To(Succeed())
+		_ = sleeper.Wait()
+		Expect(sleeper.ProcessState.ExitCode()).NotTo(BeZero(), "%s", errOut.Contents())
+		handledByOwner(ctx, f, receiver, ids)
+	}, SpecTimeout(3*time.Minute))
+
+	It("gives back only what it was asked for: killed half-way with --filter, and run again", func(ctx SpecContext) {
+		const wanted, others = 60, 20
+		f, _ := begin(ctx, "")
+		f.Publish(ctx, badMessages(others)...)
+		good := make([]broker.Message, 0, wanted)
+		for i := range wanted {
+			body := fmt.Appendf(nil, `{"event_id":%q,"type":%q,"source":"spec"}`, uuid.NewString(), eventType)
+			good = append(good, broker.Message{Exchange: f.Topology.Exchange(topology.ExchangeEvents), RoutingKey: fmt.Sprintf("events.mended.%d", i), ContentType: "application/json", Body: body})
+		}
+		f.DeadByBroker(ctx, topology.Ingest, good...)
+		Eventually(ctx, func() int { return f.Depth(ctx, topology.Ingest+".dead") }).WithTimeout(60 * time.Second).Should(Equal(wanted + others))
+		args := []string{"dlq", "replay", topology.Ingest, "--filter", fmt.Sprintf(`{"type":%q}`, eventType), "-o", "json"}
+
+		cmd, out, _ := eactl(f, "", append(args, "--rate", "30")...)
+		Eventually(ctx, func() int { return strings.Count(string(out.Contents()), "\n") }).WithTimeout(30 * time.Second).WithPolling(5 * time.Millisecond).Should(BeNumerically(">=", wanted/4))
+		Expect(cmd.Process.Signal(syscall.SIGKILL)).To(Succeed())
+		_ = cmd.Wait()
+		Eventually(ctx, func() int {
+			again, _, _ := eactl(f, "", args...)
+			_ = again.Wait()
+			return f.Depth(ctx, topology.Ingest+".dead")
+		}).WithTimeout(60*time.Second).Should(Equal(others), "the others are still there")
+		yes := true
+		Eventually(ctx, func() (int64, error) {
+			return f.Store.CountEvents(ctx, store.EventFilter{Type: eventType, Processed: &yes}, 0)
+		}).WithTimeout(60 * time.Second).Should(BeEquivalentTo(wanted))
+	}, SpecTimeout(3*time.Minute))
+})
+
 var _ = Describe("eactl dlq purge", func() {
 	DescribeTable("asks the person at the terminal", func(ctx SpecContext, answer string, exit, left int) {
 		f := fleet.New(ctx)
@@ -169,26 +217,50 @@ var _ = Describe("eactl dlq purge", func() {
 	)
 })
 
-var _ = Describe("an aggregator that is killed", func() {
+var _ = Describe("an aggregator that is killed, or paused", func() {
 	It("after "+string(fault.AggregatorRecorded)+", before its ack, has recorded each dead letter once", func(ctx SpecContext) {
-		f := fleet.New(ctx)
-		victim := launch(f, "aggregator", string(fault.AggregatorRecorded)+":kill")
-		victim.waitReady(ctx)
-		var bad []broker.Message
-		for i := range 40 {
-			bad = append(bad, broker.Message{RoutingKey: "events.bad", ContentType: "application/json", Body: fmt.Appendf(nil, `{"n":%d}`, i)})
-		}
-		launch(f, "ingester", "").waitReady(ctx)
-		f.Publish(ctx, bad...)
-		victim.waitEnded(ctx, killed)
-		launch(f, "aggregator", "").waitReady(ctx)
-		Eventually(ctx, func(g Gomega) {
-			records, err := f.Store.FindDeadLetters(ctx, store.DeadLetterFilter{Queue: topology.Ingest, Waiting: true}, nil, 100)
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(records).To(HaveLen(len(bad)))
-			g.Expect(f.Depth(ctx, topology.DeadLetters)).To(BeZero())
-		}).WithTimeout(90 * time.Second).WithPolling(200 * time.Millisecond).Should(Succeed())
-		Expect(f.Depth(ctx, topology.DeadLetters+".dead")).To(BeZero())
-		Expect(f.Depth(ctx, topology.Ingest+".dead")).To(Equal(len(bad)))
+		inParallel(ctx, []string{string(fault.AggregatorRecorded) + ":kill", string(fault.AggregatorRecorded) + ":stop"}, func(ctx context.Context, what string) {
+			f := fleet.New(ctx)
+			address := *f
+			proxy := fleet.Through(&address.AMQPURL)
+			victim := launch(&address, "aggregator", what)
+			victim.waitReady(ctx)
+			launch(f, "ingester", "").waitReady(ctx)
+			f.Publish(ctx, badMessages(40)...)
+			if strings.HasSuffix(what, ":kill") {
+				victim.waitEnded(ctx, killed)
+			} else {
+				victim.waitPaused(ctx)
+				proxy.Cut() // so that its successor is given what it holds
+			}
+			launch(f, "aggregator", "").waitReady(ctx)
+			recordedOnce(ctx, f, 40)
+			if strings.HasSuffix(what, ":stop") {
+				victim.Signal(syscall.SIGCONT)
+				victim.stop(ctx)
+				recordedOnce(ctx, f, 40)
+			}
+		})
 	}, SpecTimeout(4*time.Minute))
 })
+
+// badMessages are n that no ingester can store.
+func badMessages(n int) (all []broker.Message) {
+	for i := range n {
+		all = append(all, broker.Message{RoutingKey: "events.bad", ContentType: "application/json", Body: fmt.Appendf(nil, `{"n":%d}`, i)})
+	}
+	return all
+}
+
+// recordedOnce is what must hold of n dead letters of ingester.events.
+func recordedOnce(ctx context.Context, f *fleet.Fleet, n int) {
+	GinkgoHelper()
+	Eventually(ctx, func(g Gomega) {
+		records, err := f.Store.FindDeadLetters(ctx, store.DeadLetterFilter{Queue: topology.Ingest, Waiting: true}, nil, 2*n)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(records).To(HaveLen(n))
+		g.Expect(f.Depth(ctx, topology.DeadLetters)).To(BeZero())
+	}).WithTimeout(90 * time.Second).WithPolling(200 * time.Millisecond).Should(Succeed())
+	Expect(f.Depth(ctx, topology.DeadLetters+".dead")).To(BeZero())
+	Expect(f.Depth(ctx, topology.Ingest+".dead")).To(Equal(n))
+}

@@ -20,39 +20,57 @@ import (
 	"github.com/events-aggregator/events-aggregator/test/support/sink"
 )
 
-var _ = Describe("a rule-worker that is killed while it announces that a rule is paused", func() {
-	It("announces it in its next life, and the event is stored once", func(ctx SpecContext) {
-		f := fleet.New(ctx)
-		r := webhookRule("https://example.com/")
-		r.MaxMatchesPerHour = 3
-		_, err := f.Store.CreateRule(ctx, r)
-		Expect(err).NotTo(HaveOccurred())
-		launch(f, "ingester", "").waitReady(ctx)
-		victim := launch(f, "rule-worker", string(fault.RuleWorkerAnnounced)+":kill")
-		victim.waitReady(ctx)
-		publish(ctx, f, 10)
-		victim.waitEnded(ctx, killed)
-		announced, err := f.Store.Announcements(ctx, 10)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(announced).To(HaveLen(1), "nobody knows that the broker has it")
+var _ = Describe("a rule-worker that is killed, or paused, while it announces that a rule is paused", func() {
+	It("is announced by its next life or its successor, and the event is stored once", func(ctx SpecContext) {
+		inParallel(ctx, []string{string(fault.RuleWorkerAnnounced) + ":kill", string(fault.RuleWorkerAnnounced) + ":stop"}, func(ctx context.Context, what string) {
+			f := fleet.New(ctx)
+			r := webhookRule("https://example.com/")
+			r.MaxMatchesPerHour = 3
+			_, err := f.Store.CreateRule(ctx, r)
+			Expect(err).NotTo(HaveOccurred())
+			launch(f, "ingester", "").waitReady(ctx)
+			victim := launch(f, "rule-worker", what)
+			victim.waitReady(ctx)
+			publish(ctx, f, 10)
+			if strings.HasSuffix(what, ":kill") {
+				victim.waitEnded(ctx, killed)
+			} else {
+				victim.waitPaused(ctx)
+			}
+			announced, err := f.Store.Announcements(ctx, 10)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(announced).To(HaveLen(1), "nobody knows that the broker has it")
 
-		launch(f, "rule-worker", "").waitReady(ctx)
-		Eventually(ctx, func(g Gomega) {
-			left, err := f.Store.Announcements(ctx, 10)
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(left).To(BeEmpty())
-			yes := true
-			n, err := f.Store.CountEvents(ctx, store.EventFilter{Type: decision.RulePaused, Processed: &yes}, 0)
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(n).To(BeEquivalentTo(1))
-			counts, err := f.Store.CountNotifications(ctx, store.NotificationFilter{})
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(counts).To(And(HaveKeyWithValue(notification.Pending, BeEquivalentTo(3)), HaveKeyWithValue(notification.Suppressed, BeEquivalentTo(7))))
-			g.Expect(f.Depth(ctx, topology.Ingest)).To(BeZero(), "its repeat was a duplicate")
-		}).WithTimeout(100 * time.Second).WithPolling(250 * time.Millisecond).Should(Succeed())
-		Expect(f.DeadLetters(ctx, topology.Ingest)).To(BeEmpty())
+			launch(f, "rule-worker", "").waitReady(ctx)
+			announcedOnce(ctx, f)
+			if strings.HasSuffix(what, ":stop") {
+				victim.Signal(syscall.SIGCONT)
+				victim.stop(ctx)
+				announcedOnce(ctx, f)
+			}
+			Expect(f.DeadLetters(ctx, topology.Ingest)).To(BeEmpty())
+		})
 	}, SpecTimeout(3*time.Minute))
 })
+
+// announcedOnce is what must hold of a rule that is paused after three matches of
+// ten: an event says so, and nothing else is owed for it.
+func announcedOnce(ctx context.Context, f *fleet.Fleet) {
+	GinkgoHelper()
+	Eventually(ctx, func(g Gomega) {
+		left, err := f.Store.Announcements(ctx, 10)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(left).To(BeEmpty())
+		yes := true
+		n, err := f.Store.CountEvents(ctx, store.EventFilter{Type: decision.RulePaused, Processed: &yes}, 0)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(n).To(BeEquivalentTo(1))
+		counts, err := f.Store.CountNotifications(ctx, store.NotificationFilter{})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(counts).To(And(HaveKeyWithValue(notification.Pending, BeEquivalentTo(3)), HaveKeyWithValue(notification.Suppressed, BeEquivalentTo(7))))
+		g.Expect(f.Depth(ctx, topology.Ingest)).To(BeZero(), "its repeat was a duplicate")
+	}).WithTimeout(100 * time.Second).WithPolling(250 * time.Millisecond).Should(Succeed())
+}
 
 // gather starts a fleet whose rule groups by source, and publishes some events.
 func gather(ctx context.Context, faulty string) (f *fleet.Fleet, receiver *sink.Running, victim *running) {

@@ -93,6 +93,7 @@ var _ = Describe("the timer of windows", func() {
 		inParallel(ctx, []string{
 			string(fault.RuleWorkerWindowEvaluated) + ":kill", string(fault.RuleWorkerWindowDecided) + ":kill",
 			string(fault.RuleWorkerWindowPublished) + ":kill", string(fault.RuleWorkerWindowEvaluated) + ":stop",
+			string(fault.RuleWorkerWindowDecided) + ":stop", string(fault.RuleWorkerWindowPublished) + ":stop",
 		}, func(ctx context.Context, what string) {
 			f, receiver, victim := watch(ctx, what)
 			if strings.HasSuffix(what, ":kill") {

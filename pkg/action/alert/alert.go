@@ -45,8 +45,8 @@ func labels(msg notification.Message) map[string]string {
 			all[name] = value
 		}
 	}
-	set("event_type", textOf(msg.Event, "type"))
-	set("source", textOf(msg.Event, "source"))
+	set("event_type", event.Text(msg.Event, "type"))
+	set("source", event.Text(msg.Event, "source"))
 	if severity, ok := msg.Event.Lookup("severity").AsInt64OK(); ok {
 		set("severity", event.Level(int(severity)))
 	}
@@ -183,11 +183,6 @@ func fingerprint(labels map[string]string) string {
 		h.Write([]byte{255})
 	}
 	return fmt.Sprintf("%016x", h.Sum64())
-}
-
-func textOf(doc bson.Raw, key string) string {
-	s, _ := doc.Lookup(key).StringValueOK()
-	return s
 }
 
 func cut(s string) string {

@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
 )
 
 // harmless headers hold no secret.
@@ -48,7 +49,7 @@ func Restore(config, stored bson.Raw) bson.Raw {
 		return text
 	})
 	was := had[place{key: "url"}]
-	if !samePlace(text(config, "url"), was) {
+	if !samePlace(event.Text(config, "url"), was) {
 		return config
 	}
 	return rewrite(config, func(at place, text string) string {
@@ -90,15 +91,6 @@ func samePlace(a, b string) bool {
 	x, errA := url.Parse(a)
 	y, errB := url.Parse(b)
 	return errA == nil && errB == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host) && x.Host != ""
-}
-
-func text(config bson.Raw, key string) string {
-	v, err := config.LookupErr(key)
-	if err != nil {
-		return ""
-	}
-	s, _ := v.StringValueOK()
-	return s
 }
 
 // place is where a text stands: a field, and the header or position within it.

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"go.mongodb.org/mongo-driver/bson"
-
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 )
@@ -25,17 +23,17 @@ func cloudEvent(msg notification.Message) ([]byte, error) {
 		}
 	}
 	attribute("id", n.EventID)
-	attribute("source", textOf(msg.Event, "source"))
-	attribute("type", textOf(msg.Event, "type"))
+	attribute("source", event.Text(msg.Event, "source"))
+	attribute("type", event.Text(msg.Event, "type"))
 	if at, ok := msg.Event.Lookup("timestamp").TimeOK(); ok {
 		attribute("time", at.UTC().Format(time.RFC3339Nano))
 	}
 	if severity, ok := msg.Event.Lookup("severity").AsInt64OK(); ok {
 		b = strconv.AppendInt(append(b, `,"severity":`...), severity, 10)
 	}
-	attribute("userid", textOf(msg.Event, "user_id"))
-	attribute("sessionid", textOf(msg.Event, "session_id"))
-	attribute("traceid", textOf(msg.Event, "trace_id"))
+	attribute("userid", event.Text(msg.Event, "user_id"))
+	attribute("sessionid", event.Text(msg.Event, "session_id"))
+	attribute("traceid", event.Text(msg.Event, "trace_id"))
 	attribute("ruleid", n.RuleID)
 	attribute("rulename", n.RuleName)
 	attribute("notificationid", n.ID)
@@ -50,9 +48,4 @@ func cloudEvent(msg notification.Message) ([]byte, error) {
 		}
 	}
 	return append(b, '}'), nil
-}
-
-func textOf(doc bson.Raw, key string) string {
-	s, _ := doc.Lookup(key).StringValueOK()
-	return s
 }

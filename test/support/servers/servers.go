@@ -21,11 +21,11 @@ type Pair struct {
 	script, dir string
 }
 
-// Private starts a pair; it is stopped and removed when the spec ends. root is
-// the repository.
+// Private starts a pair; it is stopped and removed when the spec ends, or by
+// scripts/infra down when the test process could not. root is the repository.
 func Private(ctx context.Context, root string) *Pair {
 	ginkgo.GinkgoHelper()
-	dir, err := os.MkdirTemp("", "ea-servers-*")
+	dir, err := os.MkdirTemp(pairs(), "")
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	p := &Pair{script: filepath.Join(root, "scripts", "infra"), dir: dir}
 	ginkgo.DeferCleanup(func(ctx ginkgo.SpecContext) {
@@ -46,6 +46,18 @@ func Private(ctx context.Context, root string) *Pair {
 	gomega.Expect(p.MongoURI).NotTo(gomega.BeEmpty())
 	gomega.Expect(p.AMQPURL).NotTo(gomega.BeEmpty())
 	return p
+}
+
+// pairs is where scripts/infra down looks for pairs that were left behind, or ""
+// for the system's temporary folder, when the specs run without scripts/test.
+func pairs() string {
+	run := os.Getenv("EA_RUN_DIR")
+	if run == "" {
+		return ""
+	}
+	dir := filepath.Join(run, "pairs")
+	gomega.Expect(os.MkdirAll(dir, 0o755)).To(gomega.Succeed())
+	return dir
 }
 
 // Infra runs scripts/infra for this pair: restart mongo, kill rabbitmq, …
