@@ -21,6 +21,8 @@ const (
 	// what the slowest database can take beside everything else.
 	loadEvery = 100 * time.Millisecond
 	loadGroup = 2
+	// A wave is more than a batch of each process: those that die meet work.
+	waveSize = 60
 	// postPatience is more than the api's own.
 	postPatience = 15 * time.Second
 	adminKey     = "the-key-of-the-specs"
@@ -32,9 +34,10 @@ type load struct {
 	end       func() // asks them to
 	producers sync.WaitGroup
 	ended     chan struct{}
-	published []string // ids of confirmed events
-	posted    []string // ids that the api has answered with 202
-	unknown   []string // ids that it has not: they may be stored or not
+	mu        sync.Mutex // of published, to which waves add
+	published []string   // ids of confirmed events
+	posted    []string   // ids that the api has answered with 202
+	unknown   []string   // ids that it has not: they may be stored or not
 }
 
 // startLoad produces until stop. One event in ten is critical, and one message
@@ -58,7 +61,7 @@ func (c *crew) startLoad(ctx context.Context, seed uint64) *load {
 			}
 		})
 	}
-	produce(99, func(r *rand.Rand) { l.publish(ctx, c, r) })
+	produce(99, func(r *rand.Rand) { l.publish(ctx, c, r, loadGroup) })
 	client := &http.Client{Timeout: postPatience}
 	produce(98, func(r *rand.Rand) { l.post(ctx, c, client, r) })
 	go func() {
@@ -77,11 +80,11 @@ func anySeverity(r *rand.Rand) int {
 }
 
 // publish sees a broker's restart through; what it returns from is confirmed.
-func (l *load) publish(ctx context.Context, c *crew, r *rand.Rand) {
+func (l *load) publish(ctx context.Context, c *crew, r *rand.Rand, n int) {
 	GinkgoHelper()
 	var messages []broker.Message
 	var ids []string
-	for range loadGroup {
+	for range n {
 		m, id := newMessage(anySeverity(r))
 		m.Exchange = c.Topology.Exchange(topology.ExchangeEvents)
 		messages, ids = append(messages, m), append(ids, id)
@@ -90,7 +93,16 @@ func (l *load) publish(ctx context.Context, c *crew, r *rand.Rand) {
 		}
 	}
 	Expect(c.Publisher.Publish(ctx, messages...)).To(Succeed())
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.published = append(l.published, ids...)
+}
+
+// wave publishes more than is done at once.
+func (l *load) wave(ctx context.Context, c *crew, seed, round uint64) {
+	GinkgoHelper()
+	r := rand.New(rand.NewPCG(seed, 1000+round))
+	l.publish(ctx, c, r, waveSize)
 }
 
 // post sends an event to the api once: what is not answered with 202 is not

@@ -52,6 +52,7 @@ var _ = Describe("a whole life: servers away at first, ten rounds of sudden deat
 		load := c.startLoad(ctx, seed)
 		for round := range rounds {
 			By(fmt.Sprintf("round %d", round+1))
+			load.wave(ctx, c, seed, uint64(round))
 			c.strike(ctx, all, seed, uint64(round))
 		}
 		ready := func() {
