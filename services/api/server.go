@@ -145,6 +145,8 @@ func (s *Server) handler() *echo.Echo {
 	for _, path := range []string{"/livez", "/readyz", "/health", "/health/mongodb", "/health/rabbitmq", "/health/redis"} {
 		e.GET(path, echo.WrapHandler(s.health))
 	}
+	document(e)
+	docs(e)
 	dashboard(e)
 	return e
 }

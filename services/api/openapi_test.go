@@ -1,0 +1,97 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/services/api"
+	"github.com/events-aggregator/events-aggregator/test/support/contract"
+)
+
+var _ = Describe("the document", func() {
+	It("is OpenAPI 3.1", func(ctx SpecContext) {
+		text, err := api.Document()
+		Expect(err).NotTo(HaveOccurred())
+		doc, err := openapi3.NewLoader().LoadFromData(text)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(doc.IsOpenAPI31OrLater()).To(BeTrue())
+		Expect(doc.Validate(context.Context(ctx))).To(Succeed())
+	})
+
+	It("has the operations of the route table, with their roles", func() {
+		d, err := contract.Load()
+		Expect(err).NotTo(HaveOccurred())
+		var routes, documented []string
+		for _, r := range api.Routes() {
+			role := "user"
+			if r.Admin {
+				role = "admin"
+			}
+			routes = append(routes, fmt.Sprintf("%s %s as %s", r.Method, regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}"), role))
+		}
+		for _, o := range d.Operations {
+			if strings.HasPrefix(o.Path, "/api/") {
+				documented = append(documented, fmt.Sprintf("%s %s as %s", o.Method, o.Path, o.Role))
+			}
+		}
+		Expect(documented).To(ConsistOf(routes), "services/api/openapi.yaml and routes() in server.go")
+	})
+
+	It("tells a newcomer of each operation what it is for, with an example of each answer", func() {
+		d, err := contract.Load()
+		Expect(err).NotTo(HaveOccurred())
+		ids := map[string]bool{}
+		var wrong []string
+		for _, o := range d.Operations {
+			flaw := func(format string, args ...any) {
+				wrong = append(wrong, o.Method+" "+o.Path+": "+fmt.Sprintf(format, args...))
+			}
+			if o.ID == "" || ids[o.ID] {
+				flaw("operationId %q is missing, or there twice", o.ID)
+			}
+			ids[o.ID] = true
+			for _, what := range []string{"summary", "description", "tags"} {
+				if !o.Has(what) {
+					flaw("no %s", what)
+				}
+			}
+			if in := parameters(o, "path"); strings.Count(o.Path, "{") != in {
+				flaw("%d parameters of the path are described", in)
+			}
+			wrong = append(wrong, d.Examples(o)...)
+		}
+		Expect(wrong).To(BeEmpty())
+	})
+
+	It("has a schema for each kind of action, and uses every component", func() {
+		d, err := contract.Load()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(d.Check("/components/schemas/NewAction", map[string]any{"type": "LOG", "config": map[string]any{"level": "info"}})).To(Succeed())
+		Expect(d.Check("/components/schemas/NewAction", map[string]any{"type": "LOG", "config": map[string]any{"level": "loud"}})).NotTo(Succeed())
+		text, err := api.Document()
+		Expect(err).NotTo(HaveOccurred())
+		for kind := range d.Lookup("/components") {
+			for name := range d.Lookup("/components/" + kind) {
+				if kind != "securitySchemes" {
+					Expect(strings.Contains(string(text), fmt.Sprintf(`"#/components/%s/%s"`, kind, name))).To(BeTrue(), "nothing refers to %s/%s", kind, name)
+				}
+			}
+		}
+	})
+})
+
+func parameters(o contract.Operation, in string) int {
+	n := 0
+	for _, p := range o.Parameters {
+		if p.In == in {
+			n++
+		}
+	}
+	return n
+}

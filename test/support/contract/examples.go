@@ -1,0 +1,64 @@
+package contract
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Has says whether an operation says something.
+func (o *Operation) Has(what string) bool {
+	switch said := o.node[what].(type) {
+	case string:
+		return said != ""
+	case []any:
+		return len(said) > 0
+	}
+	return false
+}
+
+// Examples says what is wrong with an operation's examples: each body has one,
+// and its schema agrees.
+func (d *Document) Examples(o Operation) []string {
+	var wrong []string
+	flaw := func(at, format string, args ...any) {
+		wrong = append(wrong, o.ID+" "+at+": "+fmt.Sprintf(format, args...))
+	}
+	d.media(o.Body, o.BodyAt, flaw)
+	responses, _ := o.node["responses"].(map[string]any)
+	for _, status := range slices.Sorted(maps.Keys(responses)) {
+		response, at := d.resolve(responses[status], o.at+"/responses/"+status)
+		if response == nil {
+			flaw(status, "leads nowhere")
+			continue
+		}
+		d.media(response, at, flaw)
+	}
+	return wrong
+}
+
+// media looks at each media type of a body.
+func (d *Document) media(body map[string]any, at string, flaw func(at, format string, args ...any)) {
+	content, _ := body["content"].(map[string]any)
+	for kind, media := range content {
+		media, _ := media.(map[string]any)
+		here := at + "/content/" + escape(kind)
+		var shown []any
+		if one, is := media["example"]; is {
+			shown = append(shown, one)
+		}
+		several, _ := media["examples"].(map[string]any)
+		for _, one := range several {
+			one, _ := one.(map[string]any)
+			shown = append(shown, one["value"])
+		}
+		if len(shown) == 0 {
+			flaw(here, "no example")
+		}
+		for _, value := range shown {
+			if err := d.Check(here+"/schema", value); err != nil {
+				flaw(here, "%v", err)
+			}
+		}
+	}
+}
