@@ -10,6 +10,11 @@ drop of what one of them has changed waits for it while holding the lock that
 ending it needs: nothing moves ever again. So here somebody looks every second,
 and a drop first waits for the transactions that are open.
 
+With every write it also goes through what it remembers of the writes of half an
+hour, and sorts that when it is more than ten thousand: each write then takes
+milliseconds in which nothing else runs. What it remembers is in the order of
+time, so here only the oldest are looked at.
+
 usage: secantusd.py SECONDS [secantusd-py's own flags]
 """
 
@@ -17,7 +22,7 @@ import sys
 import threading
 import time
 
-from secantus import cli
+from secantus import cli, transactions
 from secantus.server import SecantusDBServer
 from secantus.transactions import TxnState
 
@@ -27,12 +32,22 @@ class Server(SecantusDBServer):
         super().__init__(*args, transaction_lifetime_seconds=float(sys.argv[1]), **flags)
         for name in ("drop_database", "drop_collection"):
             setattr(self.storage, name, self.patient(getattr(self.storage, name)))
+        self.transactions._prune_retryable_locked = self.forget_oldest
         threading.Thread(target=self.reap, daemon=True).start()
 
     def reap(self):
         while True:
             time.sleep(1)
             self.transactions.prune_expired()
+
+    def forget_oldest(self):
+        known = self.transactions._retryable
+        cutoff = self.transactions._time() - transactions._RETRYABLE_RECORD_LIFETIME_SECONDS
+        while known:
+            oldest = next(iter(known))
+            if len(known) <= transactions._RETRYABLE_RECORD_MAX and known[oldest][1] >= cutoff:
+                break
+            known.pop(oldest)
 
     def patient(self, drop):
         def wait_and_drop(*names):
