@@ -23,7 +23,7 @@ var elsewhere = map[string]string{
 	"ingester.batch_events": "100", "ingester.batch_bytes": "64KiB", "ingester.batch_wait": "1s", "ingester.writers": "3",
 	"ingester.prefetch": "501", "ingester.retention": "1h", "ingester.retention_by_type": "USER_LOGIN=24h",
 	"ingester.region": "eu-1", "ingester.schema_dir": ".", "ingester.recent_ids": "0",
-	"rule_worker.prefetch": "9", "rule_worker.batch_count": "7", "rule_worker.concurrency": "4", "rule_worker.poll": "1s", "rule_worker.windows_every": "1s", "rule_worker.groups_every": "2s", "rule_worker.notification_retention": "2h",
+	"rule_worker.prefetch": "9", "rule_worker.batch_count": "7", "rule_worker.concurrency": "4", "rule_worker.poll": "1s", "rule_worker.windows_every": "1s", "rule_worker.groups_every": "2s", "rule_worker.replays_every": "3s", "rule_worker.notification_retention": "2h",
 	"dispatcher.queues": "mail=3", "dispatcher.target_concurrency": "2", "dispatcher.timeout": "2s", "dispatcher.schedule": "1s,1m",
 	"dispatcher.target_rate": "7", "dispatcher.breaker_wait": "1m", "dispatcher.schedules": "webhooks.default=1s+10s",
 	"channels.urls": "mail=smtp://user:password@mail.example/?from=a@example.com", "channels.default": "log",

@@ -13,6 +13,7 @@ type RuleWorker struct {
 	Poll                  time.Duration
 	WindowsEvery          time.Duration
 	GroupsEvery           time.Duration
+	ReplaysEvery          time.Duration
 	NotificationRetention time.Duration
 }
 
@@ -25,6 +26,8 @@ func (w *RuleWorker) keys(r *registry) {
 		"How often windows whose time to be decided has come are looked for.")
 	r.duration("groups_every", &w.GroupsEvery, 500*time.Millisecond, 50*time.Millisecond, time.Hour,
 		"How often groups of matches that are to be told are looked for.")
+	r.duration("replays_every", &w.ReplaysEvery, time.Second, 50*time.Millisecond, time.Hour,
+		"How often a replay that waits is looked for.")
 	r.duration("notification_retention", &w.NotificationRetention, 2160*time.Hour, time.Hour, 10*365*24*time.Hour,
 		"How long a notification is kept.")
 }

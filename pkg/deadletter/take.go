@@ -22,6 +22,9 @@ type Options struct {
 	// Edit changes the body of what is replayed; nil does not. Only producers'
 	// messages can be edited, see ErrNotEditable.
 	Edit Edit
+	// ToRule is the id of a rule that the stored events in the dead letters are given
+	// to, instead of giving them back to their owner; see ErrNotStored.
+	ToRule string
 	// Canary is how long the first one of a replay may take to succeed before the
 	// others follow; 0: they follow at once.
 	Canary time.Duration
@@ -59,6 +62,14 @@ func (q *Queue) Replay(ctx context.Context, f Filter, o Options) (Result, error)
 	if o.Edit != nil && q.Name != topology.Ingest {
 		return Result{}, ErrNotEditable
 	}
+	if o.ToRule != "" {
+		switch {
+		case q.Name == topology.Ingest:
+			return Result{}, ErrNotStored
+		case o.Canary > 0:
+			return Result{}, ErrNoCanary
+		}
+	}
 	if o.Canary > 0 && !o.DryRun {
 		return q.afterCanary(ctx, f, o)
 	}
@@ -67,6 +78,10 @@ func (q *Queue) Replay(ctx context.Context, f Filter, o Options) (Result, error)
 		now := millis(time.Now())
 		end := l.Record
 		end.ReplayedAt, end.ReplayID = &now, id
+		if o.ToRule != "" {
+			m, err := q.toRule(l, o.ToRule, id)
+			return []broker.Message{m, q.end(end)}, err
+		}
 		m := l.message.Replay(q.owner)
 		if o.Edit != nil {
 			var err error

@@ -24,6 +24,9 @@ func Again(n notification.Notification, event bson.Raw) (notification.Message, e
 		}
 	}
 	msg := notification.Message{Notification: n, Event: event, Attempt: n.AttemptCount + 1, Republished: true, Receipts: n.Receipts()}
+	if f := n.Forced; f != nil && !f.Done && n.Status != notification.Pending {
+		msg.Force = f.Nonce
+	}
 	msg.Notification.Attempts = nil
 	return msg, nil
 }

@@ -30,6 +30,7 @@ type Owed struct {
 	Event bson.Raw
 	Rule  *rule.Rule
 	Due   string // the due slot that the alert was found in; empty: none
+	Place int    // of the action in the rule
 }
 
 // Messages are the delivery orders of what is pending.

@@ -20,6 +20,9 @@ type Batch struct {
 	MaxSeverity int                `bson:"max_severity"`
 	StoredAt    time.Time          `bson:"stored_at"`
 	Events      []bson.Raw         `bson:"events"`
+	// Rules are the only ones that are asked, by id. Such a batch is none of the
+	// ledger's: its events were decided before, and are given to these rules too.
+	Rules []string `bson:"rules,omitempty"`
 }
 
 // MarshalBSON is what the struct's tags say, in one buffer of the right size:
@@ -44,6 +47,13 @@ func (b Batch) MarshalBSON() ([]byte, error) {
 	dst, err := bsoncore.AppendArrayEnd(dst, list)
 	if err != nil {
 		return nil, err
+	}
+	if len(b.Rules) > 0 {
+		rules := bsoncore.NewArrayBuilder()
+		for _, id := range b.Rules {
+			rules.AppendString(id)
+		}
+		dst = bsoncore.AppendArrayElement(dst, "rules", rules.Build())
 	}
 	return bsoncore.AppendDocumentEnd(dst, at)
 }
@@ -75,6 +85,8 @@ func (b *Batch) UnmarshalBSON(data []byte) error {
 			read.StoredAt = time.UnixMilli(ms).UTC()
 		case "events":
 			read.Events, ok = documents(v)
+		case "rules":
+			read.Rules, ok = texts(v)
 		}
 		if !ok {
 			return fmt.Errorf("%w: %s of a batch", errCorrupt, e.Key())
@@ -102,6 +114,23 @@ func documents(v bsoncore.Value) (docs []bson.Raw, ok bool) {
 		docs, rest = append(docs, bson.Raw(doc)), next
 	}
 	return docs, true
+}
+
+// texts are the members of an array of texts.
+func texts(v bsoncore.Value) (all []string, ok bool) {
+	list, ok := v.ArrayOK()
+	if !ok {
+		return nil, false
+	}
+	values, err := list.Values()
+	for _, one := range values {
+		text, is := one.StringValueOK()
+		if !is {
+			return nil, false
+		}
+		all = append(all, text)
+	}
+	return all, err == nil
 }
 
 // usualDocument is a little less than an event's usual size, to guess how many

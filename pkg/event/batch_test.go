@@ -23,13 +23,16 @@ var _ = Describe("a batch", func() {
 			Expect(err).NotTo(HaveOccurred())
 			b.Events = append(b.Events, raw)
 		}
-		want, err := bson.Marshal(plain(b))
-		Expect(err).NotTo(HaveOccurred())
-		Expect(b.MarshalBSON()).To(Equal(want))
+		for _, rules := range [][]string{nil, {"r1", "r2"}} {
+			b.Rules = rules
+			want, err := bson.Marshal(plain(b))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(b.MarshalBSON()).To(Equal(want))
 
-		var back event.Batch
-		Expect(bson.Unmarshal(want, &back)).To(Succeed())
-		Expect(back).To(Equal(b))
+			var back event.Batch
+			Expect(bson.Unmarshal(want, &back)).To(Succeed())
+			Expect(back).To(Equal(b))
+		}
 	})
 
 	DescribeTable("is refused when its bytes are none", func(d bson.D, spoil func([]byte) []byte) {
@@ -44,6 +47,7 @@ var _ = Describe("a batch", func() {
 		Entry("an _id that is no ObjectID", bson.D{{Key: "first_id", Value: "x"}}, same),
 		Entry("a time that is no date", bson.D{{Key: "stored_at", Value: "today"}}, same),
 		Entry("events that are no array", bson.D{{Key: "events", Value: bson.D{}}}, same),
+		Entry("rules that are no texts", bson.D{{Key: "rules", Value: bson.A{1}}}, same),
 		Entry("an event that is no document", bson.D{{Key: "events", Value: bson.A{bson.D{}, 1}}}, same),
 		Entry("nothing", bson.D{}, func([]byte) []byte { return nil }),
 		Entry("a part", bson.D{{Key: "batch_id", Value: "x"}}, func(b []byte) []byte { return b[:len(b)-3] }),

@@ -27,6 +27,10 @@ const (
 	RuleWorkerWindowDecided   Point = "rule-worker.window-decided"   // a due window's alerts are committed, none is published
 	RuleWorkerWindowPublished Point = "rule-worker.window-published" // its alerts are confirmed, and not marked as published
 
+	RuleWorkerReplaying       Point = "rule-worker.replaying"        // a page of a replay is written, its transaction is open
+	RuleWorkerReplayed        Point = "rule-worker.replayed"         // a page of a replay is committed, no action is published
+	RuleWorkerReplayPublished Point = "rule-worker.replay-published" // its actions are confirmed, and not marked as published
+
 	DispatcherClaimed  Point = "dispatcher.claimed"  // the notification is claimed, nobody is called
 	DispatcherCalled   Point = "dispatcher.called"   // the endpoint has answered, the attempt is not recorded
 	DispatcherRecorded Point = "dispatcher.recorded" // the attempt is recorded, its consequence is not published
@@ -45,6 +49,7 @@ var Points = []Point{
 	IngesterInserting, IngesterInserted, IngesterPublished, IngesterMarked, IngesterSweeping,
 	RuleWorkerDeciding, RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerSweeping, RuleWorkerAnnounced, RuleWorkerGroupFlushed,
 	RuleWorkerWindowEvaluated, RuleWorkerWindowDecided, RuleWorkerWindowPublished,
+	RuleWorkerReplaying, RuleWorkerReplayed, RuleWorkerReplayPublished,
 	DispatcherClaimed, DispatcherCalled, DispatcherRecorded, DispatcherSettled,
 	AggregatorCounting, AggregatorCounted, AggregatorRecorded, AggregatorMaterialising,
 	DeadLetterPublished,

@@ -109,8 +109,11 @@ type Notification struct {
 	Forced *Forced `bson:"forced,omitempty" json:"forced,omitempty"`
 	// Trial: somebody wanted to see what the action does; no match owes it.
 	Trial bool `bson:"trial,omitempty" json:"trial,omitempty"`
+	// ReplayID is the replay that made it.
+	ReplayID string `bson:"replay_id,omitempty" json:"replay_id,omitempty"`
 	// Unpublished is set while the first message of a notification that belongs
-	// to no batch (a timer decided it) is not confirmed.
+	// to no batch (a timer or a replay decided it) is not confirmed, or that of
+	// one more attempt.
 	Unpublished bool      `bson:"unpublished,omitempty" json:"-"`
 	CreatedAt   time.Time `bson:"created_at" json:"created_at"`
 	UpdatedAt   time.Time `bson:"updated_at" json:"updated_at"`
@@ -147,6 +150,14 @@ func (n *Notification) Suppress(reason string, by Held) {
 	if by != (Held{}) {
 		n.Held = &by
 	}
+}
+
+// Again is the notification when somebody has it tried again: pending, with a
+// schedule that begins anew, and unpublished until its message is confirmed.
+func (n Notification) Again(now time.Time) Notification {
+	n.Status, n.Reason, n.Held, n.NextAttemptAt, n.Claim = Pending, "", nil, nil, nil
+	n.Base, n.Unpublished, n.UpdatedAt = n.AttemptCount, true, now
+	return n
 }
 
 // Claim holds a notification for one dispatcher for a bounded time while its

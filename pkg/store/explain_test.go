@@ -17,6 +17,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/letter"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/replay"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
@@ -263,6 +264,23 @@ var _ = Describe("every query of the store", func() {
 		_, _, err = s.ClaimForced(ctx, "forced", "nonce", "t", now, now.Add(time.Minute))
 		every(err)
 		drop(s.RecordForced(ctx, "forced", "nonce", attempt(2, "a", notification.OutcomeOK), now))
+		for _, id := range []string{"j1", "j2", "j3"} {
+			every(s.CreateReplay(ctx, job(id, now)))
+		}
+		taken, _, err := s.TakeReplay(ctx, 1, "w", now)
+		every(err)
+		every(s.ReplayEvents(ctx, taken, now.Add(time.Minute), 10, func(bson.Raw) bool { return true }))
+		_, _, err = s.StepReplay(ctx, taken, pageOf(b, now), now)
+		every(err)
+		drop(s.PauseReplay(ctx, "j1", "spec", now))
+		drop(s.ResumeReplay(ctx, "j1", "spec", now))
+		drop(s.CancelReplay(ctx, "j2", "spec", now))
+		every(s.FailReplay(ctx, taken, "why", now))
+		drop(s.Replay(ctx, "j1"))
+		for _, state := range []replay.State{"", replay.Waiting} {
+			drop(s.FindReplays(ctx, state, nil, 10))
+			drop(s.FindReplays(ctx, state, &store.ReplayPosition{CreatedAt: now, ID: "j1"}, 10))
+		}
 		drop(s.HeldTargets(ctx))
 		drop(s.Targets(ctx, "", "", 10))
 		drop(s.Targets(ctx, store.TargetOpen, "a", 10))

@@ -142,6 +142,12 @@ var Indexes = []Index{
 		Serves: "the newest silences, and the list's cursor"},
 	{Collection: "silences", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention, from the end of the silence"},
+	{Collection: "replays", Name: "state_time", Keys: keys("state", 1, "created_at", -1, "_id", -1),
+		Serves: "the replay that is to go on; how many are not over; lists by state"},
+	{Collection: "replays", Name: "time", Keys: keys("created_at", -1, "_id", -1),
+		Serves: "the newest replays, and the list's cursor"},
+	{Collection: "replays", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention, from the end of the replay"},
 	{Collection: "announcements", Name: "time", Keys: keys("created_at", 1),
 		Serves: "the sweep of events about rules that are not published"},
 

@@ -35,11 +35,16 @@ func (s *Store) RetryNotification(ctx context.Context, id, by string, now time.T
 		case n.Claim != nil && n.Claim.Until.After(now), n.Status == notification.Pending && n.NextAttemptAt == nil:
 			return nil, fmt.Errorf("notification %s is under way: %w", id, ErrConflict)
 		}
-		return bson.D{
-			field("$set", bson.D{field("status", notification.Pending), field("base", n.AttemptCount), field("unpublished", true), field("updated_at", now)}),
-			field("$unset", bson.D{field("reason", ""), field("held", ""), field("next_attempt_at", ""), field("claim", "")}),
-		}, nil
+		return beginAnew(n.Again(now)), nil
 	})
+}
+
+// beginAnew writes what Notification.Again says.
+func beginAnew(n notification.Notification) bson.D {
+	return bson.D{
+		field("$set", bson.D{field("status", n.Status), field("base", n.Base), field("unpublished", n.Unpublished), field("updated_at", n.UpdatedAt)}),
+		field("$unset", bson.D{field("reason", ""), field("held", ""), field("next_attempt_at", ""), field("claim", "")}),
+	}
 }
 
 // ForceNotification asks for one attempt more, whatever the status is, except

@@ -57,7 +57,7 @@ type Store struct {
 	users, leases, deadLetters, stamps, audit, ruleWorkers     *mongo.Collection
 	windowDues                                                 *mongo.Collection
 	throttles, ruleHours, groups, announcements, silences      *mongo.Collection
-	ruleExcesses, templates, targets                           *mongo.Collection
+	ruleExcesses, templates, targets, replays                  *mongo.Collection
 }
 
 // Open prepares the client; it does not wait for the server (see Check). A
@@ -101,7 +101,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"window_dues": &s.windowDues,
 		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "rule_excesses": &s.ruleExcesses, "groups": &s.groups, "announcements": &s.announcements,
 		"audit": &s.audit, "rule_workers": &s.ruleWorkers,
-		"silences": &s.silences, "templates": &s.templates, "targets": &s.targets,
+		"silences": &s.silences, "templates": &s.templates, "targets": &s.targets, "replays": &s.replays,
 	} {
 		*c = s.db.Collection(name)
 	}

@@ -125,7 +125,8 @@ type replayRequest struct {
 	Limit  *int    `json:"limit"`
 	Rate   float64 `json:"rate"`
 	DryRun bool    `json:"dry_run"`
-	Canary bool    `json:"canary"` // one first, and the others only if it succeeds
+	ToRule string  `json:"to_rule"` // the id of a rule that stored events are given to, instead of their owner
+	Canary bool    `json:"canary"`  // one first, and the others only if it succeeds
 }
 
 // replayAnswer says what a replay came to. It is not complete when the limit
@@ -156,6 +157,9 @@ func (s *Server) replayDeadLetters(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkToRule(c.Request().Context(), request.ToRule); err != nil {
+		return err
+	}
 	queue, err := s.dead(request.Queue)
 	if err != nil {
 		return invalidReplay(FieldFlaw{Pointer: "/queue", Message: err.Error()})
@@ -164,7 +168,7 @@ func (s *Server) replayDeadLetters(c echo.Context) error {
 	// What was only looked at is given back within the request's time, too.
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.cfg.RequestTimeout*4/5)
 	defer cancel()
-	o := deadletter.Options{Limit: *request.Limit, Rate: request.Rate, DryRun: request.DryRun, Done: answer.note}
+	o := deadletter.Options{Limit: *request.Limit, Rate: request.Rate, DryRun: request.DryRun, ToRule: request.ToRule, Done: answer.note}
 	if request.Canary {
 		o.Canary = s.cfg.RequestTimeout / 2
 	}
@@ -173,6 +177,8 @@ func (s *Server) replayDeadLetters(c echo.Context) error {
 	switch {
 	case errors.As(err, &failed):
 		return problem(http.StatusConflict, "canary_failed", "%s", failed)
+	case errors.Is(err, deadletter.ErrNotStored), errors.Is(err, deadletter.ErrNoCanary):
+		return invalidReplay(FieldFlaw{Pointer: "/to_rule", Message: err.Error()})
 	case errors.Is(err, deadletter.ErrCopies):
 		return invalidReplay(FieldFlaw{Pointer: "/queue", Message: err.Error()})
 	case err != nil && r.Done == 0:

@@ -76,9 +76,6 @@ func (s *Server) redeliver(ctx context.Context, n notification.Notification) err
 	if err != nil {
 		return err
 	}
-	if f := n.Forced; f != nil && !f.Done {
-		msg.Force = f.Nonce
-	}
 	order, err := s.topology.Actions().Encode(msg)
 	if err != nil {
 		return err

@@ -42,6 +42,7 @@ type Server struct {
 	templates Templates
 	users     UserList
 	again     Redeliveries
+	replays   Replays
 	targets   Targets
 	channels  config.Channels
 	publisher Publisher
@@ -119,6 +120,12 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/dead-letters/groups", false, s.groupDeadLetters},
 		{http.MethodPost, "/dead-letters/replay", true, s.replayDeadLetters},
 		{http.MethodGet, "/dead-letters/:dead_id", false, s.getDeadLetter},
+		{http.MethodGet, "/replays", false, s.listReplays},
+		{http.MethodPost, "/replays", true, s.createReplay},
+		{http.MethodGet, "/replays/:replay_id", false, s.getReplay},
+		{http.MethodPost, "/replays/:replay_id/pause", true, s.pauseReplay},
+		{http.MethodPost, "/replays/:replay_id/resume", true, s.resumeReplay},
+		{http.MethodPost, "/replays/:replay_id/cancel", true, s.cancelReplay},
 		{http.MethodGet, "/lag", false, s.lag},
 		{http.MethodGet, "/status", false, s.status},
 		{http.MethodGet, "/users/me", false, s.me},

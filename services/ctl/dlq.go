@@ -146,6 +146,7 @@ func (t *tool) dlqReplay() *cobra.Command {
 	var canary bool
 	var set []string
 	var canaryWait time.Duration
+	var toRule string
 	c := &cobra.Command{
 		Use: "replay QUEUE", Short: "Give dead letters back to the queue that they came from, and to no other",
 		Long: `Gives dead letters back to the queue that they came from, as first attempts: each is published
@@ -154,12 +155,16 @@ finishes the job; what was given back twice is recognised as a repeat by its own
 again meanwhile is not replayed again.
 
 With --canary one goes first, and the others only when it has succeeded: delivered, or taken by
-its owner without dying or waiting in a retry tier.`,
+its owner without dying or waiting in a retry tier.
+
+With --to-rule the stored events in the dead letters are given to that rule alone, which makes
+what it owes for them; the dead letters are done with. It asks the API for the rule.`,
 		Args: exactly(1, "a work queue such as webhooks.default"),
 		Example: `  eactl dlq replay webhooks.default --class timeout --rate 50 --limit 1000
   eactl dlq replay webhooks.default --cause 3f1c0a9be2d4 --canary
   eactl dlq replay ingester.events --filter '{"type":"PAYMENT_FAILED"}' --dry-run
-  eactl dlq replay ingester.events --error /severity --set severity=5 --canary`,
+  eactl dlq replay ingester.events --error /severity --set severity=5 --canary
+  eactl dlq replay webhooks.default --target gone.example.com --to-rule "large failed payments"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if canary {
 				o.Canary = canaryWait
@@ -168,9 +173,18 @@ its owner without dying or waiting in a retry tier.`,
 			if o.Edit, err = edits(set); err != nil {
 				return err
 			}
+			if toRule != "" {
+				api, err := t.client()
+				if err != nil {
+					return err
+				}
+				if o.ToRule, err = api.deciding(cmd.Context(), toRule); err != nil {
+					return err
+				}
+			}
 			return t.take(cmd, args, &s, o, "replay", "replayed", func(ctx context.Context, q *deadletter.Queue, f deadletter.Filter, o deadletter.Options) (deadletter.Result, error) {
 				r, err := q.Replay(ctx, f, o)
-				if errors.Is(err, deadletter.ErrCopies) || errors.Is(err, deadletter.ErrNotEditable) {
+				if errors.Is(err, deadletter.ErrCopies) || errors.Is(err, deadletter.ErrNotEditable) || errors.Is(err, deadletter.ErrNotStored) || errors.Is(err, deadletter.ErrNoCanary) {
 					err = &usageError{err}
 				}
 				return r, err
@@ -180,6 +194,7 @@ its owner without dying or waiting in a retry tier.`,
 	s.flags(c.Flags())
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "only list what would be replayed")
 	c.Flags().Float64Var(&o.Rate, "rate", 0, "at most so many a second; 0: as fast as it goes")
+	c.Flags().StringVar(&toRule, "to-rule", "", "the id or name of a `RULE` that their stored events are given to, instead of their owner")
 	c.Flags().BoolVar(&canary, "canary", false, "one first, and the others only if it succeeds")
 	c.Flags().StringArrayVar(&set, "set", nil, "mend each on its way, as payload.amount=7 or source=shop; of ingester.events")
 	c.Flags().DurationVar(&canaryWait, "canary-wait", time.Minute, "how long the canary may take to succeed")

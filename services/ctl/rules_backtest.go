@@ -9,13 +9,10 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/events-aggregator/events-aggregator/pkg/backtest"
 )
@@ -114,7 +111,7 @@ func (t *tool) followBacktest(ctx context.Context, api *client, body []byte) (js
 		return nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	bar := t.backtestBar()
+	bar := t.partBar()
 	defer bar.end()
 	lines := bufio.NewScanner(answer.Body)
 	lines.Buffer(nil, 64<<20)
@@ -133,52 +130,13 @@ func (t *tool) followBacktest(ctx context.Context, api *client, body []byte) (js
 		case line.Problem != nil:
 			return nil, line.Problem.verdict()
 		case line.Progress != nil:
-			bar.show(line.Progress)
+			bar.show(line.Progress.Part, line.Progress.Stage, fmt.Sprintf("%d matches", line.Progress.Matches))
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("the API stopped in the middle of the answer: %w", err)
 	}
 	return nil, errors.New("the API stopped before the result; `eactl doctor` tries the servers")
-}
-
-// backtestBar shows how far a back-test is, where somebody looks.
-type backtestBar struct {
-	bars *mpb.Progress // nil: nobody looks
-	bar  *mpb.Bar
-	now  atomic.Pointer[backtest.Progress]
-}
-
-// barSteps is the bar's resolution.
-const barSteps = 1000
-
-func (t *tool) backtestBar() *backtestBar {
-	b := &backtestBar{}
-	if !isTerminal(t.errOut) {
-		return b
-	}
-	b.now.Store(&backtest.Progress{Stage: "waiting"})
-	b.bars = mpb.New(mpb.WithOutput(t.errOut))
-	b.bar = b.bars.AddBar(barSteps, mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return b.now.Load().Stage + " " })),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return fmt.Sprintf(" %d matches", b.now.Load().Matches) })))
-	return b
-}
-
-func (b *backtestBar) show(p *backtest.Progress) {
-	if b.bars == nil {
-		return
-	}
-	b.now.Store(p)
-	b.bar.SetCurrent(min(int64(p.Part*barSteps), barSteps-1)) // the last step is the result
-}
-
-func (b *backtestBar) end() {
-	if b.bars == nil {
-		return
-	}
-	b.bar.Abort(true)
-	b.bars.Wait()
 }
 
 func (t *tool) showBacktest(r backtest.Report) {

@@ -74,7 +74,7 @@ func owe(r *rule.Rule, raw bson.Raw, of notification.Notification, retention tim
 		if r.Mode == rule.Shadow {
 			n.Suppress(notification.Shadow, notification.Held{})
 		}
-		owed = append(owed, decision.Owed{Notification: n, Event: raw, Rule: r})
+		owed = append(owed, decision.Owed{Notification: n, Event: raw, Rule: r, Place: index})
 	}
 	return owed
 }

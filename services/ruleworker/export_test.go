@@ -85,3 +85,10 @@ func EventOfGroup(listed, g decision.Group, events map[string]bson.Raw, silences
 	}
 	return event, alert, silenced
 }
+
+// WireReplaysOn is Wire with something between replays and the database.
+func WireReplaysOn(between func(Replays) Replays) app.Wire {
+	return func(ctx context.Context, p *app.Process) error {
+		return wire(ctx, p, func(w *Worker) { w.Replays = between(w.Replays) })
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/replay"
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
 )
 
@@ -18,6 +19,7 @@ type metrics struct {
 	exceeded    prometheus.Counter
 	republished prometheus.Counter
 	swept       prometheus.Counter
+	again       *prometheus.CounterVec
 	rules       prometheus.Gauge
 	together    prometheus.Histogram
 	windows     *prometheus.HistogramVec
@@ -37,6 +39,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		repeated:    counter("ea_rule_worker_repeated_batches_total", "Batches that came again after they were decided."),
 		republished: counter("ea_rule_worker_republished_total", "Notifications whose first message was published again."),
 		swept:       counter("ea_rule_worker_swept_batches_total", "Abandoned batches whose actions the sweep published."),
+		again: telemetry.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ea_rule_worker_replayed_total", Help: "What replays came to, by outcome: notifications made, retried, repeated, held, delivered, under_way; and the events looked at.",
+		}, []string{"outcome"})),
 		owed: telemetry.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ea_rule_worker_notifications_total", Help: "Notifications decided, by queue and status (pending, suppressed).",
 		}, []string{"queue", "status"})),
@@ -93,4 +98,13 @@ func (m *metrics) evaluated(kind string, err error, took time.Duration) {
 func (m *metrics) took(batches int, d time.Duration) {
 	m.together.Observe(float64(batches))
 	m.processed.Observe(telemetry.StageDecide, d)
+}
+
+// replayed is a saved page of a replay.
+func (m *metrics) replayed(events int64, work replay.Work) {
+	m.owes(work.Make)
+	for outcome, n := range map[string]int64{"events": events, "made": work.Page.Made, "retried": work.Page.Retried, "repeated": work.Page.Repeated,
+		"held": work.Page.Held, "delivered": work.Page.Delivered, "under_way": work.Page.UnderWay} {
+		m.again.WithLabelValues(outcome).Add(float64(n))
+	}
 }

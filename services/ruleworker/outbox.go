@@ -63,8 +63,10 @@ func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (
 	}
 	var messages []notification.Message
 	for _, n := range waiting {
-		// One that was attempted since or is held back needs no first message.
-		if n.Status != notification.Pending || n.AttemptCount > n.Base {
+		// One that was attempted since or is held back needs no first message; one
+		// that somebody wants called once more does, whatever it is.
+		forced := n.Status != notification.Pending && n.Forced != nil && !n.Forced.Done
+		if (n.Status != notification.Pending || n.AttemptCount > n.Base) && !forced {
 			continue
 		}
 		msg, err := decision.Again(n, events[n.EventID])

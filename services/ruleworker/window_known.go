@@ -55,6 +55,9 @@ func (k *known) add(ruleID string, version int, a notification.Alert) {
 // remember notes alerts that were committed.
 func (w *windows) remember(owed []decision.Owed) {
 	for _, o := range owed {
+		if o.Alert == nil { // of an event that was given to a rule
+			continue
+		}
 		w.known.add(o.RuleID, o.RuleVersion, *o.Alert)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/replay"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
@@ -39,7 +40,7 @@ func wire(ctx context.Context, p *app.Process, change func(*Worker)) error {
 	ledger := ledger{p.Store}
 	w := &Worker{Rules: rules, Ledger: ledger, Publisher: p.Publisher, Topology: p.Topology,
 		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Groups: ledger, Queues: p.ConsumeConnection, Holder: newHolder(silences, p.Log), Disabler: ledger,
-		Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: now}
+		Replays: ledger, Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: now, Instance: p.Instance}
 
 	change(w)
 
@@ -67,6 +68,9 @@ func wire(ctx context.Context, p *app.Process, change func(*Worker)) error {
 	})
 	p.Lease("rule-worker-groups", func(ctx context.Context, _ int64) error {
 		return w.FlushGroups(ctx, cfg.GroupsEvery)
+	})
+	p.Lease("rule-worker-replays", func(ctx context.Context, term int64) error {
+		return w.Replay(ctx, term, cfg.ReplaysEvery)
 	})
 	p.Lease("rule-worker-announcements", func(ctx context.Context, _ int64) error {
 		return w.Announce(ctx, p.Store, sweep.Every, sweep.Limit)
@@ -157,4 +161,13 @@ func (l ledger) RuleThen(ctx context.Context, id string, version int) (r rule.Ru
 		return v.Rule, false, true, nil
 	}
 	return v.Rule, now.Enabled, true, err
+}
+
+// StepReplay says whether the replay is somebody else's by now.
+func (l ledger) StepReplay(ctx context.Context, j replay.Job, p replay.Page, now time.Time) (next replay.Job, work replay.Work, lost bool, err error) {
+	next, work, err = l.Store.StepReplay(ctx, j, p, now)
+	if errors.Is(err, store.ErrReplayLost) {
+		return j, work, true, nil
+	}
+	return next, work, false, err
 }

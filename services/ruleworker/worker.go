@@ -45,6 +45,7 @@ type Worker struct {
 	Queues    Queues
 	Outbox    Outbox
 	Groups    GroupStore
+	Replays   Replays
 	Holder    *holder
 	Disabler  Disabler
 	Publisher Publisher
@@ -53,6 +54,7 @@ type Worker struct {
 	Log       *zap.Logger
 	Metrics   *metrics
 	Now       func() time.Time
+	Instance  string // of the process, to say who works on something
 }
 
 // Handle decides several batches of ea.stored in one transaction and publishes
@@ -67,6 +69,7 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 	ids := make([]string, 0, len(deliveries))
 	events := 0
 	var t touched
+	var further []decision.Owed
 	for _, d := range deliveries {
 		b, err := w.Topology.Stored().Decode(d.Message)
 		if err != nil {
@@ -74,6 +77,14 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 		}
 		if b.ID == "" || len(b.Events) == 0 {
 			return broker.Permanent(&topology.Malformed{Err: fmt.Errorf("message %q names no batch or has no events", d.MessageID)})
+		}
+		if len(b.Rules) > 0 {
+			owed, err := w.toRules(ctx, b, started)
+			if err != nil {
+				return err
+			}
+			further = append(further, owed...)
+			continue
 		}
 		if !slices.Contains(ids, b.ID) { // the same message twice is one batch
 			decided := decide(set, b, w.Retention, started, &t)
@@ -86,6 +97,7 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 	if err != nil {
 		return err
 	}
+	alerts = append(alerts, further...)
 	for _, b := range batches {
 		w.Holder.hold(b.Owed)
 	}
@@ -109,8 +121,10 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 	if err := w.Outbox.MarkPublished(ctx, notificationIDs(alerts)...); err != nil {
 		return err
 	}
-	if err := w.Ledger.MarkMatched(ctx, w.Now(), ids...); err != nil {
-		return err
+	if len(ids) > 0 { // only what was given to some rules belongs to no batch
+		if err := w.Ledger.MarkMatched(ctx, w.Now(), ids...); err != nil {
+			return err
+		}
 	}
 	fault.At(fault.RuleWorkerMarked)
 	w.Metrics.took(len(deliveries), w.Now().Sub(started))

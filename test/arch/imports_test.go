@@ -20,7 +20,7 @@ type row struct {
 // nouns are the types of the domain: pure, no servers, no I/O.
 var nouns = []string{
 	"pkg/event/...", "pkg/rule/...", "pkg/action/...", "pkg/notification/...", "pkg/decision/...", "pkg/backtest/...", "pkg/explain/...", "pkg/metric/...", "pkg/user/...",
-	"pkg/silence/...", "pkg/letter/...",
+	"pkg/silence/...", "pkg/letter/...", "pkg/replay/...",
 }
 
 var table = []row{
@@ -36,6 +36,7 @@ var table = []row{
 	{"pkg/explain/...", []string{"pkg/rule/...", "pkg/notification/..."}, "nouns import downwards; who asks brings the facts"},
 	{"pkg/backtest/...", []string{"pkg/decision/...", "pkg/rule/...", "pkg/event/...", "pkg/notification/...", "pkg/silence/..."}, "nouns import downwards; the search is an interface"},
 	{"pkg/silence/...", []string{"pkg/rule/..."}, "nouns import downwards"},
+	{"pkg/replay/...", []string{"pkg/decision", "pkg/rule", "pkg/notification"}, "nouns import downwards; it plans, the store writes"},
 	{"pkg/fault/...", nil, "a fault point must be possible everywhere"},
 	{"pkg/telemetry/...", nil, "everything may log and count"},
 	{"pkg/config/...", []string{"pkg/config/..."}, "configuration knows no part that it configures"},
