@@ -66,6 +66,7 @@ var _ = Describe("every command", func() {
 							command = sub
 						}
 					}
+					word, _, _ = strings.Cut(word, "=")
 					if name, ok := strings.CutPrefix(word, "--"); ok && name != "" {
 						known := command.Flag(name) != nil || c.Flag(name) != nil
 						Expect(known).To(BeTrue(), "%s: %s", c.CommandPath(), word)
