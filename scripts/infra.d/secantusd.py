@@ -1,37 +1,48 @@
-"""Start SecantusDB's server so that it ends the transactions of dead clients.
+"""Start SecantusDB's server, with what it does for everybody at once made short.
 
-secantusd-py has no flag for their lifetime; the server's constructor has the
+It has no flag for the lifetime of transactions; its constructor has the
 parameter. MongoDB gets the same limit through transactionLifetimeLimitSeconds:
 without it a process killed inside a transaction blocks its documents for a
 minute.
 
-The server looks for such transactions only when another one comes by, and a
-drop of what one of them has changed waits for it while holding the lock that
-ending it needs: nothing moves ever again. So here somebody looks every second,
-and a drop first waits for the transactions that are open.
+One lock guards the storage, another the transactions, and some of what is done
+under them takes seconds, in which every client waits:
 
-With every write it also goes through what it remembers of the writes of half an
-hour, and sorts that when it is more than ten thousand: each write then takes
-milliseconds in which nothing else runs. What it remembers is in the order of
-time, so here only the oldest are looked at.
+  - it looks for dead clients' transactions only when another one comes by, and
+    then waits for each that is at work; here somebody looks every second, and
+    passes by those that are at work, since they are not dead;
+  - a drop waits for the transactions that have changed what is dropped, holding
+    the lock that ending them needs, so nothing moves ever again; and it removes
+    row by row, a commit each. Here it first waits for open transactions, and
+    removes a hundred rows at a time;
+  - with every write it goes through what it remembers of the writes of half an
+    hour, and sorts that when it is more than ten thousand. What it remembers is
+    in the order of time, so here only the oldest are looked at;
+  - it reads all documents that can expire once a minute; here every ten.
 
 usage: secantusd.py SECONDS [secantusd-py's own flags]
 """
 
+import contextlib
 import sys
 import threading
 import time
 
-from secantus import cli, transactions
+from secantus import cli, storage, transactions
 from secantus.server import SecantusDBServer
 from secantus.transactions import TxnState
+
+ROWS_AT_ONCE = 100
+EXPIRE_EVERY = 600.0  # seconds
 
 
 class Server(SecantusDBServer):
     def __init__(self, *args, **flags):
+        flags["ttl_sweep_seconds"] = EXPIRE_EVERY
         super().__init__(*args, transaction_lifetime_seconds=float(sys.argv[1]), **flags)
-        for name in ("drop_database", "drop_collection"):
-            setattr(self.storage, name, self.patient(getattr(self.storage, name)))
+        self.storage.drop_database = self.drop_database(self.storage.drop_database)
+        self.storage.drop_collection = self.drop_collection(self.storage.drop_collection)
+        self.transactions._prune_locked = self.end_dead
         self.transactions._prune_retryable_locked = self.forget_oldest
         threading.Thread(target=self.reap, daemon=True).start()
 
@@ -39,6 +50,21 @@ class Server(SecantusDBServer):
         while True:
             time.sleep(1)
             self.transactions.prune_expired()
+
+    def end_dead(self):
+        registry, ended = self.transactions, 0
+        cutoff = registry._time() - registry._lifetime
+        for txn in registry._txns.values():
+            if txn.state is not TxnState.IN_PROGRESS or txn.last_use >= cutoff or not txn.mutex.acquire(blocking=False):
+                continue
+            try:
+                if txn.state is TxnState.IN_PROGRESS and txn.last_use < cutoff:
+                    registry._rollback_quietly(txn)
+                    txn.state = TxnState.ABORTED
+                    ended += 1
+            finally:
+                txn.mutex.release()
+        return ended
 
     def forget_oldest(self):
         known = self.transactions._retryable
@@ -49,14 +75,40 @@ class Server(SecantusDBServer):
                 break
             known.pop(oldest)
 
-    def patient(self, drop):
-        def wait_and_drop(*names):
-            open_now = list(self.transactions._txns.values())
-            while any(t.state is TxnState.IN_PROGRESS for t in open_now):
-                time.sleep(0.02)
-            return drop(*names)
+    def drop_database(self, drop):
+        def in_parts(db):
+            self.wait_for_transactions()
+            for collection in self.storage.list_collections(db):
+                self.empty(db, collection)
+            return drop(db)
 
-        return wait_and_drop
+        return in_parts
+
+    def drop_collection(self, drop):
+        def in_parts(db, collection):
+            self.wait_for_transactions()
+            self.empty(db, collection)
+            return drop(db, collection)
+
+        return in_parts
+
+    def wait_for_transactions(self):
+        open_now = list(self.transactions._txns.values())
+        while any(t.state is TxnState.IN_PROGRESS for t in open_now):
+            time.sleep(0.02)
+
+    def empty(self, db, collection):
+        """Removes most of a collection's rows. Whatever fails here is left to the drop."""
+        s = self.storage
+        for table in (storage._doc_table_for(db, collection), storage._NAT_TABLE, storage._IDX_ENTRIES_TABLE, storage._UNIQ_TABLE):
+            with contextlib.suppress(Exception):
+                with s._lock:
+                    s._refresh_read_snapshot()
+                    keys = [key for key, _ in s._collect_prefix(table, (db, collection))]
+                while keys:
+                    with s._lock, s._batch_transaction():
+                        s._delete_keys(table, keys[:ROWS_AT_ONCE])
+                    keys = keys[ROWS_AT_ONCE:]
 
 
 if __name__ == "__main__":
