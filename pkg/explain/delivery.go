@@ -123,6 +123,12 @@ func (s *story) heldBy(n notification.Notification) string {
 			}
 		}
 		return text
+	case notification.Disabled:
+		return "the rule was disabled or deleted before its group was told"
+	case notification.TargetDisabled:
+		return "its receiver is disabled, since it answered 410 Gone or somebody disabled it; GET /api/v1/targets says why"
+	case notification.Cancelled:
+		return "somebody cancelled it"
 	}
 	text := n.Reason
 	if until != "" {

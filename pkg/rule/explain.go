@@ -27,6 +27,10 @@ type Explanation struct {
 	// Clauses are the parts of $and, $or, $nor, $not, $all and $elemMatch. Those
 	// of $elemMatch are its array's elements, each with the clauses for it.
 	Clauses []Explanation `json:"clauses,omitempty"`
+
+	// opposite is Text for who asks for the opposite, "" when there is no better
+	// word than that.
+	opposite string
 }
 
 // Actual is one value of the document.
@@ -90,6 +94,9 @@ func (x *explainer) query(query []byte, s scene) Explanation {
 	}
 	e.Matched = holding(e.Clauses) == len(e.Clauses)
 	e.Text = textOfAnd(e.Clauses)
+	if len(e.Clauses) == 1 {
+		e.opposite = e.Clauses[0].opposite
+	}
 	return e
 }
 
@@ -156,7 +163,7 @@ func (x *explainer) not(p *path, arg value, s scene) Explanation {
 		e.Clauses = x.operators(p, arg.b, s)
 	}
 	hold := holding(e.Clauses) == len(e.Clauses)
-	e.Matched, e.Text = !hold, textOfNot(e.Clauses, hold)
+	e.Matched, e.Text = !hold, textOfNot(e.Clauses)
 	return e
 }
 
@@ -213,6 +220,9 @@ func (x *explainer) elemMatch(p *path, arg value, s scene) Explanation {
 	}
 	e.Actual, e.More = few(e.Actual), e.More+max(0, len(e.Actual)-mostActual)
 	e.Text = textOfElemMatch(joined(s.at, p.name), &e, values, count, lack)
+	if e.Matched {
+		e.opposite = e.Clauses[0].Path + " fulfils what no element may: " + e.Clauses[0].Text
+	}
 	return e
 }
 

@@ -56,8 +56,17 @@ func (x *explainer) clause(p *path, op *operator, arg value, doc []byte, s scene
 	if s.single {
 		text.path = s.at
 	}
-	if len(values) == 1 {
+	opposite := text
+	opposite.negative, opposite.matched = !negative, !e.Matched
+	e.opposite = opposite.String()
+	switch {
+	case len(values) == 1:
 		text.hint = hint(op, arg, values[0].v, p, s, e.Matched != negative)
+	case e.Matched:
+	case text.absent():
+		text.hint = absence(s.doc, p, s.at)
+	case op.name == opEq.name && arg.t == bson.TypeArray:
+		text.hint = "an array is compared as a whole, in its order"
 	}
 	e.Text = text.String()
 	return e

@@ -3,6 +3,7 @@ package rule
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,9 +23,18 @@ type sentence struct {
 	hint     string
 }
 
+// absent says that there are several places where a value could be, and none is
+// there.
+func (s sentence) absent() bool {
+	return len(s.values) > 1 && !slices.ContainsFunc(s.values, func(f found) bool { return f.v.t != missing })
+}
+
 func (s sentence) String() string {
 	var b strings.Builder
+	absent := s.absent()
 	switch {
+	case absent:
+		b.WriteString(s.path + " is missing")
 	case len(s.values) == 1:
 		b.WriteString(s.values[0].at + " is " + described(s.values[0].v))
 	case s.decides >= 0:
@@ -33,7 +43,7 @@ func (s sentence) String() string {
 		b.WriteString(s.path + " " + listed(s.values, s.path))
 	}
 	b.WriteString(map[bool]string{true: ", and ", false: ", but "}[s.matched])
-	switch many := len(s.values) != 1; {
+	switch many := len(s.values) != 1 && !absent; {
 	case many && s.negative:
 		b.WriteString("none may ")
 	case many:
@@ -129,16 +139,28 @@ func textOfOr(clauses []Explanation) string {
 
 func textOfNor(clauses []Explanation) string {
 	if holding(clauses) > 0 {
-		return first(clauses, true).Text + ", but $nor asks for the opposite"
+		return textOfOpposite(first(clauses, true), "$nor")
 	}
 	if len(clauses) == 1 {
-		return clauses[0].Text + ", and $nor asks for the opposite"
+		return textOfOpposite(&clauses[0], "$nor")
 	}
 	return fmt.Sprintf("none of the %d conditions of $nor holds", len(clauses))
 }
 
-func textOfNot(clauses []Explanation, hold bool) string {
-	return textOfAnd(clauses) + map[bool]string{true: ", but ", false: ", and "}[hold] + "$not asks for the opposite"
+func textOfNot(clauses []Explanation) string {
+	if len(clauses) == 1 {
+		return textOfOpposite(&clauses[0], "$not")
+	}
+	hold := holding(clauses) == len(clauses)
+	return textOfOpposite(&Explanation{Text: textOfAnd(clauses), Matched: hold}, "$not")
+}
+
+// textOfOpposite is what an operator says of a clause whose opposite it asks for.
+func textOfOpposite(e *Explanation, operator string) string {
+	if e.opposite != "" {
+		return e.opposite + " (" + operator + ")"
+	}
+	return e.Text + map[bool]string{true: ", but ", false: ", and "}[e.Matched] + operator + " asks for the opposite"
 }
 
 func first(clauses []Explanation, matched bool) *Explanation {
@@ -226,13 +248,23 @@ func equalHint(arg, v value) string {
 		return nullHint(arg, v)
 	case v.class() == classString && arg.class() == classString:
 		return textHint(arg.text(), v.text())
+	case v.t == bson.TypeEmbeddedDocument && arg.t == bson.TypeEmbeddedDocument:
+		return "a document is compared as a whole, with all its fields in their order; one field is asked for by its path"
 	case v.class() == arg.class() || v.t == bson.TypeArray:
 		return ""
 	case arg.t == bson.TypeNull:
 		return ""
 	default:
-		return typeName(v.t) + " and " + typeName(arg.t) + " are never equal"
+		return typeName(v.t) + " and " + typeName(arg.t) + " are never equal" + dateHint(arg, v)
 	}
+}
+
+// dateHint says how a date is written, to whom has written it as text.
+func dateHint(arg, v value) string {
+	if v.t == bson.TypeDateTime && arg.class() == classString {
+		return `; a date is written {"$date": "2006-01-02T15:04:05Z"}`
+	}
+	return ""
 }
 
 func textHint(want, got []byte) string {
@@ -270,7 +302,7 @@ func orderHint(arg, v value) string {
 		}
 		return ""
 	}
-	return typeName(v.t) + " and " + typeName(arg.t) + " are never compared"
+	return typeName(v.t) + " and " + typeName(arg.t) + " are never compared" + dateHint(arg, v)
 }
 
 // absence says why a path leads nowhere: the last part of it that is there, and
@@ -288,6 +320,9 @@ func absence(doc []byte, p *path, at string) string {
 			return at + " has no " + part.name
 		}
 		at = joined(at, part.name)
+		if v.t == bson.TypeArray {
+			return fmt.Sprintf("%s is an array of %d elements", at, countOf(v))
+		}
 		if v.t != bson.TypeEmbeddedDocument {
 			return at + " is " + described(v) + ", no document"
 		}

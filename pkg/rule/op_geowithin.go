@@ -1,6 +1,13 @@
 package rule
 
-import "go.mongodb.org/mongo-driver/bson"
+import (
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/bson"
+)
+
+// earthRadius is MongoDB's, in kilometres.
+const earthRadius = 6378.1
 
 var opGeoWithin = operator{
 	name: "$geoWithin",
@@ -31,7 +38,11 @@ var opGeoWithin = operator{
 	must: func(arg value, _ []byte) string {
 		it := elementsOf(arg.b)
 		key, spec, _ := it.next()
-		return "lie within " + string(key) + " " + shortValue(spec)
+		text := "lie within " + string(key) + " " + shortValue(spec)
+		if _, radius, problem := circleOf(spec); string(key) == shapeCenterSphere.name && problem == "" {
+			text += fmt.Sprintf(" (%.3g km around it)", radius*earthRadius)
+		}
+		return text
 	},
 	hint: func(_, v value) string {
 		_, pair := positionOf(v)

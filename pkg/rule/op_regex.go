@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"regexp"
+
 	"go.mongodb.org/mongo-driver/bson"
 )
 
@@ -23,11 +25,22 @@ var opRegex = operator{
 		}
 		return "match /" + pattern + "/" + options
 	},
-	hint: func(_, v value) string {
-		if v.t == missing || v.class() == classString {
+	hint: func(arg, v value) string {
+		switch {
+		case v.t == missing:
 			return ""
+		case v.class() != classString:
+			return "only text is searched"
 		}
-		return "only text is searched"
+		pattern := string(arg.text())
+		if arg.t == bson.TypeRegex {
+			p, _ := arg.regex()
+			pattern = string(p)
+		}
+		if folded, err := regexp.Compile("(?i)" + pattern); err == nil && folded.Match(v.text()) {
+			return "only upper and lower case differ, which the option i ignores"
+		}
+		return ""
 	},
 }
 
