@@ -20,6 +20,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 	"github.com/events-aggregator/events-aggregator/services/ruleworker"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+	"github.com/events-aggregator/events-aggregator/test/support/recount"
 )
 
 // windowRule writes a log line for every alert.
@@ -35,9 +36,10 @@ func every(d time.Duration) interval.Duration { return interval.Duration(d) }
 
 // one is a batch of events of a type, one for each pair of user and time.
 type one struct {
-	at   time.Time
-	user string
-	more bson.D
+	at     time.Time
+	user   string
+	more   bson.D
+	stored time.Time // zero: as soon as it happened
 }
 
 func batchOf(eventType string, events ...one) event.Batch {
@@ -47,8 +49,12 @@ func batchOf(eventType string, events ...one) event.Batch {
 		elements, err := b.Events[i].Elements()
 		Expect(err).NotTo(HaveOccurred())
 		for _, el := range elements {
-			if el.Key() == "timestamp" {
+			switch {
+			case el.Key() == "timestamp":
 				raw = append(raw, bson.E{Key: "timestamp", Value: e.at})
+				continue
+			case el.Key() == "created_at" && e.stored.IsZero():
+				raw = append(raw, bson.E{Key: "created_at", Value: e.at})
 				continue
 			}
 			raw = append(raw, bson.E{Key: el.Key(), Value: el.Value()})
@@ -90,18 +96,16 @@ func alertsOf(ctx context.Context, f *fleet.Fleet, ruleID string) []string {
 	return all
 }
 
-// recounted are the alerts that the stored events give, found by the same rules
-// over all of them at once.
+// recounted are the alerts that the stored events give, found by plain loops.
 func recounted(ctx context.Context, f *fleet.Fleet, r rule.Rule, from, to time.Time) []string {
 	GinkgoHelper()
-	alerts, err := r.Window.Evaluate(ctx, f.Store.RuleEvents(&r), from, to)
+	var events []bson.Raw
+	err := f.Store.RuleSearch(r.Conditions).Events(ctx, from.Add(-48*time.Hour), to.Add(time.Hour), false, 0, nil, func(doc bson.Raw) bool {
+		events = append(events, slices.Clone(doc))
+		return true
+	})
 	Expect(err).NotTo(HaveOccurred())
-	all := []string{}
-	for _, a := range alerts {
-		all = append(all, fmt.Sprintf("%s@%d", a.Key, a.Slot))
-	}
-	slices.Sort(all)
-	return all
+	return recount.Alerts(*r.Window, events, from, to)
 }
 
 var _ = Describe("a frequency rule", func() {

@@ -19,6 +19,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+	"github.com/events-aggregator/events-aggregator/test/support/recount"
 	"github.com/events-aggregator/events-aggregator/test/support/sink"
 )
 
@@ -88,6 +89,31 @@ func backtested(ctx context.Context, f *fleet.Fleet, r rule.Rule, from, to time.
 	return ids
 }
 
+// recounted are the alerts that plain loops find in the stored events.
+func recounted(ctx context.Context, f *fleet.Fleet, r rule.Rule, from, to time.Time) []string {
+	GinkgoHelper()
+	var events []bson.Raw
+	err := f.Store.RuleSearch(r.Conditions).Events(ctx, from.Add(-time.Hour), to.Add(time.Hour), false, 0, nil, func(doc bson.Raw) bool {
+		events = append(events, slices.Clone(doc))
+		return true
+	})
+	Expect(err).NotTo(HaveOccurred())
+	return recount.Alerts(*r.Window, events, from, to)
+}
+
+// alertsTold are the alerts of a rule's notifications, each as key@slot.
+func alertsTold(ctx context.Context, f *fleet.Fleet, ruleID string) []string {
+	GinkgoHelper()
+	all, err := f.Store.FindNotifications(ctx, store.NotificationFilter{RuleID: ruleID}, nil, 1000)
+	Expect(err).NotTo(HaveOccurred())
+	told := make([]string, len(all))
+	for i, n := range all {
+		told[i] = fmt.Sprintf("%s@%d", n.Alert.Key, n.Alert.Slot)
+	}
+	slices.Sort(told)
+	return told
+}
+
 // alertIDs are the ids of a rule's notifications.
 func alertIDs(ctx context.Context, f *fleet.Fleet, ruleID string) []string {
 	GinkgoHelper()
@@ -102,7 +128,7 @@ func alertIDs(ctx context.Context, f *fleet.Fleet, ruleID string) []string {
 }
 
 var _ = Describe("rules of every window kind, with rule-workers killed under way", func() {
-	It("tell the alerts that a back-test over the same events names, each once", func(ctx SpecContext) {
+	It("tell the alerts that a back-test over the same events names, and plain loops find, each once", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		receiver, err := sink.Start("")
 		Expect(err).NotTo(HaveOccurred())
@@ -145,6 +171,7 @@ var _ = Describe("rules of every window kind, with rule-workers killed under way
 				want := backtested(ctx, f, r, begun.Add(-kindsLate), until)
 				g.Expect(want).NotTo(BeEmpty(), r.ID)
 				g.Expect(alertIDs(ctx, f, r.ID)).To(Equal(want), r.ID)
+				g.Expect(alertsTold(ctx, f, r.ID)).To(Equal(recounted(ctx, f, r, begun.Add(-kindsLate), until)), r.ID)
 				all = append(all, want...)
 			}
 			g.Expect(receiver.IDs()).To(ConsistOf(all))
