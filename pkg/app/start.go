@@ -286,6 +286,6 @@ func openStore(ctx context.Context, p *Process) (*store.Store, error) {
 	return store.Open(ctx, store.Options{
 		URI: p.Config.Mongo.URI, Database: p.Config.Mongo.Database,
 		AppName: p.Name, MaxPool: uint64(p.Config.Mongo.MaxPool),
-		Log: p.Log, Observe: telemetry.MongoOperations(p.Metrics),
+		Log: p.Log, Observe: telemetry.MongoOperations(p.Metrics), Spoilt: telemetry.MongoUnreadable(p.Metrics),
 	})
 }

@@ -99,10 +99,22 @@ func (n *noise) tell(by time.Time) {
 		if !due {
 			return
 		}
-		n.left++
 		g := n.groups[id]
-		n.keep(id, g.Flushed(n.rule.Group, *g.FlushAt))
+		n.keep(id, g.Flushed(n.rule.Group, *g.FlushAt, n.owes(g)))
 	}
+}
+
+// owes is what telling a group owes: it may be muted by then. Silences have held
+// its matches already, unless one began while they waited.
+func (n *noise) owes(g decision.Group) []decision.Owed {
+	one := []decision.Owed{{Rule: &n.rule, Notification: notification.Notification{Status: notification.Pending, CreatedAt: *g.FlushAt}}}
+	decision.Mute(one, func(*rule.Rule) rule.MuteTimes { return n.mutes })
+	if one[0].Status == notification.Pending {
+		n.left++
+	} else {
+		n.held[one[0].Reason]++
+	}
+	return one
 }
 
 // keep remembers a group for as long as it means something.
@@ -124,7 +136,7 @@ var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 func (n *noise) finish() {
 	for _, g := range n.groups {
 		if g.FlushAt != nil {
-			n.left++
+			n.owes(g)
 		}
 	}
 	clear(n.groups)

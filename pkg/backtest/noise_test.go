@@ -48,6 +48,17 @@ var _ = Describe("what would be held back", func() {
 		Expect(n.Finish()).To(Equal(backtest.Actions{Owed: 8, Left: 6, Notifications: 6, Held: map[string]int64{"grouped": 8}}))
 	})
 
+	It("counts no group as told that is due while its rule is muted", func() {
+		n, err := backtest.NewNoise(rule.Rule{ID: "r", Actions: make([]rule.ActionSpec, 1),
+			Group: &rule.Group{By: []string{"user_id"}, Wait: every(time.Minute), Interval: every(5 * time.Minute), Repeat: every(time.Hour)},
+			Mute:  []rule.Mute{{From: "12:01", To: "12:10"}}}, 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(take(n, noon.Add(30*time.Second), "a")).To(Succeed()) // due at 12:01:30, muted
+		Expect(take(n, noon.Add(10*time.Minute), "a")).To(Succeed()) // as new as before: due at 12:11
+		Expect(take(n, noon.Add(20*time.Minute), "a")).To(Succeed()) // more of the same: due at 13:11
+		Expect(n.Finish()).To(Equal(backtest.Actions{Owed: 3, Left: 2, Notifications: 2, Held: map[string]int64{"grouped": 3, "muted": 1}}))
+	})
+
 	DescribeTable("is found with the keys that mean something at the time, however many there were", func(n func(most int) backtest.Noise) {
 		const keys, at = 3000, time.Minute
 		some := n(400) // those of three hours are 180

@@ -152,11 +152,21 @@ func (g Group) Newest() []Sample {
 	return all
 }
 
-// Flushed is the group after it was told.
-func (g Group) Flushed(spec *rule.Group, at time.Time) Group {
+// Flushed is the group after it was told by what it owed. If all of that was
+// silenced or muted, nobody has heard of it: what comes next is as new as it was.
+func (g Group) Flushed(spec *rule.Group, at time.Time, owed []Owed) Group {
 	expires := at.Add(spec.Repeat.Std() + keptLonger)
-	return Group{ID: g.ID, RuleID: g.RuleID, RuleVersion: g.RuleVersion, Key: g.Key, BornAt: g.BornAt, Samples: []string{},
-		Sequence: g.Sequence + 1, Notified: slices.Concat(g.Notified, g.Fresh), NotifiedAt: &at, ExpiresAt: &expires}
+	next := Group{ID: g.ID, RuleID: g.RuleID, RuleVersion: g.RuleVersion, Key: g.Key, BornAt: g.BornAt, Samples: []string{},
+		Sequence: g.Sequence + 1, Notified: g.Notified, NotifiedAt: g.NotifiedAt, ExpiresAt: &expires}
+	if len(owed) == 0 || slices.ContainsFunc(owed, heard) {
+		next.Notified, next.NotifiedAt = slices.Concat(g.Notified, g.Fresh), &at
+	}
+	return next
+}
+
+// heard says whether somebody hears of what is owed, or would if its rule acted.
+func heard(o Owed) bool {
+	return o.Reason != notification.Silenced && o.Reason != notification.Muted
 }
 
 // GroupType is the type of the event that stands for a group of which no sample

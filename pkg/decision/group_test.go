@@ -29,12 +29,12 @@ var _ = Describe("A group", func() {
 		}
 		return decision.Group{}
 	}
-	flush := func(when time.Time) notification.Group {
+	flush := func(when time.Time, owed ...decision.Owed) notification.Group {
 		GinkgoHelper()
 		g := the()
 		Expect(g.Due(when.Add(-time.Millisecond))).To(BeFalse())
 		Expect(g.Due(when)).To(BeTrue())
-		d.groups[g.ID] = g.Flushed(r.Group, when)
+		d.groups[g.ID] = g.Flushed(r.Group, when, owed)
 		return g.Told()
 	}
 
@@ -73,6 +73,31 @@ var _ = Describe("A group", func() {
 		Expect(flush(at("1h30s"))).To(HaveField("Matches", 1))
 		d.decide(match(r, at("6h"), "u2", 1)...)
 		Expect(flush(at("6h30s"))).To(HaveField("Matches", 1))
+	})
+
+	It("is as new as before when all that it owed was silenced or muted", func() {
+		held := func(reasons ...string) (owed []decision.Owed) {
+			for _, why := range reasons {
+				o := match(r, at("0s"), "u1", 1)[0]
+				o.Suppress(why, notification.Held{})
+				owed = append(owed, o)
+			}
+			return owed
+		}
+		d.decide(match(r, at("0s"), "u1", 1)...)
+		flush(at("30s"), held(notification.Silenced, notification.Muted)...)
+		d.decide(match(r, at("1m"), "u1", 1)...)
+		Expect(*the().FlushAt).To(Equal(at("1m30s")), "nobody has heard of it")
+		Expect(the().ExpiresAt).To(BeNil())
+		Expect(flush(at("1m30s"))).To(And(HaveField("Matches", 1), HaveField("Sequence", 2)))
+
+		d.decide(match(r, at("7m"), "u2", 1)...)
+		flush(at("7m30s"), held(notification.Muted)...)
+		d.decide(append(match(r, at("8m"), "u1", 1), match(r, at("8m"), "u2", 1)...)...)
+		Expect(*the().FlushAt).To(Equal(at("8m30s")), "u2 is still new, and the interval since u1 was told is over")
+		flush(at("8m30s"), append(held(notification.Silenced), match(r, at("8m"), "u1", 1)...)...)
+		d.decide(match(r, at("9m"), "u2", 1)...)
+		Expect(*the().FlushAt).To(Equal(at("4h8m30s")), "one of its actions was heard")
 	})
 
 	It("has an identity that a forgotten group of the same key does not share", func() {

@@ -18,6 +18,7 @@ type Holding struct {
 	Rules    int           `bson:"rules" json:"rules"`
 	Digest   string        `bson:"digest" json:"digest"` // of the versions
 	Broken   []NotHeld     `bson:"broken" json:"broken"`
+	Warned   []HeldInPart  `bson:"warned,omitempty" json:"warned,omitempty"`
 	LoadedAt time.Time     `bson:"loaded_at" json:"loaded_at"`
 	BeatAt   time.Time     `bson:"beat_at" json:"beat_at"`
 	Every    time.Duration `bson:"beat_every" json:"-"` // from one beat to the next
@@ -28,6 +29,15 @@ type NotHeld struct {
 	RuleID string `bson:"rule_id" json:"rule_id"`
 	Name   string `bson:"name" json:"name"`
 	Error  string `bson:"error" json:"error"`
+}
+
+// HeldInPart is a rule that a rule-worker matches with, and what it cannot do for
+// it.
+type HeldInPart struct {
+	RuleID  string `bson:"rule_id" json:"rule_id"`
+	Name    string `bson:"name" json:"name"`
+	Version int    `bson:"version" json:"version"`
+	Warning string `bson:"warning" json:"warning"`
 }
 
 // Silent says that a worker missed several beats: it was killed, or cannot

@@ -68,6 +68,9 @@ func NewSet(rules []Rule) (*Set, error) {
 	for _, i := range ranked(rules) {
 		r := rules[i]
 		cond, err := c.condition(r.Conditions)
+		if err == nil {
+			err = r.understood()
+		}
 		if err != nil {
 			broken = append(broken, RuleError{ID: r.ID, Name: r.Name, Err: err})
 			continue

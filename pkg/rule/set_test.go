@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/test/support/querygen"
 )
 
@@ -145,6 +146,19 @@ var _ = Describe("The set", func() {
 		var refused *rule.CompileError
 		Expect(errors.As(err, &refused)).To(BeTrue())
 		Expect(ids(set.Match(querygen.Marshal(bson.D{{Key: "a", Value: 1}}), nil))).To(Equal([]string{"0"}))
+	})
+
+	It("leaves out rules with a mode or a window that nobody here knows: they would never fire", func() {
+		rules := rulesOf(bson.D{{Key: "a", Value: 1}}, bson.D{{Key: "a", Value: 1}}, bson.D{{Key: "a", Value: 1}}, bson.D{{Key: "a", Value: 1}})
+		rules[1].Mode = "canary"
+		rules[2].Window = &window.Spec{Kind: "seasonal"}
+		rules[3].Window = &window.Spec{Kind: "frequency", NumEvents: 1}
+		set, err := rule.NewSet(rules)
+		var broken *rule.SetError
+		Expect(errors.As(err, &broken)).To(BeTrue())
+		Expect(broken.Rules).To(HaveLen(3))
+		Expect(err).To(MatchError(And(ContainSubstring(`mode "canary" is not known here`), ContainSubstring("window/kind: must be one of"), ContainSubstring("window/timeframe: is missing"))))
+		Expect(set.Len()).To(Equal(1))
 	})
 
 	It("is empty without rules", func() {

@@ -3,6 +3,7 @@ package rule
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -19,6 +20,22 @@ func (s *Set) Windows() []*Compiled {
 		}
 	}
 	return found
+}
+
+// understood says what nobody here understands of a rule that is stored: a newer
+// release saved it, or somebody changed it by hand. Such a rule would never fire,
+// and nobody would hear why.
+func (r *Rule) understood() error {
+	if r.Mode != "" && r.Mode != Live && r.Mode != Shadow {
+		return fmt.Errorf("mode %q is not known here", r.Mode)
+	}
+	if r.Window == nil {
+		return nil
+	}
+	for _, p := range r.Window.Check() {
+		return fmt.Errorf("window%s: %s", p.Pointer, p.Message)
+	}
+	return nil
 }
 
 // NamesDelivery says whether a condition can only hold for events of

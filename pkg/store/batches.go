@@ -49,6 +49,25 @@ type LedgerRow struct {
 	ExpiresAt          *time.Time         `bson:"expires_at,omitempty" json:"-"`
 }
 
+// NewestBegin is when the first events of the newest batches happened, of at most
+// limit batches.
+func (s *Store) NewestBegin(ctx context.Context, limit int) ([]time.Time, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	cur, err := s.batches.Find(ctx, bson.D{}, options.Find().SetSort(keys("_id", -1)).SetLimit(int64(limit)).SetProjection(keys("_id", 0, "first_event_at", 1)))
+	var found []struct {
+		At time.Time `bson:"first_event_at"`
+	}
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	begin := make([]time.Time, len(found))
+	for i, b := range found {
+		begin[i] = b.At
+	}
+	return begin, classify("list the newest batches", err)
+}
+
 // SaveBatch stores the batch's ledger row and its events in one transaction,
 // so an event is stored if and only if its batch is in the ledger. The events
 // must bear the batch's id and consecutive _ids. An earlier call for the same

@@ -31,8 +31,23 @@ func (s *Store) SpoilRule(ctx context.Context, id string) error {
 	return err
 }
 
+// SpoilDue makes a due slot something that nobody understands.
+func (s *Store) SpoilDue(ctx context.Context, id string) error {
+	_, err := s.windowDues.UpdateOne(ctx, bson.D{field("_id", id)}, bson.D{field("$set", bson.D{field("slot", "spoilt")})})
+	return err
+}
+
+// SpoilGroups makes all groups of a rule something that nobody understands.
+func (s *Store) SpoilGroups(ctx context.Context, ruleID string) error {
+	_, err := s.groups.UpdateMany(ctx, bson.D{field("rule_id", ruleID)}, bson.D{field("$set", bson.D{field("matches", "spoilt")})})
+	return err
+}
+
 // SetFewEvents says how many events may be read for each look-up of a rule.
 func (s *Store) SetFewEvents(n int64) { s.few = n }
+
+// SetHeavy says how many events are many for one evaluation of a window.
+func (s *Store) SetHeavy(n int64) { s.heavy = n }
 
 // Equalities are what events of all the keys are looked for by.
 func Equalities(keys []string) bson.D { return conjunction(equalities(keys)) }

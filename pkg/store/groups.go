@@ -18,9 +18,13 @@ func (s *Store) DueGroups(ctx context.Context, now time.Time, limit int) ([]deci
 	defer cancel()
 	cur, err := s.groups.Find(ctx, bson.D{field("flush_at", bson.D{field("$lte", now)})},
 		options.Find().SetSort(keys("flush_at", 1)).SetLimit(int64(limit)))
-	var found []decision.Group
-	if err == nil {
-		err = cur.All(ctx, &found)
+	var spoilt []bson.RawValue
+	found, err := readable[decision.Group](ctx, cur, err, func(id bson.RawValue, _ bson.Raw, err error) {
+		s.leftOut(s.groups, id, err)
+		spoilt = append(spoilt, id)
+	})
+	for i := 0; err == nil && i < len(spoilt); i++ { // they take no place from the others
+		_, err = s.groups.UpdateOne(ctx, bson.D{field("_id", spoilt[i])}, bson.D{field("$set", bson.D{field("flush_at", now.Add(spoiltFor))})})
 	}
 	return found, classify("list due groups", err)
 }

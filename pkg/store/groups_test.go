@@ -28,7 +28,8 @@ func telling(r rule.Rule, at time.Time) func(g decision.Group) (decision.Group, 
 		told := g.Told()
 		n := pending(notification.GroupID(told, 0), told.Samples[0])
 		n.RuleID, n.Group, n.Unpublished = r.ID, &told, true
-		return g.Flushed(r.Group, at), []decision.Owed{{Notification: n, Rule: &r}}
+		owed := []decision.Owed{{Notification: n, Rule: &r}}
+		return g.Flushed(r.Group, at, owed), owed
 	}
 }
 
@@ -62,6 +63,25 @@ var _ = Describe("groups", func() {
 		Expect(waiting).To(HaveLen(1))
 		Expect(waiting[0].Group.Matches).To(Equal(5))
 		Expect(s.DueGroups(ctx, now.Add(time.Hour), 10)).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("that nobody understands keep no other back, and are set aside", func(ctx SpecContext) {
+		s := fresh(ctx)
+		spoilt, r := grouping(), grouping()
+		spoilt.ID = "spoilt"
+		for _, some := range []rule.Rule{spoilt, r} {
+			d := owes(some, now, 5)
+			Expect(s.SaveBatch(ctx, d.Batch, "spec")).To(Succeed())
+			_, err := s.Decide(ctx, now, []decision.Batch{d})
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(s.SpoilGroups(ctx, spoilt.ID)).To(Succeed())
+		due, err := s.DueGroups(ctx, now, 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(due).To(ConsistOf(HaveField("RuleID", r.ID)))
+		due, err = s.DueGroups(ctx, now, 1)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(due).To(HaveLen(1), "they take no place any more")
 	}, SpecTimeout(time.Minute))
 
 	It("lose no match and tell none twice while three workers decide and another tells", func(ctx SpecContext) {

@@ -116,6 +116,8 @@ var Indexes = []Index{
 
 	{Collection: "window_dues", Name: "due", Keys: keys("due_at", 1),
 		Serves: "the windows whose time to be decided has come"},
+	{Collection: "window_dues", Name: "deferred", Keys: keys("deferred", 1, "due_at", 1), Partial: exists("deferred"),
+		Serves: "those that wait for no event to be stored, while others do"},
 	{Collection: "window_dues", Name: "rule", Keys: keys("rule_id", 1, "_id", 1),
 		Serves: "the windows that a rule's new version takes over"},
 	{Collection: "throttles", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -66,16 +67,14 @@ func (s *Store) EnabledVersions(ctx context.Context) (map[string]int, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	cur, err := s.rules.Find(ctx, bson.D{field("enabled", true)}, options.Find().SetProjection(bson.D{field("version", 1)}))
-	var found []struct {
-		ID      string `bson:"_id"`
-		Version int    `bson:"version"`
+	if err != nil {
+		return nil, classify("list versions of enabled rules", err)
 	}
-	if err == nil {
-		err = cur.All(ctx, &found)
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	versions := map[string]int{}
+	for cur.Next(ctx) { // also of those that nobody can read
+		version, _ := cur.Current.Lookup("version").AsInt64OK()
+		versions[strings.Clone(idText(cur.Current.Lookup("_id")))] = int(version)
 	}
-	versions := make(map[string]int, len(found))
-	for _, r := range found {
-		versions[r.ID] = r.Version
-	}
-	return versions, classify("list versions of enabled rules", err)
+	return versions, classify("list versions of enabled rules", cur.Err())
 }

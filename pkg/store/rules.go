@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -22,16 +23,18 @@ type rulesStamp struct {
 	Stamp int64 `bson:"stamp"`
 }
 
-// EnabledRules lists what the rule-workers match, first priority first.
-func (s *Store) EnabledRules(ctx context.Context) ([]rule.Rule, error) {
+// EnabledRules lists what the rule-workers match, first priority first, and
+// beside it the rules that nobody can match with, since they cannot be read.
+func (s *Store) EnabledRules(ctx context.Context) (found []rule.Rule, unreadable []rule.RuleError, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	cur, err := s.rules.Find(ctx, bson.D{field("enabled", true)}, options.Find().SetSort(keys("priority", 1, "_id", 1)))
-	var found []rule.Rule
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
-	return found, classify("list enabled rules", err)
+	found, err = readable[rule.Rule](ctx, cur, err, func(id bson.RawValue, doc bson.Raw, err error) {
+		s.leftOut(s.rules, id, err)
+		name, _ := doc.Lookup("name").StringValueOK()
+		unreadable = append(unreadable, rule.RuleError{ID: idText(id), Name: strings.Clone(name), Err: err})
+	})
+	return found, unreadable, classify("list enabled rules", err)
 }
 
 // Rules lists all rules by id, after the given id.

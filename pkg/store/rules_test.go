@@ -127,6 +127,25 @@ var _ = Describe("rules", func() {
 		Expect(err).To(MatchError(store.ErrNotFound))
 	}, SpecTimeout(time.Minute))
 
+	It("that nobody understands keep no other rule back, and are named", func(ctx SpecContext) {
+		spoilt := map[string]int{}
+		database := emptyDatabase(ctx)
+		s, err := store.Open(ctx, store.Options{URI: mongoURI(), Database: database, Spoilt: func(collection string) { spoilt[collection]++ }})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx SpecContext) { Expect(s.Close(ctx)).To(Succeed()) }, NodeTimeout(10*time.Second))
+		for _, name := range []string{"a", "b", "c"} {
+			_, err := s.CreateRule(ctx, testRule(name))
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(s.SpoilRule(ctx, "id-b")).To(Succeed())
+		rules, unreadable, err := s.EnabledRules(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(rules).To(ConsistOf(HaveField("ID", "id-a"), HaveField("ID", "id-c")))
+		Expect(unreadable).To(ConsistOf(And(HaveField("ID", "id-b"), HaveField("Name", "b"), HaveField("Err", MatchError(ContainSubstring("window"))))))
+		Expect(spoilt).To(Equal(map[string]int{"rules": 1}))
+		Expect(s.EnabledVersions(ctx)).To(Equal(map[string]int{"id-a": 1, "id-b": 1, "id-c": 1}))
+	}, SpecTimeout(time.Minute))
+
 	It("are saved all or none, each with its version", func(ctx SpecContext) {
 		s := fresh(ctx)
 		now := time.Now().UTC()

@@ -40,6 +40,9 @@ type Options struct {
 	// Observe hears of every finished command: collection ("" when the command
 	// has none), command name, "ok" or "error". May be nil.
 	Observe func(collection, op, outcome string)
+	// Spoilt hears of every document that is left out because it cannot be read.
+	// May be nil.
+	Spoilt func(collection string)
 
 	commands *event.CommandMonitor // specs look at the commands themselves
 }
@@ -51,6 +54,8 @@ type Store struct {
 	log    *zap.Logger
 	cutOff cutOff
 	few    int64 // events that may be read for each look-up
+	heavy  int64 // events that are many for one evaluation
+	spoilt func(collection string)
 
 	events, batches, marks, rules, ruleVersions, notifications *mongo.Collection
 	counters, metricWindows, dimensions, metrics               *mongo.Collection
@@ -92,7 +97,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open MongoDB client: %w", err)
 	}
-	s := &Store{client: client, db: client.Database(o.Database), log: o.Log, few: fewEventsDefault}
+	s := &Store{client: client, db: client.Database(o.Database), log: o.Log, few: fewEventsDefault, heavy: heavyDefault, spoilt: o.Spoilt}
 	for name, c := range map[string]**mongo.Collection{
 		"events": &s.events, "batches": &s.batches, "batch_marks": &s.marks,
 		"rules": &s.rules, "rule_versions": &s.ruleVersions, "notifications": &s.notifications,

@@ -104,23 +104,37 @@ func (s *Store) missingDues(ctx context.Context, dues []window.Due) ([]window.Du
 	return missing, classify("look for due slots", cur.Err())
 }
 
-// ClaimDues takes slots whose time has come, the oldest first, at most limit.
-// Those that were not deferred are taken if they were due by settled, too; those
-// of some rules are left alone. Whoever claimed one before loses it.
+// ClaimDues takes slots whose time has come, the oldest first, at most limit: of
+// those that wait for events to be stored, what was due by settled, before those
+// that were deferred.
+// Those of some rules are left alone. Whoever claimed one before loses it.
 func (s *Store) ClaimDues(ctx context.Context, now, settled time.Time, limit int, without ...string) (token primitive.ObjectID, dues []window.Due, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	token = primitive.NewObjectID()
-	due := bson.D{field("due_at", bson.D{field("$lte", now)})}
-	if settled.Before(now) {
-		due = append(due, field("$or", bson.A{bson.D{field("deferred", true)}, bson.D{field("due_at", bson.D{field("$lte", settled)})}}))
+	var spoilt []spoiltDue
+	find := func(limit int, due ...bson.E) {
+		if err != nil || limit == 0 {
+			return
+		}
+		if len(without) > 0 {
+			due = append(due, field("rule_id", bson.D{field("$nin", without)}))
+		}
+		cur, findErr := s.windowDues.Find(ctx, bson.D(due), options.Find().SetSort(keys("due_at", 1)).SetLimit(int64(limit)))
+		var some []window.Due
+		some, err = readable[window.Due](ctx, cur, findErr, func(id bson.RawValue, _ bson.Raw, err error) {
+			spoilt = append(spoilt, spoiltDue{id, err})
+		})
+		dues = append(dues, some...)
 	}
-	if len(without) > 0 {
-		due = append(due, field("rule_id", bson.D{field("$nin", without)}))
+	if settled.Before(now) { // what waits for events to be stored is many, and not read
+		find(limit, field("due_at", bson.D{field("$lte", settled)}))
+		find(limit-len(dues), field("deferred", true), field("due_at", bson.D{field("$gt", settled), field("$lte", now)}))
+	} else {
+		find(limit, field("due_at", bson.D{field("$lte", now)}))
 	}
-	cur, err := s.windowDues.Find(ctx, due, options.Find().SetSort(keys("due_at", 1)).SetLimit(int64(limit)))
 	if err == nil {
-		err = cur.All(ctx, &dues)
+		err = s.setAside(ctx, now, spoilt)
 	}
 	if err != nil || len(dues) == 0 {
 		return token, nil, classify("list due slots", err)
@@ -129,16 +143,58 @@ func (s *Store) ClaimDues(ctx context.Context, now, settled time.Time, limit int
 	return token, dues, classify("claim due slots", err)
 }
 
-// OlderDues lists slots of versions of a rule before one, by id after an id.
-func (s *Store) OlderDues(ctx context.Context, ruleID string, version int, after string, limit int) (dues []window.Due, err error) {
+type spoiltDue struct {
+	id  bson.RawValue
+	err error
+}
+
+// spoiltFor is how long a due slot that cannot be read is left alone: somebody
+// may mend it, and until then it takes no place from the others.
+const spoiltFor = time.Hour
+
+func (s *Store) setAside(ctx context.Context, now time.Time, spoilt []spoiltDue) error {
+	for _, d := range spoilt {
+		s.leftOut(s.windowDues, d.id, d.err)
+		_, err := s.windowDues.UpdateOne(ctx, bson.D{field("_id", d.id)},
+			bson.D{field("$set", bson.D{field("due_at", now.Add(spoiltFor)), field("error", d.err.Error())})})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HandOverDues takes slots of versions of a rule before one from whoever is
+// deciding them, by id after an id, and lists those that are left: their windows
+// were told by nobody, nor will be by whoever read their events before. last is
+// the id to go on after, "" at the end. A slot of which parts are told is left to
+// the version that told them.
+func (s *Store) HandOverDues(ctx context.Context, ruleID string, version int, after string, limit int) (dues []window.Due, last string, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	cur, err := s.windowDues.Find(ctx, bson.D{field("rule_id", ruleID), field("_id", bson.D{field("$gt", after)}),
-		field("rule_version", bson.D{field("$lt", version)})}, options.Find().SetSort(keys("rule_id", 1, "_id", 1)).SetLimit(int64(limit)))
-	if err == nil {
-		err = cur.All(ctx, &dues)
+	doing := "hand over the due slots of rule " + ruleID
+	cur, err := s.windowDues.Find(ctx, bson.D{field("rule_id", ruleID), field("_id", bson.D{field("$gt", after)}), field("rule_version", bson.D{field("$lt", version)})},
+		options.Find().SetSort(keys("rule_id", 1, "_id", 1)).SetLimit(int64(limit)).SetProjection(bson.D{field("_id", 1)}))
+	var ids []string
+	var found []struct {
+		ID string `bson:"_id"`
 	}
-	return dues, classify("list the due slots of rule "+ruleID, err)
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	if err != nil || len(found) == 0 {
+		return nil, "", classify(doing, err)
+	}
+	for _, d := range found {
+		ids = append(ids, d.ID)
+	}
+	whole := bson.D{field("_id", bson.D{field("$in", ids)}), field("parts", bson.D{field("$exists", false)})}
+	if _, err := s.windowDues.UpdateMany(ctx, whole, bson.D{field("$unset", bson.D{field("claim", "")})}); err != nil {
+		return nil, "", classify(doing, err)
+	}
+	cur, err = s.windowDues.Find(ctx, whole)
+	dues, err = readable[window.Due](ctx, cur, err, func(id bson.RawValue, _ bson.Raw, err error) { s.leftOut(s.windowDues, id, err) })
+	return dues, ids[len(ids)-1], classify(doing, err)
 }
 
 func listedDues(dues []window.Due, more ...bson.E) bson.D {

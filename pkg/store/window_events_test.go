@@ -223,6 +223,32 @@ var _ = Describe("the index of a rule's window", func() {
 	}, SpecTimeout(time.Minute))
 })
 
+var _ = Describe("a window that reads much at once", func() {
+	It("is known by what came lately, if it comes near what an evaluation may read", func(ctx SpecContext) {
+		s := fresh(ctx)
+		s.SetHeavy(5)
+		b := testBatch(6)
+		Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
+		r := testRule("heavy")
+		condition, err := bson.Marshal(bson.D{{Key: "type", Value: b.Events[0].Lookup("type").StringValue()}})
+		Expect(err).NotTo(HaveOccurred())
+		r.Conditions = condition
+		low := 5.0
+		timeframe := interval.Duration(time.Hour)
+		r.Window = &window.Spec{Kind: "percentage", Timeframe: timeframe, Min: &low}
+		Expect(s.HeavyWindow(ctx, &r)).To(HaveValue(Equal(store.WindowLoad{Events: 5, In: time.Hour})))
+		r.Window = &window.Spec{Kind: "spike", SpikeType: "down", SpikeHeight: 2, Timeframe: timeframe}
+		Expect(s.HeavyWindow(ctx, &r)).To(HaveValue(HaveField("In", 2*time.Hour)))
+		r.Window = &window.Spec{Kind: "frequency", NumEvents: 3, Timeframe: timeframe}
+		Expect(s.HeavyWindow(ctx, &r)).To(BeNil(), "it reads the events of some keys")
+		r.Window = &window.Spec{Kind: "percentage", Timeframe: timeframe, Min: &low}
+		s.SetHeavy(7)
+		Expect(s.HeavyWindow(ctx, &r)).To(BeNil())
+		r.Window = nil
+		Expect(s.HeavyWindow(ctx, &r)).To(BeNil())
+	}, SpecTimeout(time.Minute))
+})
+
 var _ = Describe("due slots", func() {
 	It("are claimed, lose the claim to an event that comes, and are taken away by their claim alone", func(ctx SpecContext) {
 		s := fresh(ctx)
@@ -282,6 +308,58 @@ var _ = Describe("due slots", func() {
 		_, none, err := s.ClaimDues(ctx, now, now, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(none).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("that nobody understands keep no other back, and are set aside", func(ctx SpecContext) {
+		s := fresh(ctx)
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		part := (&window.Spec{Kind: "percentage", Timeframe: interval.Duration(time.Minute)}).Parts()[0]
+		var dues []window.Due
+		for i := range 3 {
+			dues = append(dues, window.NewDue("r", 1, part, int64(i), ""))
+		}
+		Expect(s.AddDues(ctx, dues)).To(Succeed())
+		Expect(s.SpoilDue(ctx, dues[0].ID)).To(Succeed())
+		left, last, err := s.HandOverDues(ctx, "r", 2, "", 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(last).NotTo(BeEmpty())
+		Expect(ids(left)).To(ConsistOf(dues[1].ID, dues[2].ID))
+		_, claimed, err := s.ClaimDues(ctx, now, now, 1)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(claimed).To(BeEmpty(), "it was the oldest")
+		_, claimed, err = s.ClaimDues(ctx, now, now, 1)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(ids(claimed)).To(ConsistOf(dues[1].ID), "it takes no place any more")
+	}, SpecTimeout(time.Minute))
+
+	It("are handed over to a new version by whoever decides them, unless they are decided, or told in part", func(ctx SpecContext) {
+		s := fresh(ctx)
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		part := (&window.Spec{Kind: "percentage", Timeframe: interval.Duration(time.Minute)}).Parts()[0]
+		var dues []window.Due
+		for i := range 4 {
+			dues = append(dues, window.NewDue("r", 1, part, int64(i), ""))
+		}
+		Expect(s.AddDues(ctx, append(dues, window.NewDue("r", 2, part, 0, ""), window.NewDue("s", 1, part, 0, "")))).To(Succeed())
+		owing := func(d window.Due, id string) []decision.Owed {
+			owed := owing(pending(id, "e-"+id))
+			owed[0].Due = d.ID
+			return owed
+		}
+		token, _, err := s.ClaimDues(ctx, now, now, 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.DecideDues(ctx, now, token, dues[:1], owing(dues[0], "decided"))).To(HaveLen(1))
+		Expect(s.OweDue(ctx, now, token, dues[1], owing(dues[1], "a part"))).To(HaveLen(1))
+		var left []window.Due
+		for after, last := "", "-"; last != ""; after = last {
+			var some []window.Due
+			some, last, err = s.HandOverDues(ctx, "r", 2, after, 2)
+			Expect(err).NotTo(HaveOccurred())
+			left = append(left, some...)
+		}
+		Expect(ids(left)).To(ConsistOf(dues[2].ID, dues[3].ID))
+		Expect(s.DecideDues(ctx, now, token, dues[2:], owing(dues[2], "late"))).To(BeEmpty(), "the claim is lost")
+		Expect(s.DecideDues(ctx, now, token, dues[1:2], owing(dues[1], "the rest"))).To(HaveLen(1), "what is told in part is told by the same version")
 	}, SpecTimeout(time.Minute))
 
 	It("wait when they cannot be decided, and say why", func(ctx SpecContext) {

@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 )
 
 // A rule with a window reads its events by time. What serves that is an index
@@ -39,6 +40,9 @@ func (m MissingIndex) String() string {
 const (
 	// fewEventsDefault may be read for each look-up; more need an index of their own.
 	fewEventsDefault = 20_000
+	// heavyDefault is half of what an evaluation may read: twice the load of today is
+	// soon there.
+	heavyDefault = window.MaxObservations / 2
 	// countTime bounds the counting of what may be more.
 	countTime = 5 * time.Second
 )
@@ -118,15 +122,45 @@ func fixedPaths(r *rule.Rule) []string {
 // hasFew says whether the rule's condition has few events as far back as it
 // looks.
 func (s *Store) hasFew(ctx context.Context, r *rule.Rule, back time.Duration) (bool, error) {
+	n, err := s.countSince(ctx, r, back, s.few+1)
+	if errors.As(err, new(*TooSlow)) {
+		return false, nil
+	}
+	return n <= s.few, err
+}
+
+// WindowLoad is what one evaluation of a rule reads at once.
+type WindowLoad struct {
+	Events int64 // that came lately, at least
+	In     time.Duration
+}
+
+// HeavyWindow says how many events one evaluation of a rule would have to read at
+// once by what came lately, if that is at least half of what it may; nil: it is
+// not, or could not be counted in time.
+func (s *Store) HeavyWindow(ctx context.Context, r *rule.Rule) (*WindowLoad, error) {
+	if r.Window == nil {
+		return nil, nil //nolint:nilnil // there is nothing to say
+	}
+	in := r.Window.ReadAtOnce()
+	if in == 0 {
+		return nil, nil //nolint:nilnil // there is nothing to say
+	}
+	n, err := s.countSince(ctx, r, in, s.heavy)
+	if errors.As(err, new(*TooSlow)) || err == nil && n < s.heavy {
+		return nil, nil //nolint:nilnil // there is nothing to say
+	}
+	return &WindowLoad{Events: n, In: in}, err
+}
+
+// countSince counts a rule's events of the last time, up to most.
+func (s *Store) countSince(ctx context.Context, r *rule.Rule, back time.Duration, most int64) (int64, error) {
 	bound, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
 	n, err := s.events.CountDocuments(bound, conjunction(bson.A{r.Conditions,
 		bson.D{field(timestamp, bson.D{field("$gte", primitive.NewDateTimeFromTime(time.Now().Add(-back)))})}}),
-		options.Count().SetLimit(s.few+1).SetMaxTime(countTime))
-	if err = searched("count a rule's events", err); errors.As(err, new(*TooSlow)) {
-		return false, nil
-	}
-	return n <= s.few, err
+		options.Count().SetLimit(most).SetMaxTime(countTime))
+	return n, searched("count a rule's events", err)
 }
 
 // eventIndex is an index of the events.

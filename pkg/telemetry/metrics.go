@@ -101,6 +101,15 @@ func MongoOperations(r prometheus.Registerer) func(collection, op, outcome strin
 	return func(collection, op, outcome string) { vec.WithLabelValues(collection, op, outcome).Inc() }
 }
 
+// MongoUnreadable registers ea_mongodb_unreadable_total{collection} and returns
+// its observer, which store.Options takes as Spoilt.
+func MongoUnreadable(r prometheus.Registerer) func(collection string) {
+	vec := Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ea_mongodb_unreadable_total", Help: "Documents left out because they cannot be read (changed by hand, or written by a newer release), by collection.",
+	}, []string{"collection"}))
+	return func(collection string) { vec.WithLabelValues(collection).Inc() }
+}
+
 // Register registers c, or returns the collector that the registry has under
 // the same description, so that two parts of a process may ask for one metric.
 // A metric of the same name with other labels is a mistake in the program.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
+	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
@@ -16,6 +19,32 @@ type EventIndexes interface {
 	// MissingIndexes names those that rules with windows need, at most one each.
 	MissingIndexes(ctx context.Context, rules []rule.Rule) ([]store.MissingIndex, error)
 	CreateIndexes(ctx context.Context, missing []store.MissingIndex) error
+	// HeavyWindow is what an evaluation of a rule reads at once, if that is nearly
+	// too much.
+	HeavyWindow(ctx context.Context, r *rule.Rule) (*store.WindowLoad, error)
+}
+
+// heavyTime bounds the counting for all rules of a request.
+const heavyTime = 5 * time.Second
+
+// heavyWindows warns of windows that have nearly too many events to be decided.
+// The rules are saved by then: what cannot be counted is not warned of.
+func (s *Server) heavyWindows(ctx context.Context, rules []rule.Rule, pointer func(i int) string) []FieldFlaw {
+	ctx, cancel := context.WithTimeout(ctx, heavyTime)
+	defer cancel()
+	var all []FieldFlaw
+	for i := range rules {
+		load, err := s.indexes.HeavyWindow(ctx, &rules[i])
+		if err != nil {
+			return all
+		}
+		if load != nil {
+			all = append(all, FieldFlaw{Rule: rules[i].Name, Pointer: pointer(i), Message: fmt.Sprintf(
+				"%d or more events fulfilled the conditions in the last %s, which one decision of this rule reads at once; with more than %d it cannot be decided, and a RULE_FAILING event says so: narrow the conditions, or shorten the timeframe",
+				load.Events, interval.Duration(load.In), window.MaxObservations)})
+		}
+	}
+	return all
 }
 
 // withIndexes refuses rules whose windows no index serves, or makes the index
@@ -53,17 +82,27 @@ func (s *Server) withIndex(c echo.Context, r rule.Rule) error {
 
 // withIndexesOf is withIndexes for the rules of an import that are saved.
 func (s *Server) withIndexesOf(c echo.Context, body []rule.Rule, parts importParts) error {
+	windowed := parts.windowed()
+	return s.withIndexes(c, windowed, windowIn(body, windowed))
+}
+
+// windowIn is where the window of each of some rules stands in an import.
+func windowIn(body, some []rule.Rule) func(i int) string {
 	at := make(map[string]int, len(body))
 	for i, r := range body {
 		at[r.Name] = i
 	}
-	var windowed []rule.Rule
-	for _, some := range [][]rule.Rule{parts.created, parts.changed} {
+	return func(i int) string { return fmt.Sprintf("/%d/window", at[some[i].Name]) }
+}
+
+// windowed are the rules with a window that must be saved.
+func (p importParts) windowed() (rules []rule.Rule) {
+	for _, some := range [][]rule.Rule{p.created, p.changed} {
 		for _, r := range some {
 			if r.Window != nil {
-				windowed = append(windowed, r)
+				rules = append(rules, r)
 			}
 		}
 	}
-	return s.withIndexes(c, windowed, func(i int) string { return fmt.Sprintf("/%d/window", at[windowed[i].Name]) })
+	return rules
 }

@@ -200,5 +200,5 @@ func (s *Server) rollBackRule(c echo.Context) error {
 		return fmt.Errorf("roll back rule %s: %w", c.Param("rule_id"), err)
 	}
 	s.rulesChanged(c, r.ID)
-	return s.answerRule(c, http.StatusOK, r)
+	return s.answerSaved(c, http.StatusOK, r)
 }

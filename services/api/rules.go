@@ -135,7 +135,7 @@ func (s *Server) createRule(c echo.Context) error {
 	}
 	s.rulesChanged(c, r.ID)
 	c.Response().Header().Set(echo.HeaderLocation, "/api/v1/rules/"+r.ID)
-	return s.answerRule(c, http.StatusCreated, r)
+	return s.answerSaved(c, http.StatusCreated, r)
 }
 
 // replaceRule: PUT /rules/{rule_id}. With If-Match a lost update is a 412.
@@ -216,7 +216,7 @@ func (s *Server) save(c echo.Context, change func(old rule.Rule) (rule.Rule, err
 		return err
 	}
 	s.rulesChanged(c, r.ID)
-	return s.answerRule(c, http.StatusOK, r)
+	return s.answerSaved(c, http.StatusOK, r)
 }
 
 // deleteRule: DELETE /rules/{rule_id}; its versions stay readable.
@@ -269,12 +269,17 @@ func ifMatch(c echo.Context, version int) error {
 	return problem(http.StatusPreconditionFailed, "lost_update", "it is at version %d; read it again and apply your change to that", version)
 }
 
-func (s *Server) answerRule(c echo.Context, status int, r rule.Rule) error {
+// answerSaved answers with a rule that was just saved.
+func (s *Server) answerSaved(c echo.Context, status int, r rule.Rule) error {
+	return s.answerRule(c, status, r, s.heavyWindows(c.Request().Context(), []rule.Rule{r}, func(int) string { return "/window" })...)
+}
+
+func (s *Server) answerRule(c echo.Context, status int, r rule.Rule, more ...FieldFlaw) error {
 	body, err := shown(r)
 	if err != nil {
 		return err
 	}
-	if body, err = withWarnings(body, warningsOf(r)); err != nil {
+	if body, err = withWarnings(body, append(warningsOf(r), more...)); err != nil {
 		return err
 	}
 	c.Response().Header().Set("ETag", etag(r.Version))

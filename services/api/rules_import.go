@@ -69,9 +69,10 @@ func (s *Server) importRules(c echo.Context) error {
 		if len(parts.created)+len(parts.changed) > 0 {
 			s.rulesChanged(c, "")
 		}
+		windowed := parts.windowed()
 		return c.JSON(http.StatusOK, imported{
 			Created: len(parts.created), Changed: len(parts.changed), Unchanged: len(rules) - len(parts.created) - len(parts.changed),
-			Warnings: importWarnings(rules),
+			Warnings: append(importWarnings(rules), s.heavyWindows(ctx, windowed, windowIn(rules, windowed))...),
 		})
 	}
 }

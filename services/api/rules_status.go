@@ -111,6 +111,9 @@ func (s *Server) heldVersion(ctx context.Context, id string, h *shownHeld) error
 	case errors.Is(err, store.ErrNotFound):
 		h.Why = "the rule did not exist when this worker read its rules"
 		return nil
+	case err != nil && h.Lacks(id) != "": // neither can its versions be read
+		h.Why = "the rule is left out: " + h.Lacks(id)
+		return nil
 	case err != nil:
 		return err
 	case v.Deleted:
@@ -118,7 +121,7 @@ func (s *Server) heldVersion(ctx context.Context, id string, h *shownHeld) error
 	case !v.Rule.Enabled:
 		h.Why = fmt.Sprintf("the rule is disabled (version %d)", v.Version)
 	case h.Lacks(id) != "":
-		h.Why = fmt.Sprintf("version %d does not compile: %s", v.Version, h.Lacks(id))
+		h.Why = fmt.Sprintf("version %d is left out: %s", v.Version, h.Lacks(id))
 	default:
 		h.Version = &v.Version
 	}

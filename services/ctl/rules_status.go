@@ -32,6 +32,11 @@ type rulesHeld struct {
 			Name   string `json:"name"`
 			Error  string `json:"error"`
 		} `json:"broken"`
+		Warned []struct {
+			RuleID  string `json:"rule_id"`
+			Name    string `json:"name"`
+			Warning string `json:"warning"`
+		} `json:"warned"`
 	} `json:"workers"`
 }
 
@@ -104,7 +109,7 @@ func (t *tool) showHeld(h rulesHeld, one bool) error {
 		header = append(header, "version")
 	}
 	w := t.rows(header...)
-	broken := map[string]string{}
+	broken, warned := map[string]string{}, map[string]string{}
 	for _, k := range h.Workers {
 		row := []any{k.Worker, t.paint(stateColors[k.State], k.State), k.Rules, len(k.Broken), k.LoadedAt.Format(time.RFC3339), k.BeatAt.Format(time.RFC3339)}
 		if one {
@@ -118,6 +123,9 @@ func (t *tool) showHeld(h rulesHeld, one bool) error {
 		for _, b := range k.Broken {
 			broken[fmt.Sprintf("%q (%s)", b.Name, b.RuleID)] = b.Error
 		}
+		for _, b := range k.Warned {
+			warned[fmt.Sprintf("%q (%s)", b.Name, b.RuleID)] = b.Warning
+		}
 	}
 	if len(h.Workers) == 0 {
 		fmt.Fprintln(t.out, "no rule-worker has said which rules it holds; is one running?")
@@ -126,6 +134,9 @@ func (t *tool) showHeld(h rulesHeld, one bool) error {
 	w.Render()
 	for _, name := range sortedNames(broken) {
 		fmt.Fprintln(t.out, t.paint(text.FgRed, "not held: ")+name+": "+broken[name])
+	}
+	for _, name := range sortedNames(warned) {
+		fmt.Fprintln(t.out, t.paint(text.FgYellow, "held in part: ")+name+": "+warned[name])
 	}
 	return nil
 }

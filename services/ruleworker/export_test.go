@@ -28,6 +28,13 @@ func WireOn(between func(WindowStore) WindowStore) app.Wire {
 	}
 }
 
+// WireSeeding is Wire that reads so many events at most of what came before a rule.
+func WireSeeding(limit int) app.Wire {
+	return func(ctx context.Context, p *app.Process) error {
+		return wire(ctx, p, func(w *Worker) { w.Windows.seedLimit = limit })
+	}
+}
+
 // WireGroupsOn is Wire with something between groups and the database.
 func WireGroupsOn(between func(GroupStore) GroupStore) app.Wire {
 	return func(ctx context.Context, p *app.Process) error {
@@ -64,8 +71,8 @@ func NewIngest() *Ingest {
 
 // Answer is what the broker says at a time; until is until when what happened is
 // stored.
-func (i *Ingest) Answer(at time.Time, ready, consumers int, err error) (until time.Time) {
-	i.answered(at, ready, consumers, err)
+func (i *Ingest) Answer(at time.Time, ready, consumers int, err error, newest ...time.Time) (until time.Time) {
+	i.answered(at, ready, consumers, newest, err)
 	return i.until
 }
 

@@ -144,7 +144,7 @@ func (t *teller) tell(g decision.Group) (decision.Group, []decision.Owed) {
 	r := t.rules[ruleVersion{g.RuleID, g.RuleVersion}]
 	if !r.known || r.rule.Group == nil { // its versions were removed by hand: nobody knows whom to tell
 		t.w.Log.Error("group forgotten: its rule's version is not there", zap.String(telemetry.FieldRule, g.RuleID), zap.Int("matches", g.Matches))
-		return g.Flushed(&rule.Group{}, t.now), nil
+		return g.Flushed(&rule.Group{}, t.now, nil), nil
 	}
 	told := g.Told()
 	event, alert, silenced := t.event(g, r.rule.Name, told)
@@ -160,7 +160,7 @@ func (t *teller) tell(g decision.Group) (decision.Group, []decision.Owed) {
 		}
 	}
 	t.w.Holder.mute(owed)
-	return g.Flushed(r.rule.Group, t.now), owed
+	return g.Flushed(r.rule.Group, t.now, owed), owed
 }
 
 // event is the event that the notification carries, with its alert: the newest

@@ -2,9 +2,12 @@ package ruleworker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
 )
 
 // Queues says how many messages of a queue are ready, and how many consumers
@@ -13,16 +16,25 @@ type Queues interface {
 	Depth(ctx context.Context, queue string) (messages, consumers int, err error)
 }
 
+// Storing says what the ingesters have stored last.
+type Storing interface {
+	// NewestBegin is when the first events of the newest batches happened.
+	NewestBegin(ctx context.Context, limit int) ([]time.Time, error)
+}
+
 // ingest knows until when what happened is stored. What a rule says about a
 // window that should be complete is wrong while its events wait before the
 // ingester: after an outage every heartbeat would look silent.
 //
 // The queue is first in, first out. What was published before a moment at which
 // nothing much was ready is stored soon after it, whatever comes since; when the
-// queue stays like that, it is as good as stored at once.
+// queue stays like that, it is as good as stored at once. A queue that is never
+// short moves on all the same: what the ingesters store now says how far they
+// are, and windows that ended before that are complete.
 type ingest struct {
 	queues  Queues
-	queue   string
+	stored  Storing
+	queue   broker.WorkQueue
 	log     *zap.Logger
 	metrics *metrics
 
@@ -39,6 +51,8 @@ const (
 	// onItsWay is how long it takes to store what an ingester has taken, also when
 	// the database was away: it tries again every second.
 	onItsWay = 5 * time.Second
+	// newestBatches say how far the ingesters are: seconds' worth.
+	newestBatches = 50
 	// depthTimeout bounds a question; no answer is as good as a bad one.
 	depthTimeout = 2 * time.Second
 )
@@ -48,14 +62,34 @@ const (
 func (i *ingest) storedUntil(ctx context.Context, now time.Time) time.Time {
 	bound, cancel := context.WithTimeout(ctx, depthTimeout)
 	defer cancel()
-	ready, consumers, err := i.queues.Depth(bound, i.queue)
+	ready, consumers, err := i.depth(bound)
+	var newest []time.Time
+	if err == nil && ready > readyMost && consumers > 0 {
+		newest, err = i.stored.NewestBegin(bound, newestBatches)
+	}
 	if ctx.Err() == nil {
-		i.answered(now, ready, consumers, err)
+		i.answered(now, ready, consumers, newest, err)
 	}
 	return i.until
 }
 
-func (i *ingest) answered(at time.Time, ready, consumers int, err error) {
+// depth counts those as well that wait to be tried again.
+func (i *ingest) depth(ctx context.Context) (ready, consumers int, err error) {
+	ready, consumers, err = i.queues.Depth(ctx, i.queue.Name)
+	for _, delay := range i.queue.Tiers {
+		if err != nil {
+			break
+		}
+		var waiting int
+		waiting, _, err = i.queues.Depth(ctx, i.queue.Tier(delay))
+		ready += waiting
+	}
+	return ready, consumers, err
+}
+
+// answered notes an answer; newest is when the first events of the newest batches
+// happened.
+func (i *ingest) answered(at time.Time, ready, consumers int, newest []time.Time, err error) {
 	if i.begun.IsZero() {
 		i.begun = at
 	}
@@ -64,6 +98,7 @@ func (i *ingest) answered(at time.Time, ready, consumers int, err error) {
 		i.forget() // what a consumer had taken is ready again, or nobody knows
 	case ready > readyMost:
 		i.calm = time.Time{}
+		i.moveOn(at, newest)
 	case consumers == 0: // nobody has taken anything either
 		i.until, i.calm, i.seen = at, at, time.Time{}
 	default:
@@ -81,6 +116,24 @@ func (i *ingest) answered(at time.Time, ready, consumers int, err error) {
 		i.until, i.seen = i.seen, time.Time{}
 	}
 	i.tell(at, ready, consumers, err)
+}
+
+// moveOn takes what ingesters store now for how far they are. Half of the batches
+// must begin after a time before it is over: a few old events, or a producer whose
+// clock is fast, say nothing. Where most are old, as while a history is imported,
+// nothing moves on.
+func (i *ingest) moveOn(at time.Time, newest []time.Time) {
+	if len(newest) == 0 {
+		return
+	}
+	slices.SortFunc(newest, time.Time.Compare)
+	reached := newest[(len(newest)-1)/2]
+	if reached.After(at) {
+		reached = at
+	}
+	if reached = reached.Add(-onItsWay); reached.After(i.until) {
+		i.until = reached
+	}
 }
 
 // databaseAway says that the database was away: what the ingesters have taken

@@ -49,6 +49,17 @@ var _ = Describe("what the timer of window rules knows about ingest", func() {
 		Entry("what it was when the ingesters died over what they had taken", answer{0, 0, 1, nil, -1}, answer{5, 0, 1, nil, 5}, answer{6, 0, 1, nil, 6}, answer{7, 300, 0, nil, 6}, answer{20, 300, 0, nil, 6}),
 	)
 
+	It("goes on with what the ingesters store when the queue is never short, and no further", func() {
+		i := ruleworker.NewIngest()
+		Expect(i.Answer(at(0), 0, 1, nil)).To(BeZero())
+		Expect(i.Answer(at(5), 0, 1, nil)).To(BeTemporally("==", at(5)))
+		Expect(i.Answer(at(600), 9000, 1, nil)).To(BeTemporally("==", at(5)), "nothing is known")
+		Expect(i.Answer(at(601), 9000, 1, nil, at(-90_000), at(99), at(100), at(101), at(9000))).To(BeTemporally("==", at(95)), "an old event and a fast clock say nothing")
+		Expect(i.Answer(at(602), 9000, 1, nil, at(50), at(50))).To(BeTemporally("==", at(95)), "it does not go back")
+		Expect(i.Answer(at(603), 9000, 0, nil, at(300))).To(BeTemporally("==", at(95)), "nobody takes what waits")
+		Expect(i.Answer(at(604), 9000, 1, nil, at(700))).To(BeTemporally("==", at(599)))
+	})
+
 	It("keeps keys from looking silent while their events wait before the ingester", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		_, err := f.Store.CreateRule(ctx, silent("whole"))

@@ -21,6 +21,7 @@ type metrics struct {
 	swept       prometheus.Counter
 	again       *prometheus.CounterVec
 	rules       prometheus.Gauge
+	broken      prometheus.Gauge
 	together    prometheus.Histogram
 	windows     *prometheus.HistogramVec
 	alerts      *prometheus.CounterVec
@@ -57,6 +58,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"kind"})),
 		windowsWait: telemetry.Register(r, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ea_rule_worker_windows_wait_seconds", Help: "How far decisions about settled windows are behind because ingest has not caught up, in the process that decides them.",
+		})),
+		broken: telemetry.Register(r, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ea_rule_worker_broken_rules", Help: "Enabled rules that are not matched, since they cannot be read or do not compile; eactl rules status names them.",
 		})),
 		rules: telemetry.Register(r, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ea_rule_worker_rules", Help: "Rules in the set that is matched now.",

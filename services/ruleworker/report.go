@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,12 @@ type reporter struct {
 	log     *zap.Logger
 	now     func() time.Time
 
-	said *held // what was reported last
-	at   time.Time
+	// warned is what is wrong with the rules of a set; nil: nothing ever is.
+	warned func(*rule.Set) []rule.HeldInPart
+
+	said    *held // what was reported last
+	saidToo []rule.HeldInPart
+	at      time.Time
 }
 
 func newReporter(reports Reports, worker string, log *zap.Logger) *reporter {
@@ -55,16 +60,20 @@ func (r *reporter) tell(ctx context.Context, h *held, every time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
 	now := r.now()
-	if h == r.said {
+	var warned []rule.HeldInPart
+	if r.warned != nil {
+		warned = r.warned(h.set)
+	}
+	if h == r.said && slices.Equal(warned, r.saidToo) {
 		if r.reports.BeatRules(ctx, r.worker, now, every) == nil {
 			return
 		}
-	} else {
+	} else if h != r.said {
 		r.at = now
 	}
 	versions := h.set.Versions()
 	report := rule.Holding{Worker: r.worker, Host: r.host, Stamp: h.stamp, Rules: len(versions), Digest: rule.DigestOf(versions),
-		LoadedAt: r.at, BeatAt: now, Every: every}
+		LoadedAt: r.at, BeatAt: now, Every: every, Warned: warned}
 	for _, b := range h.broken {
 		text := b.Err.Error()
 		report.Broken = append(report.Broken, rule.NotHeld{RuleID: b.ID, Name: b.Name, Error: strings.ToValidUTF8(text[:min(len(text), longestError)], "")})
@@ -75,7 +84,7 @@ func (r *reporter) tell(ctx context.Context, h *held, every time.Duration) {
 		}
 		return
 	}
-	r.said = h
+	r.said, r.saidToo = h, warned
 }
 
 // end takes the report back: a worker that ends holds nothing.

@@ -16,7 +16,8 @@ import (
 type RuleSource interface {
 	// RulesStamp rises with every change of any rule.
 	RulesStamp(ctx context.Context) (int64, error)
-	EnabledRules(ctx context.Context) ([]rule.Rule, error)
+	// EnabledRules are those that can be read, and those that cannot.
+	EnabledRules(ctx context.Context) (rules []rule.Rule, unreadable []rule.RuleError, err error)
 }
 
 // Rules holds the compiled set that is matched now. It is swapped whole; who
@@ -61,8 +62,8 @@ func (r *Rules) Stamped() (*rule.Set, int64) {
 }
 
 // Load reads the rules if they changed since the last Load, and swaps the set.
-// A rule that does not compile (saved by a newer version) is left out and
-// named; the others go on.
+// A rule that cannot be read or does not compile (changed by hand, saved by a
+// newer version) is left out and named; the others go on.
 func (r *Rules) Load(ctx context.Context) error {
 	r.reload.Lock()
 	defer r.reload.Unlock()
@@ -73,21 +74,21 @@ func (r *Rules) Load(ctx context.Context) error {
 	if stamp == r.current.Load().stamp {
 		return nil
 	}
-	rules, stamp, err := r.read(ctx, stamp)
+	rules, broken, stamp, err := r.read(ctx, stamp)
 	if err != nil {
 		return err
 	}
 	set, err := rule.NewSet(rules)
 	var bad *rule.SetError
 	if errors.As(err, &bad) {
-		for _, b := range bad.Rules {
-			r.log.Error("rule left out: it does not compile", zap.String("rule_id", b.ID), zap.String("rule", b.Name), zap.Error(b.Err))
-		}
-	} else {
-		bad = &rule.SetError{}
+		broken = append(broken, bad.Rules...)
 	}
-	r.current.Store(&held{set: set, stamp: stamp, broken: bad.Rules})
+	for _, b := range broken {
+		r.log.Error("rule left out: nobody matches with it", zap.String("rule_id", b.ID), zap.String("rule", b.Name), zap.Error(b.Err))
+	}
+	r.current.Store(&held{set: set, stamp: stamp, broken: broken})
 	r.metrics.rules.Set(float64(set.Len()))
+	r.metrics.broken.Set(float64(len(broken)))
 	r.log.Info("rules loaded", zap.Int("rules", set.Len()), zap.Int64("stamp", stamp))
 	return nil
 }
@@ -99,18 +100,17 @@ const readTries = 5
 // read reads the rules and the stamp that they belong to. If they keep
 // changing, the stamp is that from before they were read: a change between is
 // then seen again by the next Load, never missed.
-func (r *Rules) read(ctx context.Context, stamp int64) ([]rule.Rule, int64, error) {
+func (r *Rules) read(ctx context.Context, stamp int64) (rules []rule.Rule, unreadable []rule.RuleError, of int64, err error) {
 	for try := 1; ; try++ {
-		rules, err := r.source.EnabledRules(ctx)
-		if err != nil {
-			return nil, 0, err
+		if rules, unreadable, err = r.source.EnabledRules(ctx); err != nil {
+			return nil, nil, 0, err
 		}
 		after, err := r.source.RulesStamp(ctx)
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 		if after == stamp || try == readTries {
-			return rules, stamp, nil
+			return rules, unreadable, stamp, nil
 		}
 		stamp = after
 	}

@@ -37,8 +37,9 @@ type WindowStore interface {
 	OweDue(ctx context.Context, at time.Time, token primitive.ObjectID, due window.Due, owed []decision.Owed) (committed []decision.Owed, err error)
 	// Announce makes an event about a rule owed, if it is not.
 	Announce(ctx context.Context, a decision.Announcement) error
-	// OlderDues lists slots of versions of a rule before one, by id after an id.
-	OlderDues(ctx context.Context, ruleID string, version int, after string, limit int) ([]window.Due, error)
+	// HandOverDues takes slots of versions of a rule before one from whoever is
+	// deciding them, by id after an id, and lists those that nobody has decided.
+	HandOverDues(ctx context.Context, ruleID string, version int, after string, limit int) (dues []window.Due, last string, err error)
 	// RuleVersion is a rule as it was, and what became of it.
 	RuleVersion(ctx context.Context, id string, version int) (rule.Rule, RuleFate, error)
 }
@@ -61,17 +62,19 @@ type windows struct {
 	metrics   *metrics
 	retention time.Duration // of notifications
 	patience  patience
+	seedLimit int // events that are read for what came before a rule
 
 	mu   sync.Mutex
 	of   *rule.Set // that byID was made of
 	byID map[string]*windowRule
 
-	known known
-	slow  slowRules
+	known    known
+	slow     slowRules
+	warnings warnings
 }
 
 func newWindows(store WindowStore, retention time.Duration, log *zap.Logger, m *metrics) *windows {
-	return &windows{store: store, retention: retention, patience: patienceDefault, log: log, metrics: m}
+	return &windows{store: store, retention: retention, patience: patienceDefault, seedLimit: window.MaxObservations, log: log, metrics: m}
 }
 
 // windowRule is a rule with its parts.
@@ -115,9 +118,9 @@ type touchedRule struct {
 }
 
 type touchedEvent struct {
-	at  time.Time
-	key string
-	raw bson.Raw
+	at, stored time.Time
+	key        string
+	raw        bson.Raw
 }
 
 func (t *touched) add(r *rule.Rule, raw bson.Raw) {
@@ -130,7 +133,8 @@ func (t *touched) add(r *rule.Rule, raw bson.Raw) {
 		t.rules[r.ID] = of
 	}
 	at, _ := raw.Lookup("timestamp").TimeOK()
-	of.events = append(of.events, touchedEvent{at: at, key: rule.WindowKey(raw, r.Window.GroupBy), raw: raw})
+	stored, _ := raw.Lookup("created_at").TimeOK()
+	of.events = append(of.events, touchedEvent{at: at, stored: stored, key: rule.WindowKey(raw, r.Window.GroupBy), raw: raw})
 }
 
 // events are all, by _id.

@@ -89,7 +89,7 @@ func settledDues(r *windowRule, p window.Part, events []touchedEvent) []window.D
 		if p.PerKey() {
 			key = e.key
 		}
-		for _, slot := range p.Due(e.at) {
+		for _, slot := range p.Due(e.at, e.stored) {
 			if s := (slotOf{slot, key}); !seen[s] {
 				seen[s] = true
 				dues = append(dues, window.NewDue(r.rule.ID, r.rule.Version, p, slot, key))
@@ -143,9 +143,9 @@ func (w *windows) asks(r *windowRule, p window.Part, events []touchedEvent) []as
 	isKnown := func(key string, slot int64) bool { return w.known.has(r.rule, key, slot) }
 	for _, e := range events {
 		slot := p.SlotOf(e.at)
-		at, length := e.at.UnixMilli(), p.Length()
+		at, reach := e.at.UnixMilli(), p.Reach()
 		b := bucket{slot: slot, rest: isKnown(e.key, p.AlertSlot(slot)), wide: !rule.SearchableKey(e.key)}
-		from, to := at, at+length
+		from, to := at, at+reach
 		if b.rest {
 			_, from = p.Slot(slot)
 			if from >= to {

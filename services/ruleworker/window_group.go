@@ -57,8 +57,8 @@ func (g *dueGroup) dueOf(a window.Alert) string {
 
 // groupDues finds the rule of each slot. Slots of rules that are gone are quiet.
 // A rule that was changed meanwhile decides by its old version what concerns
-// single events, since they came under it; windows that the new version decides
-// as well are left to that. Keys that cannot be searched are by themselves: their
+// single events, since they came under it, and windows of which it has told a
+// part; windows that the new version decides as well are left to that. Keys that cannot be searched are by themselves: their
 // query reads what it does not look for.
 func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule, dues []window.Due, o *duesOutcome, now time.Time) ([]*dueGroup, error) {
 	type of struct {
@@ -102,7 +102,7 @@ func (w *windows) groupDues(ctx context.Context, current map[string]*windowRule,
 			o.quiet = append(o.quiet, d)
 			continue
 		}
-		if r.fate == RuleDisabled || r.fate == RuleReplaced && inherits(r.parts[d.Part]) {
+		if r.fate == RuleDisabled || r.fate == RuleReplaced && inherits(r.parts[d.Part]) && d.Parts == 0 {
 			if err := o.passOn(d, r, current[d.RuleID], now); err != nil {
 				fail(id, d, err)
 			}
@@ -172,6 +172,7 @@ func (w *windows) evaluateDue(ctx context.Context, g *dueGroup, settled time.Tim
 		from, _ := g.part.Slot(g.dues[0].Slot)
 		to, _ := g.part.Slot(end)
 		ask := window.Ask{From: from, To: to}
+		ask.Decided, _ = g.part.Slot(g.part.SlotOf(settled.Add(-g.part.Settle())))
 		if g.part.PerKey() {
 			ask.Keys = g.keys()
 		}

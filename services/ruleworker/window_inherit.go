@@ -11,7 +11,9 @@ import (
 // A key that is silent has nothing but its due slot: no event makes it watched
 // again. So when a rule is changed, the new version takes the due slots of the
 // old one over, as soon as it is known and once more when their time comes, in
-// case a worker that did not know it yet has made one due in between.
+// case a worker that did not know it yet has made one due in between. Whoever is
+// just deciding one by the old version loses it first, and what was decided is
+// not taken over: no window is told by both.
 
 const (
 	// whyAsleep is the error of slots that wait for a disabled rule. They are
@@ -50,11 +52,11 @@ func inherits(p window.Part) bool { return p.Settled() && !p.EachEvent() }
 func (w *windows) inherit(ctx context.Context, heir *windowRule, now time.Time) error {
 	versions := map[int]*windowRule{}
 	for after := ""; ; {
-		dues, err := w.store.OlderDues(ctx, heir.rule.ID, heir.rule.Version, after, duesWritten)
-		if err != nil || len(dues) == 0 {
+		dues, last, err := w.store.HandOverDues(ctx, heir.rule.ID, heir.rule.Version, after, duesWritten)
+		if err != nil || last == "" {
 			return err
 		}
-		after = dues[len(dues)-1].ID
+		after = last
 		var taken []window.Due
 		for _, d := range dues {
 			old, known := versions[d.RuleVersion]

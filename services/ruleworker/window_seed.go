@@ -2,6 +2,7 @@ package ruleworker
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -60,6 +61,7 @@ func (w *windows) seedRule(ctx context.Context, r *windowRule, now time.Time) er
 	if err := w.inherit(ctx, r, now); err != nil {
 		return err
 	}
+	w.warnings.note(r.rule, "")
 	for _, p := range r.parts {
 		if !p.Settled() {
 			continue
@@ -98,7 +100,7 @@ func (w *windows) seedPart(ctx context.Context, r *windowRule, p window.Part, no
 			if err := due(first, key); err != nil {
 				return err
 			}
-			for _, slot := range p.Due(at) {
+			for _, slot := range p.Due(at, at) {
 				if slot > first {
 					if err := due(slot, key); err != nil {
 						return err
@@ -122,7 +124,8 @@ func (w *windows) seedPart(ctx context.Context, r *windowRule, p window.Part, no
 
 // recentKeys are the keys that were seen from the slot before the first one on,
 // each with its first time: older ones wait until they are seen again. A query
-// that is refused costs the seeds, which events make up for.
+// that is refused, or that has too much to read, costs seeds, which events make
+// up for, and a warning.
 func (w *windows) recentKeys(ctx context.Context, r *windowRule, p window.Part, first int64) (map[string]time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, dueTimeout)
 	defer cancel()
@@ -130,21 +133,38 @@ func (w *windows) recentKeys(ctx context.Context, r *windowRule, p window.Part, 
 	earliest := map[string]int64{}
 	read := 0
 	err := r.source.Observe(ctx, window.Query{From: from, To: farFuture}, func(o window.Observation) bool {
+		if read == w.seedLimit {
+			read++
+			return false
+		}
+		read++
 		if at, there := earliest[o.Key]; !there || o.At < at {
 			earliest[o.Key] = o.At
 		}
-		read++
-		return read < window.MaxObservations
+		return true
 	})
 	seen := make(map[string]time.Time, len(earliest))
 	for key, at := range earliest {
 		seen[key] = time.UnixMilli(at)
 	}
-	if err != nil && !isOutage(err) {
-		w.log.Warn("keys seen before the rule are not watched until they are seen again", zap.String(telemetry.FieldRule, r.rule.ID), zap.Error(err))
-		return seen, nil
+	switch {
+	case isOutage(err), ctx.Err() != nil && !isTooSlow(err):
+		return seen, err
+	case err != nil:
+		w.seededInPart(r, len(seen), "their query fails or is slow: "+err.Error())
+	case read > w.seedLimit:
+		w.seededInPart(r, len(seen), fmt.Sprintf("there are more than %d events", w.seedLimit))
 	}
-	return seen, err
+	return seen, nil
+}
+
+// seededInPart says that not all keys from before a rule are watched, and what
+// helps.
+func (w *windows) seededInPart(r *windowRule, keys int, why string) {
+	w.warnings.note(r.rule, fmt.Sprintf("of the keys that were seen shortly before it began only %d are surely watched, the others once they are seen again: %s; narrower conditions, a shorter timeframe or an index (eactl rules apply --create-indexes) help",
+		keys, why))
+	w.log.Warn("keys seen before the rule are not all watched until they are seen again; narrower conditions, a shorter timeframe or an index help",
+		zap.String(telemetry.FieldRule, r.rule.ID), zap.String("rule", r.rule.Name), zap.Int("version", r.rule.Version), zap.Int("watched", keys), zap.String("why", why))
 }
 
 // farFuture is later than every event may be.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -170,6 +171,41 @@ var _ = Describe("a key that is silent already", func() {
 		Eventually(ctx, func() int { return len(slots(ctx, f, "paused")[3]) }).WithTimeout(20 * time.Second).Should(BeNumerically(">=", 3))
 		Expect(slots(ctx, f, "paused")[3][0]).To(BeNumerically(">=", enabled), "what it slept through is not told")
 	}, SpecTimeout(2*time.Minute))
+})
+
+var _ = Describe("a window that is evaluated while its rule is edited", func() {
+	It("is told by one version, the new one", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		r, err := f.Store.CreateRule(ctx, silent("edited"))
+		Expect(err).NotTo(HaveOccurred())
+		holding, release := make(chan struct{}), make(chan struct{})
+		var evaluated, handedOver sync.Once
+		trouble := &troubled{
+			asked: func(ctx context.Context, _ string, _ window.Query) error {
+				evaluated.Do(func() {
+					close(holding)
+					select {
+					case <-release:
+					case <-ctx.Done():
+					}
+				})
+				return nil
+			},
+			added: func(dues []window.Due) error {
+				if slices.ContainsFunc(dues, func(d window.Due) bool { return d.RuleVersion == 2 }) {
+					handedOver.Do(func() { close(release) })
+				}
+				return nil
+			},
+		}
+		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of), quickPoll)
+		Eventually(ctx, holding).WithTimeout(20 * time.Second).Should(BeClosed())
+		r.Description = "other words"
+		_, err = f.Store.ReplaceRule(ctx, r, 1)
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(ctx, func() int { return versions(ctx, f, "edited")["2"] }).WithTimeout(20 * time.Second).Should(BeNumerically(">=", 3))
+		Expect(versions(ctx, f, "edited")).NotTo(HaveKey("1"), "it was deciding its first window")
+	}, SpecTimeout(time.Minute))
 })
 
 // versions counts a rule's notifications by its version.

@@ -40,7 +40,7 @@ func (w *Worker) DecideWindows(ctx context.Context, every time.Duration) error {
 	})
 	t := &timer{
 		Worker: w, places: make(chan struct{}, evaluationsTogether), busy: map[string]bool{},
-		stored: &ingest{queues: w.Queues, queue: w.Topology.Work(topology.Ingest).Name, log: w.Log, metrics: w.Metrics},
+		stored: &ingest{queues: w.Queues, stored: w.Storing, queue: w.Topology.Work(topology.Ingest), log: w.Log, metrics: w.Metrics},
 	}
 	all.Go(func() {
 		each(ctx, every, func() { t.tick(ctx) })

@@ -232,6 +232,31 @@ var _ = Describe("the timer of window rules", func() {
 		trouble.with(func() { Expect(longest).To(BeNumerically("<=", 1000)) })
 	}, SpecTimeout(time.Minute))
 
+	It("says in its report of which rule it could not read all keys from before", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		r, err := f.Store.CreateRule(ctx, silent("keyed", "user_id"))
+		Expect(err).NotTo(HaveOccurred())
+		now := time.Now().UTC()
+		Expect(f.Store.SaveBatch(ctx, batchOf("HEARTBEAT", one{at: now, user: "a"}, one{at: now, user: "b"}, one{at: now, user: "c"}), "spec")).To(Succeed())
+		warned := func(ctx context.Context) (texts []string) {
+			held, err := f.Store.RuleHoldings(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			for _, h := range held {
+				for _, w := range h.Warned {
+					texts = append(texts, fmt.Sprint(w.RuleID, " ", w.Version, ": ", w.Warning))
+				}
+			}
+			return texts
+		}
+		f.Start(ctx, "rule-worker", ruleworker.WireSeeding(2), quickPoll)
+		Eventually(ctx, warned).WithTimeout(20 * time.Second).Should(ConsistOf(And(HavePrefix("keyed 1: "),
+			ContainSubstring("only 2 are surely watched"), ContainSubstring("there are more than 2 events"), ContainSubstring("narrower conditions"))))
+		r.Conditions = document(bson.D{{Key: "type", Value: "OTHER"}})
+		_, err = f.Store.ReplaceRule(ctx, r, 1)
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(ctx, warned).WithTimeout(20 * time.Second).Should(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
 	It("goes on with the next slot after one that is given up", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		r, err := f.Store.CreateRule(ctx, silent("whole"))
@@ -343,6 +368,20 @@ var _ = Describe("the timer of window rules", func() {
 		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of))
 		Eventually(ctx, func() int { return len(alertsOf(ctx, f, "quick")) }).WithTimeout(20 * time.Second).Should(BeNumerically(">=", 4))
 		Expect(alertsOf(ctx, f, "slow")).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("says of a key with a clock of yesterday only what is so now", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		r, err := f.Store.CreateRule(ctx, silent("keyed", "user_id"))
+		Expect(err).NotTo(HaveOccurred())
+		f.Start(ctx, "rule-worker", ruleworker.Wire)
+		now := time.Now().UTC()
+		offer(ctx, f, batchOf("HEARTBEAT", one{at: now.Add(-20 * time.Hour), user: "a", stored: now}))
+		Eventually(ctx, func() []string { return alertsOf(ctx, f, "keyed") }).WithTimeout(20 * time.Second).ShouldNot(BeEmpty())
+		last := r.Window.Parts()[0].SlotOf(now) - 1
+		for _, n := range notificationsOf(ctx, f, "keyed") {
+			Expect(n.Alert.Slot).To(BeNumerically(">=", last), "the last complete window when the event came")
+		}
 	}, SpecTimeout(time.Minute))
 
 	It("decides the many slots after a late event in a few queries", func(ctx SpecContext) {

@@ -39,9 +39,10 @@ func wire(ctx context.Context, p *app.Process, change func(*Worker)) error {
 	}
 	ledger := ledger{p.Store}
 	w := &Worker{Rules: rules, Ledger: ledger, Publisher: p.Publisher, Topology: p.Topology,
-		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Groups: ledger, Queues: p.ConsumeConnection, Holder: newHolder(silences, p.Log), Disabler: ledger,
+		Windows: newWindows(ledger, cfg.NotificationRetention, p.Log, m), Outbox: ledger, Groups: ledger, Queues: p.ConsumeConnection, Storing: ledger, Holder: newHolder(silences, p.Log), Disabler: ledger,
 		Replays: ledger, Retention: cfg.NotificationRetention, Log: p.Log, Metrics: m, Now: now, Instance: p.Instance}
 
+	rules.report.warned = w.Windows.warned
 	change(w)
 
 	control := p.Topology.Control()

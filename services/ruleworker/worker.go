@@ -43,6 +43,7 @@ type Worker struct {
 	Ledger    Ledger
 	Windows   *windows
 	Queues    Queues
+	Storing   Storing
 	Outbox    Outbox
 	Groups    GroupStore
 	Replays   Replays

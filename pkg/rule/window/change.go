@@ -3,6 +3,7 @@ package window
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,6 +56,9 @@ func (p difference) evaluate(ctx context.Context, r *reader, ask Ask, tell tell)
 		return found, tooMany(err)
 	}
 	keys, series := byKey(all)
+	if err := p.next(ctx, r, ask, keys, series); err != nil {
+		return found, err
+	}
 	last, complete, err := p.last(ctx, r, ask, len(keys))
 	if err != nil {
 		return found, err
@@ -83,6 +87,64 @@ func (p difference) alert(o, before Observation, tell tell) Alert {
 		Key: keyOf(o.Key), From: timeOf(before.At), To: timeOf(o.At),
 		Text: fmt.Sprintf("%s changed from %s to %s", p.field, show(before.Value), show(o.Value)),
 	}})
+}
+
+// next adds to each key's series the events of the first instant after those
+// asked for, as far as windows were decided: one of the series may have come
+// since, and be what they differ from.
+func (p difference) next(ctx context.Context, r *reader, ask Ask, keys []string, series map[string][]Observation) error {
+	if ask.Decided <= ask.To {
+		return nil
+	}
+	q := Query{From: ask.To, To: ask.Decided, Present: p.present, Values: true}
+	missing := keys
+	if len(keys) > lookUps {
+		soon := q
+		soon.To, soon.Keys = min(q.To, q.From+shortly), ask.Keys
+		all, err := r.all(ctx, soon, shortlyLimit)
+		if err != nil && !errors.Is(err, errFull) {
+			return err
+		}
+		if err == nil {
+			_, after := byKey(all)
+			missing = nil
+			for _, key := range keys {
+				if after[key] == nil {
+					missing = append(missing, key)
+				}
+				series[key] = append(series[key], atFirst(after[key])...)
+			}
+			if q.From = soon.To; q.From >= q.To {
+				return nil
+			}
+		}
+	}
+	for _, key := range missing {
+		q.Keys, q.Order, q.Wanted = []string{key}, OldestFirst, 1
+		var first []Observation
+		err := r.each(ctx, q, func(o Observation) bool {
+			if len(first) > 0 && first[0].At != o.At {
+				return false
+			}
+			first = append(first, o)
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		sortByTime(first)
+		series[key] = append(series[key], first...)
+	}
+	return nil
+}
+
+// atFirst are the observations of a series' first instant.
+func atFirst(s []Observation) []Observation {
+	n := 0
+	for n < len(s) && s[n].At == s[0].At {
+		n++
+	}
+	return s[:n]
 }
 
 // last are the last events of keys that came shortly before, when there are so

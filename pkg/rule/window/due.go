@@ -21,6 +21,7 @@ type Due struct {
 	Key         bson.Raw  `bson:"key,omitempty"` // none: of all keys, or the rule has no group_by
 	DueAt       time.Time `bson:"due_at"`
 	Deferred    bool      `bson:"deferred,omitempty"` // its events wait for no other to be stored: it was left to the timer
+	Parts       int       `bson:"parts,omitempty"`    // of what it owes, that are committed already
 	Tries       int       `bson:"tries,omitempty"`    // that failed
 	Error       string    `bson:"error,omitempty"`    // of the last one
 }

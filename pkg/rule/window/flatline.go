@@ -73,6 +73,16 @@ func (silence) perKey() bool { return true }
 // has made it due, or the key was not watched yet when it began.
 func (s silence) due(at int64) []int64 { return []int64{floor(at, s.timeframe) + 1} }
 
+// watchedFrom is the last complete slot for an event that comes later: what was
+// silent before it was known is history, and one wrong clock would tell a day of
+// it. A key that is forgotten with its first alert has one at most.
+func (s silence) watchedFrom(slot, complete int64) int64 {
+	if s.forget {
+		return slot
+	}
+	return max(slot, complete)
+}
+
 func (s silence) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (Found, error) {
 	from, to := s.asked(ask)
 	if ask.Keys == nil {

@@ -114,6 +114,37 @@ var _ = Describe("every kind", func() {
 		})
 	}
 
+	for name, spec := range map[string]window.Spec{
+		"change":                    {Kind: "change", Field: "ip", Settle: pointer(for_(time.Second))},
+		"change, soon, not of null": {Kind: "change", Field: "ip", Timeframe: for_(20 * time.Second), IgnoreNull: true, Settle: pointer(for_(time.Second))},
+		"spike up":                  {Kind: "spike", Timeframe: for_(10 * time.Second), SpikeHeight: 1.2, SpikeType: "up", ThresholdRef: 2, Settle: pointer(for_(time.Second))},
+		"spike up, settled":         {Kind: "spike", Timeframe: for_(10 * time.Second), SpikeHeight: 1.2, SpikeType: "up", ThresholdRef: 2, Settle: pointer(for_(11 * time.Second))},
+		"frequency":                 {Kind: "frequency", Timeframe: for_(10 * time.Second), NumEvents: 4},
+		"cardinality":               {Kind: "cardinality", Timeframe: for_(10 * time.Second), Field: "ip", Max: pointer(2.)},
+	} {
+		It("misses nothing when events come later than settle, and have others after them: "+name, func(ctx SpecContext) {
+			spec.GroupBy = []string{"user_id"}
+			Expect(spec.Check()).To(BeEmpty())
+			random := rand.New(rand.NewPCG(7, 8))
+			const end = 300
+			for i := range 15 {
+				keys, most := 3, 80
+				if i == 0 && spec.Kind == "change" { // which looks up one by one, or what comes soon
+					keys, most = 150, 600
+				}
+				events := someEvents(random, time.Minute, keys, most)
+				long := &series{} // each key is long known
+				for k := range keys {
+					long.add(-time.Hour, 1, doc("user_id", string(rune('a'+k))), valued(doc("ip", int64(1))))
+					long.all[k].ID[0] = 1
+				}
+				events = append(long.all, events...)
+				want := slots(evaluate(ctx, spec, &series{all: events}, 0, end*time.Second))
+				Expect(live(ctx, spec, events, random, end*time.Second)).To(ContainElements(want))
+			}
+		})
+	}
+
 	It("names an alert once, also when an instant has two", func(ctx SpecContext) {
 		s := &series{}
 		for _, v := range []string{"a", "b", "c"} {
@@ -159,6 +190,7 @@ func live(ctx SpecContext, spec window.Spec, events []window.Observation, random
 				}
 				from, to := p.Slot(d.slot)
 				ask := window.Ask{From: from, To: to}
+				ask.Decided, _ = p.Slot(p.SlotOf(time.UnixMilli(now).Add(-p.Settle())))
 				for other := range open { // the keys of a slot are asked about together
 					if other.part == d.part && other.slot == d.slot {
 						delete(open, other)
@@ -188,12 +220,12 @@ func live(ctx SpecContext, spec window.Spec, events []window.Observation, random
 			now = max(now, o.At)
 			for i, p := range parts {
 				if !p.Settled() {
-					got, err := p.Evaluate(ctx, stored, window.Ask{Keys: []string{o.Key}, From: o.At, To: o.At + p.Length(), Known: known})
+					got, err := p.Evaluate(ctx, stored, window.Ask{Keys: []string{o.Key}, From: o.At, To: o.At + p.Reach(), Known: known})
 					Expect(err).NotTo(HaveOccurred())
 					told(got.Alerts)
 					continue
 				}
-				for _, slot := range p.Due(time.UnixMilli(o.At)) {
+				for _, slot := range p.Due(time.UnixMilli(o.At), time.UnixMilli(o.At)) {
 					key := ""
 					if p.PerKey() {
 						key = o.Key

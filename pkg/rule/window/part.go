@@ -52,6 +52,10 @@ type Ask struct {
 	// Known says that an alert is known already; nil: none is. What is known need
 	// not be found again.
 	Known func(key string, slot int64) bool
+	// Decided says that windows before this time were decided before; 0: none was.
+	// An event that came since may be what the next one of its key is compared
+	// with, whose window is then looked at again.
+	Decided int64
 	// Past goes from one piece of a back-test to the next, in the order of time;
 	// nil: there is one piece.
 	Past *Past
@@ -108,8 +112,32 @@ type eachEvent interface{ eachEvent() }
 // Settle is how long after its end a slot is decided.
 func (p Part) Settle() time.Duration { return p.settle }
 
-// Due are the slots to decide because of an event at that time.
-func (p Part) Due(at time.Time) []int64 { return p.due(at.UnixMilli()) }
+// Due are the slots to decide because of an event at that time; stored is when it
+// came.
+func (p Part) Due(at, stored time.Time) []int64 {
+	slots := p.due(at.UnixMilli())
+	if w, ok := p.evaluator.(watcher); ok {
+		slots[0] = w.watchedFrom(slots[0], p.SlotOf(stored.Add(-p.settle))-1)
+	}
+	return slots
+}
+
+// watcher marks the evaluators that watch a key from an event on, slot after
+// slot.
+type watcher interface {
+	// watchedFrom is the first slot of a key whose event makes one due; complete is
+	// the last slot that was settled when the event came.
+	watchedFrom(slot, complete int64) int64
+}
+
+// Reach is how long after an event the windows end that it can give alerts, in
+// milliseconds.
+func (p Part) Reach() int64 {
+	if further, ok := p.evaluator.(interface{ reach() int64 }); ok {
+		return further.reach()
+	}
+	return p.length()
+}
 
 // SlotOf is the slot in which a time lies.
 func (p Part) SlotOf(at time.Time) int64 { return floor(at.UnixMilli(), p.length()) }

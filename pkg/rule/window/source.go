@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
@@ -52,6 +53,34 @@ const (
 
 // MaxObservations bounds what one evaluation reads: about 50 MB.
 const MaxObservations = 500_000
+
+// ReadAtOnce is how long a time one evaluation reads with the events of all keys;
+// 0: each evaluation reads the events of some keys. More than MaxObservations in
+// it cannot be decided.
+func (s *Spec) ReadAtOnce() time.Duration {
+	longest := int64(0)
+	for _, p := range s.Parts() {
+		if whole, is := p.evaluator.(atOnce); is {
+			longest = max(longest, whole.atOnce())
+		}
+	}
+	return time.Duration(longest) * time.Millisecond
+}
+
+// atOnce marks the evaluators that read the events of all keys at once.
+type atOnce interface{ atOnce() int64 }
+
+func (p drop) atOnce() int64     { return 2 * p.timeframe }
+func (p share) atOnce() int64    { return p.timeframe }
+func (p monotony) atOnce() int64 { return p.timeframe }
+func (single) atOnce() int64     { return singleSlot }
+
+func (p rise) atOnce() int64 {
+	if p.late {
+		return 3 * p.timeframe
+	}
+	return 0
+}
 
 // ErrTooMany: a rule's windows hold more events than an evaluation may read.
 var ErrTooMany = errors.New("its windows hold more events than one evaluation may read; a narrower condition, a group_by or a shorter timeframe is needed")

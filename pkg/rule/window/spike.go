@@ -96,6 +96,23 @@ type rise struct {
 func (p rise) settled() bool { return p.late }
 func (p rise) perKey() bool  { return !p.late }
 
+// reach is that of the windows that have an event in the one before: with enough
+// before, they may be spikes.
+func (p rise) reach() int64 {
+	if p.minRef > 0 {
+		return 2 * p.timeframe
+	}
+	return p.timeframe
+}
+
+func (p rise) due(at int64) []int64 {
+	slots := p.sliding.due(at)
+	if last := floor(at+p.reach()-1, p.timeframe); last > slots[len(slots)-1] {
+		slots = append(slots, last)
+	}
+	return slots
+}
+
 func (p rise) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (Found, error) {
 	var found Found
 	all, err := r.all(ctx, Query{From: ask.From - 2*p.timeframe + 1, To: ask.To, Keys: ask.Keys}, MaxObservations)

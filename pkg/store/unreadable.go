@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.uber.org/zap"
+)
+
+// Documents that processes share are read one by one: one that nobody understands
+// (changed by hand, or written by a newer release) is named, counted and left
+// out. Read together with the others it would keep them all back, for every
+// process and for ever, as if the database were away.
+
+// errNotText: what is known by an id that is no text is found by no text.
+var errNotText = errors.New("its _id is not a text")
+
+// readable decodes what a query found, and hands over what it cannot decode.
+func readable[T any](ctx context.Context, cur *mongo.Cursor, err error, bad func(id bson.RawValue, doc bson.Raw, err error)) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	var found []T
+	for cur.Next(ctx) {
+		var one T
+		id := cur.Current.Lookup("_id")
+		err := bson.Unmarshal(cur.Current, &one)
+		if id.Type != bson.TypeString {
+			err = errors.Join(errNotText, err)
+		}
+		if err == nil {
+			found = append(found, one)
+			continue
+		}
+		id.Value = append([]byte(nil), id.Value...) // the cursor goes on
+		bad(id, cur.Current, fmt.Errorf("it cannot be decoded: %w", err))
+	}
+	return found, cur.Err()
+}
+
+// leftOut says that a document is left out, and where it is.
+func (s *Store) leftOut(c *mongo.Collection, id bson.RawValue, err error) {
+	s.log.Error("document left out: it cannot be read; mend it, or remove it",
+		zap.String("collection", c.Name()), zap.String("id", idText(id)), zap.Error(err))
+	if s.spoilt != nil {
+		s.spoilt(c.Name())
+	}
+}
+
+// idText is a document's _id for a reader; a text is as it is.
+func idText(id bson.RawValue) string {
+	if text, ok := id.StringValueOK(); ok {
+		return text
+	}
+	return id.String()
+}
