@@ -29,6 +29,12 @@ import (
 // them.
 func (p *product) keep(ctx context.Context, events ...object) event.Batch {
 	GinkgoHelper()
+	return p.keepAt(ctx, func(object) time.Time { return time.Now() }, events...)
+}
+
+// keepAt is keep of events that come when came says.
+func (p *product) keepAt(ctx context.Context, came func(object) time.Time, events ...object) event.Batch {
+	GinkgoHelper()
 	decoder, err := event.NewDecoder(event.Options{})
 	Expect(err).NotTo(HaveOccurred())
 	first, at := event.NewIDBlock(len(events))
@@ -36,7 +42,7 @@ func (p *product) keep(ctx context.Context, events ...object) event.Batch {
 	for i, e := range events {
 		text, err := json.Marshal(e)
 		Expect(err).NotTo(HaveOccurred())
-		now := time.Now()
+		now := came(e)
 		docs, err := decoder.Decode(event.Input{Body: text, MessageID: uuid.NewString(), Timestamp: now, Now: now})
 		Expect(err).NotTo(HaveOccurred())
 		docs[0].Stamp(at(i), b.ID)
@@ -240,7 +246,8 @@ var _ = Describe("a back-test of a window rule", func() {
 				some = append(some, object{"type": "KIND_TEST", "source": "spec", "user_id": string(rune('a' + random.IntN(3))),
 					"timestamp": begin.Add(time.Duration(random.IntN(6*60_000)) * time.Millisecond), "payload": payload})
 			}
-			batches = append(batches, p.keep(ctx, some...)) // all are there before the first is decided: none is later than settle
+			inTime := func(e object) time.Time { return e["timestamp"].(time.Time) } //nolint:forcetypeassert // it is set above
+			batches = append(batches, p.keepAt(ctx, inTime, some...))                // all are there before the first is decided: none is later than settle
 		}
 		for i, b := range batches {
 			p.offer(ctx, b)
