@@ -69,6 +69,7 @@ type windows struct {
 	byID map[string]*windowRule
 
 	known    known
+	terms    window.Terms
 	slow     slowRules
 	warnings warnings
 }

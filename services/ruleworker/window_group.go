@@ -171,7 +171,7 @@ func (w *windows) evaluateDue(ctx context.Context, g *dueGroup, settled time.Tim
 		g.end = end
 		from, _ := g.part.Slot(g.dues[0].Slot)
 		to, _ := g.part.Slot(end)
-		ask := window.Ask{From: from, To: to}
+		ask := window.Ask{From: from, To: to, Terms: w.terms.Of(g.rule.rule.ID, g.rule.rule.Version)}
 		ask.Decided, _ = g.part.Slot(g.part.SlotOf(settled.Add(-g.part.Settle())))
 		if g.part.PerKey() {
 			ask.Keys = g.keys()

@@ -1,6 +1,7 @@
 package window_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -171,6 +172,7 @@ type due struct {
 func live(ctx SpecContext, spec window.Spec, events []window.Observation, random *rand.Rand, end time.Duration) []string {
 	GinkgoHelper()
 	stored := &series{}
+	terms := (&window.Terms{}).Of("r", 1)
 	found := map[string]bool{}
 	told := func(alerts []window.Alert) {
 		for _, s := range slots(alerts) {
@@ -189,7 +191,7 @@ func live(ctx SpecContext, spec window.Spec, events []window.Observation, random
 					continue
 				}
 				from, to := p.Slot(d.slot)
-				ask := window.Ask{From: from, To: to}
+				ask := window.Ask{From: from, To: to, Terms: terms}
 				ask.Decided, _ = p.Slot(p.SlotOf(time.UnixMilli(now).Add(-p.Settle())))
 				for other := range open { // the keys of a slot are asked about together
 					if other.part == d.part && other.slot == d.slot {
@@ -349,6 +351,41 @@ var _ = Describe("new_term", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(got.Alerts).To(BeEmpty())
 		Expect(s.asked).To(Equal(400), "each event once")
+	})
+})
+
+var _ = Describe("the terms that are known", func() {
+	spec := window.Spec{Kind: "new_term", Field: "f", TermsWindow: for_(time.Hour), GroupBy: []string{"k"}}
+	evaluate := func(ctx context.Context, s *series, terms *window.RuleTerms, from, to int64) []string {
+		GinkgoHelper()
+		s.asked = 0
+		got, err := spec.Parts()[0].Evaluate(ctx, s, window.Ask{From: from, To: to, Terms: terms})
+		Expect(err).NotTo(HaveOccurred())
+		return slots(got.Alerts)
+	}
+
+	It("are not looked up again, and those of other keys, times and versions are", func(ctx SpecContext) {
+		s := &series{}
+		for slot := range 3 {
+			for v := range 10 {
+				s.add(time.Duration(slot)*10*time.Second+time.Second, 1, doc("k", "a"), valued(doc("f", int64(v))))
+			}
+		}
+		all := &window.Terms{}
+		terms := all.Of("r", 1)
+		Expect(evaluate(ctx, s, terms, 0, 10_000)).To(HaveLen(10))
+		Expect(evaluate(ctx, s, terms, 10_000, 20_000)).To(BeEmpty())
+		Expect(s.asked).To(Equal(10), "the slot's own events")
+		Expect(evaluate(ctx, s, terms, 20_000, 30_000)).To(BeEmpty())
+		Expect(s.asked).To(Equal(10))
+		Expect(evaluate(ctx, s, all.Of("r", 2), 20_000, 30_000)).To(BeEmpty())
+		Expect(s.asked).To(Equal(20), "of another version each is looked up")
+		Expect(evaluate(ctx, s, terms, 0, 10_000)).To(HaveLen(10), "they were seen later, which says nothing about before")
+
+		s.add(25*time.Second, 1, doc("k", "b"), valued(doc("f", int64(1))))
+		s.add(2*time.Hour, 1, doc("k", "a"), valued(doc("f", int64(1))))
+		Expect(evaluate(ctx, s, terms, 20_000, 30_000)).To(HaveLen(1), "another key")
+		Expect(evaluate(ctx, s, terms, 7_200_000, 7_210_000)).To(HaveLen(1), "longer ago than terms_window")
 	})
 })
 

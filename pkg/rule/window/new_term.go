@@ -67,17 +67,15 @@ func (p novelty) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (F
 		t := term{o.Key, o.Value}
 		before, there := last[t]
 		last[t] = o.At
-		if there && before >= o.At-p.back {
-			continue
-		}
-		if !there && !complete {
-			known, err := r.exists(ctx, Query{From: o.At - p.back, To: o.At, Keys: []string{o.Key}, Value: o.Value})
-			if err != nil {
+		known := there && before >= o.At-p.back || ask.Terms.within(t, o.At-p.back, o.At)
+		if !known && !there && !complete {
+			if known, err = p.lookUp(ctx, r, ask, t, o.At); err != nil {
 				return found, err
 			}
-			if known {
-				continue
-			}
+		}
+		ask.Terms.saw(t, o.At)
+		if known {
+			continue
 		}
 		a := tell(floor(o.At, p.back), Alert{Event: o.ID, Alert: notification.Alert{
 			Key: withValue(o.Key, o.Value), From: timeOf(o.At - p.back), To: timeOf(o.At), Value: 1,
@@ -88,13 +86,24 @@ func (p novelty) evaluate(ctx context.Context, r *reader, ask Ask, tell tell) (F
 	return found, nil
 }
 
+// lookUp says whether a value was stored within the time before.
+func (p novelty) lookUp(ctx context.Context, r *reader, ask Ask, t term, at int64) (bool, error) {
+	newest, err := r.some(ctx, Query{From: at - p.back, To: at, Keys: []string{t.key}, Value: t.value, Order: NewestFirst}, 1)
+	for _, o := range newest {
+		ask.Terms.saw(t, o.At)
+	}
+	return len(newest) > 0, err
+}
+
 // seen are the terms that came shortly before, with their last time, when there
 // are so many to look up that it is worth it.
 func (p novelty) seen(ctx context.Context, r *reader, ask Ask, all []Observation) (last map[term]int64, complete bool, err error) {
 	last = map[term]int64{}
-	different := map[term]bool{}
+	different := map[term]bool{} // those that would be looked up
 	for _, o := range all {
-		different[term{o.Key, o.Value}] = true
+		if t := (term{o.Key, o.Value}); !ask.Terms.within(t, o.At-p.back, o.At) {
+			different[t] = true
+		}
 	}
 	if len(different) <= lookUps {
 		return last, false, nil

@@ -56,6 +56,8 @@ type Ask struct {
 	// An event that came since may be what the next one of its key is compared
 	// with, whose window is then looked at again.
 	Decided int64
+	// Terms are the values that are known to be stored; nil: none is.
+	Terms *RuleTerms
 	// Past goes from one piece of a back-test to the next, in the order of time;
 	// nil: there is one piece.
 	Past *Past
