@@ -30,4 +30,16 @@ var _ = Describe("The order of a notification's next attempt", func() {
 		Expect(m.Event.Validate()).To(Succeed())
 		Expect(m.Event.Lookup("event_id").StringValue()).To(Equal("e-1"))
 	})
+
+	It("asks for one attempt more of what is delivered, while somebody waits for it", func() {
+		forced := n
+		forced.Status, forced.Forced = notification.Delivered, &notification.Forced{Nonce: "x"}
+		m, err := decision.Again(forced, nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(m.Force).To(Equal("x"))
+		forced.Forced = &notification.Forced{Nonce: "x", Done: true}
+		m, err = decision.Again(forced, nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(m.Force).To(BeEmpty())
+	})
 })

@@ -2,6 +2,7 @@ package ruleworker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -74,6 +75,28 @@ func (s *sleepy) StepReplay(ctx context.Context, j replay.Job, p replay.Page, no
 	next, work, lost, err := s.Replays.StepReplay(context.WithoutCancel(ctx), j, p, now) // as one that has not noticed
 	s.lost <- lost
 	return next, work, lost, err
+}
+
+// slow takes too long for more than a minute of events, and refuses a condition
+// that says so.
+type slow struct {
+	ruleworker.Replays
+	refused atomic.Int64
+}
+
+type tooSlow struct{ error }
+
+func (tooSlow) TooSlow() bool { return true }
+
+func (s *slow) ReplayEvents(ctx context.Context, j replay.Job, before time.Time, limit int, f func(bson.Raw) bool) error {
+	switch {
+	case j.ID == "refused":
+		s.refused.Add(1)
+		return errors.New("the server refuses the query")
+	case before.Sub(j.Position.Timestamp) > time.Minute:
+		return tooSlow{errors.New("took too long")}
+	}
+	return s.Replays.ReplayEvents(ctx, j, before, limit, f)
 }
 
 var _ = Describe("a replay of stored events", func() {
@@ -167,6 +190,40 @@ var _ = Describe("a replay of stored events", func() {
 		_, err = f.Store.ResumeReplay(ctx, "j1", "spec", time.Now())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(replayed(ctx, f, "j1").Progress.Counts).To(Equal(replay.Counts{Made: size}))
+	}, SpecTimeout(time.Minute))
+
+	It("searches shorter times when a search takes too long, and is given up when it is refused, with those behind it going on", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		keep(ctx, f, batch(10, "PAYMENT_FAILED", 5))
+		_, err := f.Store.CreateRule(ctx, logRule("failed", "PAYMENT_FAILED"))
+		Expect(err).NotTo(HaveOccurred())
+		between := &slow{}
+		f.Start(ctx, "rule-worker", ruleworker.WireReplaysOn(func(r ruleworker.Replays) ruleworker.Replays { between.Replays = r; return between }), often)
+		again(ctx, f, "refused")
+		again(ctx, f, "behind", func(j *replay.Job) { j.From = j.To.Add(-10 * time.Minute) })
+		Expect(replayed(ctx, f, "behind").Progress.Counts).To(Equal(replay.Counts{Made: 10}))
+		Expect(f.Store.Replay(ctx, "refused")).To(And(HaveField("State", replay.Failed), HaveField("Error", ContainSubstring("refuses")), HaveField("Progress.Events", int64(0))))
+		Expect(between.refused.Load()).To(BeEquivalentTo(5))
+	}, SpecTimeout(time.Minute))
+
+	It("has its calls of what is delivered made also when its owner dies before it publishes them", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		b := batch(1, "PAYMENT_FAILED", 5)
+		keep(ctx, f, b)
+		_, err := f.Store.CreateRule(ctx, logRule("failed", "PAYMENT_FAILED"))
+		Expect(err).NotTo(HaveOccurred())
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		event := fmt.Sprintf("e-%s-0", b.ID)
+		Expect(f.Store.InsertNotification(ctx, notification.Notification{ID: notification.ID(event, "failed", 1, 0), EventID: event, RuleID: "failed", RuleVersion: 1,
+			Queue: topology.NotificationsDefault, Status: notification.Delivered, AttemptCount: 1, Attempts: []notification.Attempt{{Number: 1}}, Unpublished: true,
+			Forced: &notification.Forced{Nonce: "j1", At: now, By: "spec"}, CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(time.Hour)})).To(Succeed())
+		orders := collect(ctx, f, topology.NotificationsDefault)
+		f.Start(ctx, "rule-worker", ruleworker.Wire, often)
+		Eventually(ctx, orders).WithTimeout(20 * time.Second).Should(ConsistOf(And(HaveField("Force", "j1"), HaveField("Attempt", 2), HaveField("Republished", true))))
+		Eventually(ctx, func() ([]notification.Notification, error) {
+			return f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), 10)
+		}).Should(BeEmpty())
+		Consistently(ctx, func() int { return len(orders()) }).WithTimeout(500 * time.Millisecond).Should(Equal(1))
 	}, SpecTimeout(time.Minute))
 
 	It("is held back by what a rule remembers", func(ctx SpecContext) {

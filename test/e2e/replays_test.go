@@ -1,11 +1,14 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/creack/pty"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
+	"github.com/events-aggregator/events-aggregator/services/ctl"
 	"github.com/events-aggregator/events-aggregator/services/dispatcher"
 	"github.com/events-aggregator/events-aggregator/services/ingester"
 	"github.com/events-aggregator/events-aggregator/services/ruleworker"
@@ -119,6 +123,26 @@ var _ = Describe("replays", Ordered, func() {
 		Expect(audits).To(HaveEach(HaveField("By", "admin@localhost")))
 		Expect(audits).To(HaveLen(4))
 	}, SpecTimeout(2*time.Minute))
+
+	It("show a bar on a terminal while they are followed", func(ctx SpecContext) {
+		master, slave, err := pty.Open()
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { _ = master.Close() })
+		Expect(pty.Setsize(slave, &pty.Winsize{Rows: 24, Cols: 120})).To(Succeed())
+		screen := make(chan string, 1)
+		go func() {
+			text, _ := io.ReadAll(master) // ends with the slave, by an error
+			screen <- string(text)
+		}()
+		var out bytes.Buffer
+		code := ctl.Run(ctx, []string{"replay", "start", "--last", "1h", "--filter", `{"type":"PAYMENT_FAILED"}`, "--follow"}, p.environ(), &out, slave)
+		Expect(slave.Close()).To(Succeed())
+		Expect(code).To(BeZero())
+		Expect(out.String()).To(ContainSubstring("is done, 100 %"))
+		var text string
+		Eventually(ctx, screen).Should(Receive(&text))
+		Expect(text).To(ContainSubstring("to be sent"))
+	}, SpecTimeout(time.Minute))
 
 	It("are refused with every mistake at its place", func(ctx SpecContext) {
 		var answer struct {
