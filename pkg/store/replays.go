@@ -167,17 +167,40 @@ func (s *Store) TakeReplay(ctx context.Context, term int64, owner string, now ti
 // time to f, in the order of (timestamp, _id), at most limit, until f returns
 // false. A query that takes too long is TooSlow.
 func (s *Store) ReplayEvents(ctx context.Context, j replay.Job, before time.Time, limit int, f func(bson.Raw) bool) error {
-	const doing = "read events to replay"
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	at := j.Position
-	cur, err := s.events.Find(ctx, bson.D{
-		field("timestamp", bson.D{field("$gte", at.Timestamp), field("$lt", before)}),
-		field("$and", bson.A{j.Condition, bson.D{field("$or", bson.A{
-			bson.D{field("timestamp", bson.D{field("$gt", at.Timestamp)})},
-			bson.D{field("timestamp", at.Timestamp), field("_id", bson.D{field("$gt", at.ID)})},
-		})}}),
-	}, options.Find().SetSort(keys("timestamp", 1, "_id", 1)).SetLimit(int64(limit)).SetMaxTime(operationTimeout/2))
+	later := bson.D{field("timestamp", bson.D{field("$gte", at.Timestamp), field("$lt", before)})}
+	parts := []bson.D{later}
+	if !at.ID.IsZero() { // first the rest of the position's own moment: as an $or no index of some servers serves both
+		later[0].Value = bson.D{field("$gt", at.Timestamp), field("$lt", before)}
+		parts = []bson.D{{field("timestamp", at.Timestamp), field("_id", bson.D{field("$gt", at.ID)})}, later}
+	}
+	left, more := limit, true
+	for _, part := range parts {
+		if left == 0 || !more {
+			return nil
+		}
+		if elements, _ := j.Condition.Elements(); len(elements) > 0 {
+			part = append(part, field("$and", bson.A{j.Condition}))
+		}
+		err := s.eachEvent(ctx, part, left, func(raw bson.Raw) bool {
+			left--
+			more = f(raw)
+			return more
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachEvent hands events to f, in the order of (timestamp, _id), until it returns
+// false.
+func (s *Store) eachEvent(ctx context.Context, which bson.D, limit int, f func(bson.Raw) bool) error {
+	const doing = "read events to replay"
+	cur, err := s.events.Find(ctx, which, options.Find().SetSort(keys("timestamp", 1, "_id", 1)).SetLimit(int64(limit)).SetMaxTime(operationTimeout/2))
 	if err != nil {
 		return searched(doing, err)
 	}

@@ -37,10 +37,12 @@ const (
 	replayPage  = 200
 	replayOwed  = 1000
 	replayBytes = 8 << 20
-	// replaySlice is the time range that is searched at first. It grows while there
-	// is little in it, and shrinks when a search takes too long.
-	replaySlice  = time.Hour
+	// replaySlice is the time that is searched at first. It grows while there is
+	// little in it, shrinks to one of a few pages, and by more when a search takes
+	// too long.
+	replaySlice  = time.Minute
 	replaySlicer = 8
+	replayPages  = 3
 	// replayTries is how often a page is tried that something other than an outage
 	// keeps from being saved.
 	replayTries = 5
@@ -79,7 +81,7 @@ func (w *Worker) now() time.Time { return w.Now().Truncate(time.Millisecond) }
 // an outage, or a page that could not be saved and is tried again.
 func (w *Worker) replay(ctx context.Context, j replay.Job, failures *int) error {
 	w.Log.Info("replay goes on", zap.String("replay_id", j.ID), zap.Time("from", j.Position.Timestamp), zap.Int64("events", j.Progress.Events))
-	r := &replayer{w: w, slice: replaySlice, size: replayPage}
+	r := &replayer{w: w, slice: replaySlice, longest: replay.Longest, size: replayPage}
 	if j.Rate > 0 { // a few events at a time keep the rate even
 		r.size = max(1, min(replayPage, int(j.Rate*replayPace.Seconds())))
 	}
@@ -111,10 +113,11 @@ func (w *Worker) replay(ctx context.Context, j replay.Job, failures *int) error 
 
 // replayer is one owner's work on one replay.
 type replayer struct {
-	w     *Worker
-	slice time.Duration
-	size  int
-	free  time.Time // when the rate allows the next notifications
+	w       *Worker
+	slice   time.Duration // that is searched at once
+	longest time.Duration // that a slice may be
+	size    int
+	free    time.Time // when the rate allows the next notifications
 }
 
 // replayPace is the time that one page stands for when there is a rate.
@@ -177,9 +180,10 @@ func (r *replayer) paced(ctx context.Context) error {
 	}
 }
 
-// page reads the next events and matches them.
+// page reads the next events and matches them. Times without any need not be
+// saved, up to a moment.
 func (r *replayer) page(ctx context.Context, j replay.Job) (replay.Page, error) {
-	for {
+	for began := time.Now(); ; {
 		before := j.Position.Timestamp.Add(r.slice)
 		if before.After(j.To) {
 			before = j.To
@@ -187,22 +191,36 @@ func (r *replayer) page(ctx context.Context, j replay.Job) (replay.Page, error) 
 		started := time.Now()
 		p, whole, err := r.read(ctx, j, before)
 		var slow interface{ TooSlow() bool }
+		tooSlow := errors.As(err, &slow) && slow.TooSlow() && ctx.Err() == nil
 		switch {
-		case errors.As(err, &slow) && slow.TooSlow() && r.slice > time.Second && ctx.Err() == nil:
+		case tooSlow && r.slice > time.Second:
+			r.longest = r.slice / 2
 			r.slice /= replaySlicer
 			continue
-		case errors.As(err, &slow) && slow.TooSlow() && ctx.Err() == nil:
+		case tooSlow:
 			return p, fmt.Errorf("a condition on type, source or another indexed field finds events faster: %w", err)
 		case err != nil:
 			return p, err
 		}
+		r.fit(p.To.Timestamp.Sub(j.Position.Timestamp), whole, time.Since(started))
 		if whole { // the slice holds no more
 			p.To, p.Last = replay.Position{Timestamp: before}, !before.Before(j.To)
-			if time.Since(started) < time.Second && r.slice < replay.Longest {
-				r.slice *= 2
-			}
 		}
-		return p, nil
+		if p.Events > 0 || p.Last || time.Since(began) > time.Second {
+			return p, nil
+		}
+		j.Position = p.To
+	}
+}
+
+// fit makes the next slice one of a few pages: some servers read and sort all of
+// a slice for each of its pages.
+func (r *replayer) fit(spanned time.Duration, whole bool, took time.Duration) {
+	switch {
+	case !whole:
+		r.slice = min(r.slice, max(time.Millisecond, replayPages*spanned))
+	case took < time.Second:
+		r.slice = min(2*r.slice, r.longest)
 	}
 }
 
