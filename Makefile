@@ -71,6 +71,10 @@ lint: ## golangci-lint (built once into the cache)
 fuzz: ## Every fuzz target for FUZZTIME (30s) each
 	@scripts/fuzz $(FUZZTIME)
 
+.PHONY: fuzz-api
+fuzz-api: ## schemathesis against a running api, as an admin and as a user (needs Python; 5 minutes)
+	@scripts/fuzz-api
+
 .PHONY: bench
 bench: ## The product beside its upper bounds, on secantusd-rs; BENCH_ROUNDS=1 BENCH_EVENTS=20000 is a quick try
 	@scripts/bench

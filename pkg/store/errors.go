@@ -90,6 +90,10 @@ func classify(doing string, err error) error {
 
 func isDuplicateKey(err error) bool { return mongo.IsDuplicateKeyError(err) }
 
+// IsRefusal says that the server refuses a query for what is in it: it knows the
+// language less well than pkg/rule does.
+func IsRefusal(err error) bool { return isRefusal(err) }
+
 func isRefusal(err error) bool {
 	var server mongo.ServerError
 	if !errors.As(err, &server) || server.HasErrorLabel(transientTransaction) {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -214,14 +213,8 @@ func readReplay(c echo.Context) (request replayRequest, f deadletter.Filter, err
 	if err != nil {
 		return request, f, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	err = decoder.Decode(&request)
-	if err == nil && decoder.More() {
-		err = errors.New("something follows the object")
-	}
-	if err != nil {
-		return request, f, problem(http.StatusBadRequest, "invalid_json", "the body cannot be read: %s", err)
+	if err := readBody(body, &request); err != nil {
+		return request, f, err
 	}
 	var wrong []FieldFlaw
 	flaw := func(pointer, format string, args ...any) {

@@ -69,6 +69,33 @@ var _ = Describe("the document", func() {
 		Expect(wrong).To(BeEmpty())
 	})
 
+	It("lists for each operation what any of its kind may answer", func() {
+		d, err := contract.Load()
+		Expect(err).NotTo(HaveOccurred())
+		for _, o := range d.Operations {
+			if o.Role == "public" {
+				continue
+			}
+			lists := func(status, code string, when bool) {
+				GinkgoHelper()
+				if when {
+					Expect(d.Codes(o, status)).To(ContainElement(code), "%s: %s, see components/responses", o.ID, status)
+				}
+			}
+			lists("400", "invalid_parameter", true)
+			lists("401", "no_key", true)
+			lists("401", "wrong_key", true)
+			lists("403", "forbidden", o.Role == "admin")
+			lists("404", "not_found", strings.Contains(o.Path, "{"))
+			lists("400", "invalid_json", o.Body != nil)
+			lists("408", "slow_body", o.Body != nil)
+			lists("413", "body_too_large", o.Body != nil && o.ID != "importRules") // which has a limit of its own
+			lists("429", "rate_limited", true)
+			lists("500", "internal", true)
+			lists("503", "unavailable", true)
+		}
+	})
+
 	It("has a schema for each kind of action, and uses every component", func() {
 		d, err := contract.Load()
 		Expect(err).NotTo(HaveOccurred())

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,7 +31,7 @@ func read(c echo.Context, known ...string) *parameters {
 	for name, values := range p.values {
 		switch {
 		case !slices.Contains(known, name):
-			p.flaw(name, "not a parameter of this route; it takes %s", strings.Join(known, ", "))
+			p.flaw(name, "not a parameter of this route; it takes %s", cmp.Or(strings.Join(known, ", "), "none"))
 		case len(values) > 1:
 			p.flaw(name, "given %d times, expected once", len(values))
 		}
@@ -56,26 +58,36 @@ const maxText = 200
 
 func (p *parameters) text(name string) string {
 	v := p.values.Get(name)
-	if len(v) > maxText {
+	switch {
+	case v == "" && p.values.Has(name): // as of a shell variable that is not set
+		p.flaw(name, "is empty; leave it out")
+	case len(v) > maxText:
 		p.flaw(name, "%d characters, at most %d", len(v), maxText)
-		return ""
+	case !storable(v):
+		p.flaw(name, "%q is no text", v)
+	default:
+		return v
 	}
-	return v
+	return ""
 }
+
+// storable says whether a text can be in a document. What cannot be there cannot
+// be looked for: the database would refuse the query.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 func (p *parameters) oneOf(name string, allowed ...string) string {
 	v := p.values.Get(name)
-	if v != "" && !slices.Contains(allowed, v) {
+	if p.values.Has(name) && !slices.Contains(allowed, v) {
 		p.flaw(name, "%q, expected %s", v, strings.Join(allowed, ", "))
 	}
 	return v
 }
 
 func (p *parameters) integer(name string, preset, high int) int {
-	v := p.values.Get(name)
-	if v == "" {
+	if !p.values.Has(name) {
 		return preset
 	}
+	v := p.values.Get(name)
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 1 || n > high {
 		p.flaw(name, "%q, expected a whole number from 1 to %d", v, high)
@@ -85,10 +97,10 @@ func (p *parameters) integer(name string, preset, high int) int {
 }
 
 func (p *parameters) time(name string) time.Time {
-	v := p.values.Get(name)
-	if v == "" {
+	if !p.values.Has(name) {
 		return time.Time{}
 	}
+	v := p.values.Get(name)
 	t, err := time.Parse(time.RFC3339Nano, v)
 	if err != nil {
 		p.flaw(name, "%q, expected RFC 3339 such as 2026-01-31T12:00:00Z", v)
@@ -97,10 +109,10 @@ func (p *parameters) time(name string) time.Time {
 }
 
 func (p *parameters) boolean(name string) *bool {
-	v := p.values.Get(name)
-	if v == "" {
+	if !p.values.Has(name) {
 		return nil
 	}
+	v := p.values.Get(name)
 	b, err := strconv.ParseBool(v)
 	if err != nil {
 		p.flaw(name, "%q, expected true or false", v)
@@ -138,7 +150,7 @@ func (p *parameters) events() store.EventFilter {
 			}
 		}
 	}
-	if text := p.values.Get("filter"); text != "" {
+	if text := p.values.Get("filter"); p.values.Has("filter") {
 		condition, err := rule.ParseCondition([]byte(text))
 		if err == nil {
 			_, err = rule.Compile(condition)
@@ -154,10 +166,10 @@ func (p *parameters) events() store.EventFilter {
 
 // cursor reads an opaque cursor into position; false when there is none.
 func (p *parameters) cursor(position any) bool {
-	v := p.values.Get("cursor")
-	if v == "" {
+	if !p.values.Has("cursor") {
 		return false
 	}
+	v := p.values.Get("cursor")
 	raw, err := base64.RawURLEncoding.DecodeString(v)
 	if err == nil {
 		err = json.Unmarshal(raw, position)

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 
 	"github.com/labstack/echo/v4"
 
@@ -55,6 +57,8 @@ func problemOf(err error) *Problem {
 		compile *rule.CompileError
 		file    *rule.FileError
 		web     *echo.HTTPError
+
+		unroutable *broker.UnroutableError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -93,8 +97,16 @@ func problemOf(err error) *Problem {
 		return problem(http.StatusNotFound, "not_found", "there is nothing under this id")
 	case errors.Is(err, store.ErrConflict):
 		return problem(http.StatusConflict, "conflict", "%s", err.Error())
+	case store.IsRefusal(err):
+		return problem(http.StatusBadRequest, "refused_query", "MongoDB refuses the query; a condition that asks less of it may do: %s", err)
+	case errors.As(err, &unroutable):
+		return problem(http.StatusConflict, "no_queue", "the queue that this would go to is not in the configuration any more")
 	case broker.IsOutage(err), errors.Is(err, context.DeadlineExceeded):
 		return problem(http.StatusServiceUnavailable, "unavailable", "MongoDB or RabbitMQ does not answer; nothing is lost, try again (GET /health says more)")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem(http.StatusRequestTimeout, "slow_body", "the body did not arrive in the time of a request")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return problem(http.StatusBadRequest, "invalid_json", "the body ended before its Content-Length")
 	case errors.As(err, &web):
 		return problem(web.Code, codeOf(web.Code), "%v", web.Message)
 	default:

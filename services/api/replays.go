@@ -38,6 +38,9 @@ func (s *Server) createReplay(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := nullField(body); err != nil {
+		return problem(http.StatusBadRequest, "invalid_json", "%s", err)
+	}
 	ctx, now := c.Request().Context(), s.now().Truncate(time.Millisecond)
 	j, err := replay.ParseJSON(body, now)
 	var wrong *replay.Invalid

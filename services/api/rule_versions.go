@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -62,8 +63,8 @@ func (s *Server) ruleVersions(c echo.Context) error {
 // ruleVersion: GET /rules/{rule_id}/versions/{version}.
 func (s *Server) ruleVersion(c echo.Context) error {
 	n, err := strconv.Atoi(c.Param("version"))
-	if err != nil {
-		return problem(http.StatusNotFound, "not_found", "%q is no version; they are numbers from 1", c.Param("version"))
+	if err != nil || n < 0 {
+		return problem(http.StatusNotFound, "not_found", "%q is no version; they are numbers from 1, and 0 is the newest", c.Param("version"))
 	}
 	v, err := s.oneVersion(c, n)
 	if err != nil {
@@ -160,9 +161,11 @@ func (s *Server) rollBackRule(c echo.Context) error {
 	var asked struct {
 		Version int `json:"version"`
 	}
-	d := json.NewDecoder(c.Request().Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&asked); err != nil || asked.Version < 1 {
+	body, err := io.ReadAll(c.Request().Body)
+	if err != nil {
+		return err
+	}
+	if err := readBody(body, &asked); err != nil || asked.Version < 1 {
 		return problem(http.StatusBadRequest, "invalid_json", `expected {"version": n} with a version from 1`)
 	}
 	wanted, err := s.oneVersion(c, asked.Version)

@@ -63,14 +63,14 @@ func showAll(rules []rule.Rule) ([]json.RawMessage, error) {
 // listRules: GET /rules, by id; ?name= finds the one of that name.
 func (s *Server) listRules(c echo.Context) error {
 	p := read(c, "name", "limit", "cursor")
-	if name := p.text("name"); name != "" && p.err() == nil {
-		return s.ruleNamed(c, name)
-	}
-	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
+	name, limit := p.text("name"), p.integer("limit", pageDefault, s.cfg.PageLimit)
 	after := ""
 	p.cursor(&after)
 	if err := p.err(); err != nil {
 		return err
+	}
+	if name != "" {
+		return s.ruleNamed(c, name)
 	}
 	rules, err := s.rules.Rules(c.Request().Context(), after, limit)
 	if err != nil {

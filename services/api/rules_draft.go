@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -31,8 +33,41 @@ type draft struct {
 func readBody(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	err := d.Decode(into)
+	if err == nil {
+		_, err = d.Token()
+		if errors.Is(err, io.EOF) {
+			err = nullField(body)
+		} else {
+			err = errors.New("something follows the object")
+		}
+	}
+	if err != nil {
 		return problem(http.StatusBadRequest, "invalid_json", "the body cannot be read: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
+}
+
+// nullField refuses a field that is null: encoding/json would take it as absent,
+// and a program that sends it has lost what it wanted to say. What is no object is
+// for the reader of the body to refuse.
+func nullField(body []byte) error {
+	fields := map[string]json.RawMessage{}
+	if json.Unmarshal(body, &fields) != nil {
+		return nil
+	}
+	if fields == nil {
+		return errors.New("expected an object, not null")
+	}
+	for name, value := range fields {
+		if string(value) == "null" {
+			return fmt.Errorf("%q is null; leave it out", name)
+		}
+		if name == "filter" { // a part of the request, as conditions and rules are not
+			if err := nullField(value); err != nil {
+				return fmt.Errorf("filter: %w", err)
+			}
+		}
 	}
 	return nil
 }

@@ -145,14 +145,22 @@ func (s *Server) handler() *echo.Echo {
 		secure,
 		middleware.BodyLimitWithConfig(middleware.BodyLimitConfig{Limit: bytesText(s.cfg.BodyLimit), Skipper: ownLimit}),
 	)
+	doc, err := Document()
+	if err != nil {
+		panic(err) // it is part of the program
+	}
+	parameters, err := parametersListed(doc)
+	if err != nil {
+		panic(err)
+	}
 	group := e.Group("/api/v1")
 	for _, r := range s.routes() {
-		group.Add(r.method, r.path, r.handle, s.bound(r), s.auth.require(r.admin))
+		group.Add(r.method, r.path, r.handle, s.bound(r), s.auth.require(r.admin), parameters.only(r))
 	}
 	for _, path := range []string{"/livez", "/readyz", "/health", "/health/mongodb", "/health/rabbitmq", "/health/redis"} {
 		e.GET(path, echo.WrapHandler(s.health))
 	}
-	document(e)
+	document(e, doc)
 	docs(e)
 	dashboard(e)
 	return e

@@ -98,6 +98,9 @@ func (s *Server) createSilence(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := nullField(body); err != nil {
+		return problem(http.StatusBadRequest, "invalid_json", "%s", err)
+	}
 	now := s.now().Truncate(time.Millisecond)
 	one, err := silence.ParseJSON(body, now)
 	if err != nil {

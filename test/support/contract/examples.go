@@ -17,6 +17,14 @@ func (o *Operation) Has(what string) bool {
 	return false
 }
 
+// Codes are the problem codes that an operation may answer with a status.
+func (d *Document) Codes(o Operation, status string) []any {
+	responses, _ := o.node["responses"].(map[string]any)
+	response, _ := d.resolve(responses[status], "")
+	codes, _ := response["x-codes"].([]any)
+	return codes
+}
+
 // Examples says what is wrong with an operation's examples: each body has one,
 // and its schema agrees.
 func (d *Document) Examples(o Operation) []string {

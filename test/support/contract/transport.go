@@ -97,7 +97,7 @@ func keep(answer *http.Response) ([]byte, error) {
 
 // Compare says how an exchange differs from the document.
 func (d *Document) Compare(r *http.Request, sent []byte, answer *http.Response, got []byte) error {
-	o := d.Find(r.Method, r.URL.Path)
+	o := d.Find(r.Method, r.URL.EscapedPath())
 	if o == nil {
 		return unknown(answer.StatusCode, got)
 	}
