@@ -111,6 +111,11 @@ func (b *bench) round(ctx context.Context, n int) (figures, error) {
 			steps = append(steps, func() error { return b.windows(ctx, product, n, f) })
 		}
 	}
+	for _, product := range b.builds(n) {
+		if b.wants("timers") {
+			steps = append(steps, func() error { return b.timers(ctx, product, n, f) })
+		}
+	}
 	if b.wants("webhooks") {
 		steps = append(steps, func() error { return b.attemptsBound(ctx, n, f) })
 	}

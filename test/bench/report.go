@@ -46,6 +46,13 @@ func rows(build string) []row {
 		row{part: "windows", name: "alerts that a recount does not find", value: value(windowsBeyond), most: true, zero: true},
 		row{part: "windows", name: "alerts told twice", value: value(windowsTwice), most: true, zero: true},
 		row{part: "windows", name: "rule-worker, the largest of three, peak MiB", value: value(windowsMemory), goal: 100, most: true},
+		row{part: "timers", name: "windows that settle, told late by, p50 ms", value: value(timersHalf)},
+		row{part: "timers", name: "told late by, p99 ms", value: value(timersLast)},
+		row{part: "timers", name: "alerts", value: value(timersAlerts)},
+		row{part: "timers", name: "alerts missing", value: value(timersMissing), most: true, zero: true},
+		row{part: "timers", name: "alerts that a recount does not find", value: value(timersBeyond), most: true, zero: true},
+		row{part: "timers", name: "alerts told twice", value: value(timersTwice), most: true, zero: true},
+		row{part: "timers", name: "rule-worker, the largest of three, peak MiB", value: value(timersMemory), goal: 100, most: true},
 	)
 }
 
@@ -122,9 +129,9 @@ func verdict(met bool) string {
 func costs(w io.Writer, s settings, rounds []figures) {
 	who := append([]string{rabbitmq, mongodb, anchors}, five...)
 	fmt.Fprintf(w, "\nµs of processor time an event\t%s\tall\t\n", strings.Join(who, "\t"))
-	lines := []string{boundConsume, boundInsert, boundProcessed, boundCounters, ingest, pipeline, windows}
+	lines := []string{boundConsume, boundInsert, boundProcessed, boundCounters, ingest, pipeline, windows, timers}
 	if s.base != "" {
-		lines = append(lines, "base."+ingest, "base."+pipeline, "base."+windows)
+		lines = append(lines, "base."+ingest, "base."+pipeline, "base."+windows, "base."+timers)
 	}
 	for _, line := range lines {
 		columns, all := []string{line}, 0.0

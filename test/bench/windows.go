@@ -37,13 +37,14 @@ const (
 // Names of figures.
 const (
 	windows        = "windows"
+	memoryOf       = ".memory"
 	windowsHalf    = "windows.p50"
 	windowsLast    = "windows.p99"
 	windowsAlerts  = "windows.alerts"
 	windowsMissing = "windows.missing"
 	windowsBeyond  = "windows.beyond"
 	windowsTwice   = "windows.twice"
-	windowsMemory  = "windows.memory"
+	windowsMemory  = windows + memoryOf
 )
 
 // windowSpecs are what the rules look for, all of it as events come.
@@ -61,15 +62,42 @@ func windowSpecs() []window.Spec {
 
 // windows times rule-workers that keep up with a steady load of window rules,
 // and compares their alerts with a recount.
-func (b *bench) windows(ctx context.Context, product build, n int, f figures) (err error) {
+func (b *bench) windows(ctx context.Context, product build, n int, f figures) error {
+	all, err := condition()
+	if err != nil {
+		return err
+	}
+	var rules []rule.Rule
+	for _, spec := range windowSpecs() {
+		r := load.NewRule(spec.Kind, all, rule.ActionSpec{Type: "LOG"})
+		r.Window = &spec
+		rules = append(rules, r)
+	}
+	err = b.steadily(ctx, product, windows, n, f, rules, func(s *site, began time.Time) error {
+		return errors.Join(s.noteLag(ctx, f, product.name, began), s.noteAlerts(ctx, f, product.name, began))
+	})
+	value := func(name string) float64 { return f[product.name+name] }
+	b.say("%swindows: %.0f events/s, lag p50 %.0f ms, p99 %.0f ms, %.0f alerts, %.0f missing, %.0f beyond, %.0f twice", product.name,
+		value(windows), value(windowsHalf), value(windowsLast), value(windowsAlerts), value(windowsMissing), value(windowsBeyond), value(windowsTwice))
+	return err
+}
+
+// condition finds the events of the load that fulfil something more.
+func condition(more ...bson.E) (bson.Raw, error) {
+	return bson.Marshal(append(bson.D{{Key: "type", Value: windowType}}, more...))
+}
+
+// steadily has rule-workers decide the load by some rules, and note what they
+// found and took.
+func (b *bench) steadily(ctx context.Context, product build, part string, n int, f figures, rules []rule.Rule, note func(s *site, began time.Time) error) (err error) {
 	own := *b
 	own.events = windowRate * windowSeconds
-	s, err := own.newSite(ctx, fmt.Sprintf("windows-%s%d", product.name, n), product.bin)
+	s, err := own.newSite(ctx, fmt.Sprintf("%s-%s%d", part, product.name, n), product.bin)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.remove(ctx)) }()
-	if err := s.saveWindowRules(ctx); err != nil {
+	if err := s.saveWindowRules(ctx, rules); err != nil {
 		return err
 	}
 	for _, name := range append(slices.Repeat([]string{"rule-worker"}, windowWorkers), "ingester") {
@@ -92,13 +120,10 @@ func (b *bench) windows(ctx context.Context, product build, n int, f figures) (e
 	if _, err := s.done(ctx, store.Published, store.Matched, store.ActionsPublished); err != nil {
 		return err
 	}
-	if err := s.noteUsed(f, product.name+windows, before, s.events, s.processes...); err != nil {
+	if err := s.noteUsed(f, product.name+part, before, s.events, s.processes...); err != nil {
 		return err
 	}
-	if err := s.noteLag(ctx, f, product.name, began); err != nil {
-		return err
-	}
-	if err := s.noteAlerts(ctx, f, product.name, began); err != nil {
+	if err := note(s, began); err != nil {
 		return err
 	}
 	for _, p := range s.processes[:windowWorkers] {
@@ -106,11 +131,8 @@ func (b *bench) windows(ctx context.Context, product build, n int, f figures) (e
 		if err != nil {
 			return err
 		}
-		f[product.name+windowsMemory] = max(f[product.name+windowsMemory], memory)
+		f[product.name+part+memoryOf] = max(f[product.name+part+memoryOf], memory)
 	}
-	value := func(name string) float64 { return f[product.name+name] }
-	b.say("%swindows: %.0f events/s, lag p50 %.0f ms, p99 %.0f ms, %.0f alerts, %.0f missing, %.0f beyond, %.0f twice", product.name,
-		value(windows), value(windowsHalf), value(windowsLast), value(windowsAlerts), value(windowsMissing), value(windowsBeyond), value(windowsTwice))
 	for _, p := range s.processes {
 		if err := p.terminate(); err != nil {
 			return err
@@ -119,20 +141,13 @@ func (b *bench) windows(ctx context.Context, product build, n int, f figures) (e
 	return nil
 }
 
-func (s *site) saveWindowRules(ctx context.Context) error {
-	condition, err := bson.Marshal(bson.D{{Key: "type", Value: windowType}})
-	if err != nil {
-		return err
-	}
+func (s *site) saveWindowRules(ctx context.Context, rules []rule.Rule) error {
 	action, err := bson.Marshal(bson.D{{Key: "message", Value: "{{.Alert.Text}}"}})
 	if err != nil {
 		return err
 	}
-	var rules []rule.Rule
-	for _, spec := range windowSpecs() {
-		r := load.NewRule(spec.Kind, condition, rule.ActionSpec{Type: "LOG", Config: action})
-		r.Window = &spec
-		rules = append(rules, r)
+	for i := range rules {
+		rules[i].Actions[0].Config = action
 	}
 	// Few as the events still are, no rule would ask for it by itself.
 	err = s.store.CreateIndexes(ctx, []store.MissingIndex{{Paths: []string{"type", "user_id", "timestamp"}}})

@@ -8,6 +8,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/bson"
 
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/window"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
@@ -64,21 +65,35 @@ func alertName(kind, user string, slot int64) string { return fmt.Sprint(kind, "
 
 // alerts are those in the database.
 func (s *site) alerts(ctx context.Context) (map[string]bool, error) {
-	const page = 1000
 	found := map[string]bool{}
+	return found, s.eachAlert(ctx, func(n notification.Notification) {
+		user, _ := n.Alert.Key.Lookup("user_id").StringValueOK()
+		found[alertName(n.RuleID, user, n.Alert.Slot)] = true
+	})
+}
+
+// told are those in the database, as a recount names them.
+func (s *site) told(ctx context.Context) (map[string]notification.Notification, error) {
+	found := map[string]notification.Notification{}
+	return found, s.eachAlert(ctx, func(n notification.Notification) {
+		found[fmt.Sprintf("%s %s@%d", n.RuleID, n.Alert.Key, n.Alert.Slot)] = n
+	})
+}
+
+func (s *site) eachAlert(ctx context.Context, f func(notification.Notification)) error {
+	const page = 1000
 	var after *store.NotificationPosition
 	for {
 		some, err := s.store.FindNotifications(ctx, store.NotificationFilter{}, after, page)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, n := range some {
-			user, _ := n.Alert.Key.Lookup("user_id").StringValueOK()
-			found[alertName(n.RuleID, user, n.Alert.Slot)] = true
+			f(n)
 			after = &store.NotificationPosition{CreatedAt: n.CreatedAt, ID: n.ID}
 		}
 		if len(some) < page {
-			return found, nil
+			return nil
 		}
 	}
 }
@@ -91,13 +106,13 @@ type counted struct {
 
 // recount finds all alerts in the stored events.
 func (s *site) recount(ctx context.Context, began time.Time) (map[string]bool, error) {
-	condition, err := bson.Marshal(bson.D{{Key: "type", Value: windowType}})
+	all, err := condition()
 	if err != nil {
 		return nil, err
 	}
 	events := map[string][]counted{} // by user
 	n := 0
-	err = s.store.RuleSearch(condition).Events(ctx, began.Add(-time.Minute), time.Now(), false, 0, []string{"timestamp", "user_id", "payload.ip"}, func(doc bson.Raw) bool {
+	err = s.store.RuleSearch(all).Events(ctx, began.Add(-time.Minute), time.Now(), false, 0, []string{"timestamp", "user_id", "payload.ip"}, func(doc bson.Raw) bool {
 		at, _ := doc.Lookup("timestamp").TimeOK()
 		user, _ := doc.Lookup("user_id").StringValueOK()
 		ip, _ := doc.Lookup("payload", "ip").StringValueOK()
