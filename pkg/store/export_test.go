@@ -43,6 +43,12 @@ func (s *Store) SpoilGroups(ctx context.Context, ruleID string) error {
 	return err
 }
 
+// SpoilSilence makes a silence something that nobody understands.
+func (s *Store) SpoilSilence(ctx context.Context, id string) error {
+	_, err := s.silences.UpdateOne(ctx, bson.D{field("_id", id)}, bson.D{field("$set", bson.D{field("rules", "spoilt")})})
+	return err
+}
+
 // SetFewEvents says how many events may be read for each look-up of a rule.
 func (s *Store) SetFewEvents(n int64) { s.few = n }
 

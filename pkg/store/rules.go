@@ -37,17 +37,28 @@ func (s *Store) EnabledRules(ctx context.Context) (found []rule.Rule, unreadable
 	return found, unreadable, classify("list enabled rules", err)
 }
 
-// Rules lists all rules by id, after the given id.
-func (s *Store) Rules(ctx context.Context, after string, limit int) ([]rule.Rule, error) {
+// Rules lists all rules by id, after the given id. One that cannot be read is left
+// out and its page filled up, so that a short page is the last one.
+func (s *Store) Rules(ctx context.Context, after string, limit int) (found []rule.Rule, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	cur, err := s.rules.Find(ctx, bson.D{field("_id", bson.D{field("$gt", after)})},
-		options.Find().SetSort(keys("_id", 1)).SetLimit(int64(limit)))
-	var found []rule.Rule
-	if err == nil {
-		err = cur.All(ctx, &found)
+	for missing := limit; missing > 0; {
+		cur, err := s.rules.Find(ctx, bson.D{field("_id", bson.D{field("$gt", after)})}, options.Find().SetSort(keys("_id", 1)).SetLimit(int64(missing)))
+		missing = 0
+		some, err := readable[rule.Rule](ctx, cur, err, func(id bson.RawValue, _ bson.Raw, err error) {
+			s.leftOut(s.rules, id, err)
+			after = max(after, idText(id))
+			missing++
+		})
+		if err != nil {
+			return nil, classify("list rules", err)
+		}
+		found = append(found, some...)
+		if len(found) > 0 {
+			after = max(after, found[len(found)-1].ID)
+		}
 	}
-	return found, classify("list rules", err)
+	return found, nil
 }
 
 // Rule reads one by its id.

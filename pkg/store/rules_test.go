@@ -143,6 +143,8 @@ var _ = Describe("rules", func() {
 		Expect(rules).To(ConsistOf(HaveField("ID", "id-a"), HaveField("ID", "id-c")))
 		Expect(unreadable).To(ConsistOf(And(HaveField("ID", "id-b"), HaveField("Name", "b"), HaveField("Err", MatchError(ContainSubstring("window"))))))
 		Expect(spoilt).To(Equal(map[string]int{"rules": 1}))
+		Expect(s.Rules(ctx, "", 2)).To(ConsistOf(HaveField("ID", "id-a"), HaveField("ID", "id-c")), "a page is filled up")
+		Expect(s.Rules(ctx, "id-a", 2)).To(ConsistOf(HaveField("ID", "id-c")))
 		Expect(s.EnabledVersions(ctx)).To(Equal(map[string]int{"id-a": 1, "id-b": 1, "id-c": 1}))
 	}, SpecTimeout(time.Minute))
 

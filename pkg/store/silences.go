@@ -97,7 +97,11 @@ func (s *Store) Silence(ctx context.Context, id string) (silence.Silence, error)
 // SilencesAfter lists the silences that end after the given time, those that
 // have not begun included: what the rule-workers hold.
 func (s *Store) SilencesAfter(ctx context.Context, at time.Time) ([]silence.Silence, error) {
-	return s.findSilences(ctx, bson.D{field("until", bson.D{field("$gt", at)})}, options.Find().SetSort(keys("until", 1)))
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	cur, err := s.silences.Find(ctx, bson.D{field("until", bson.D{field("$gt", at)})}, options.Find().SetSort(keys("until", 1)))
+	found, err := readable[silence.Silence](ctx, cur, err, func(id bson.RawValue, _ bson.Raw, err error) { s.leftOut(s.silences, id, err) })
+	return found, classify("list silences that have not ended", err)
 }
 
 // SilencePosition is a silence's place in the order of lists, newest first.

@@ -46,4 +46,15 @@ var _ = Describe("silences", func() {
 			And(HaveField("Action", "silence.create"), HaveField("By", "a@example.com"))))
 		Expect(s.SilencesAfter(ctx, now.Add(time.Minute))).To(BeEmpty())
 	}, SpecTimeout(30*time.Second))
+
+	It("that nobody understands keep no other back", func(ctx SpecContext) {
+		s := fresh(ctx)
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		for _, id := range []string{"a", "b"} {
+			Expect(s.CreateSilence(ctx, silence.Silence{ID: id, Condition: bson.Raw{5, 0, 0, 0, 0}, From: now, Until: now.Add(time.Hour), Author: "a@example.com", Comment: "why",
+				CreatedAt: now, ExpiresAt: now.Add(2 * time.Hour)})).To(Succeed())
+		}
+		Expect(s.SpoilSilence(ctx, "a")).To(Succeed())
+		Expect(s.SilencesAfter(ctx, now)).To(ConsistOf(HaveField("ID", "b")))
+	}, SpecTimeout(30*time.Second))
 })
