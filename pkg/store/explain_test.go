@@ -231,7 +231,7 @@ var _ = Describe("every query of the store", func() {
 			every(q.Events(ctx, now.Add(-time.Hour), now, false, 0, nil, func(bson.Raw) bool { return true }))
 		}
 		for _, f := range []store.NotificationFilter{{}, {Status: notification.Pending}, {RuleID: "r1"}, {EventID: eventID}, {From: now},
-			{HeldBy: "s1"}, {Status: notification.Suppressed, Reason: notification.Muted}} {
+			{HeldBy: "s1"}, {ReplayID: "j1"}, {Status: notification.Suppressed, Reason: notification.Muted}} {
 			drop(s.FindNotifications(ctx, f, nil, 10))
 			drop(s.FindNotifications(ctx, f, &store.NotificationPosition{CreatedAt: now, ID: "n1"}, 10))
 			drop(s.CountNotifications(ctx, f))

@@ -111,6 +111,8 @@ var Indexes = []Index{
 		Serves: "the sweep of attempts that are overdue"},
 	{Collection: "notifications", Name: "held", Keys: keys("held.id", 1, "created_at", -1, "_id", -1), Partial: exists("held.id"),
 		Serves: "what a silence, throttle or group held back, newest first"},
+	{Collection: "notifications", Name: "replay", Keys: keys("replay_id", 1, "created_at", -1, "_id", -1), Partial: exists("replay_id"),
+		Serves: "what a replay made, newest first"},
 	{Collection: "notifications", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention"},
 

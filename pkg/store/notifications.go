@@ -204,6 +204,7 @@ type NotificationFilter struct {
 	RuleID, EventID string
 	Reason          string    // why it is suppressed or dead
 	HeldBy          string    // the silence, throttle or group that held it back
+	ReplayID        string    // the replay that made it
 	From, To        time.Time // created_at, To exclusive
 }
 
@@ -220,6 +221,9 @@ func (f NotificationFilter) query() bson.D {
 	}
 	if f.HeldBy != "" {
 		q = append(q, field("held.id", f.HeldBy))
+	}
+	if f.ReplayID != "" {
+		q = append(q, field("replay_id", f.ReplayID))
 	}
 	if f.Reason != "" {
 		q = append(q, field("reason", f.Reason))

@@ -46,8 +46,8 @@ func (s *Server) showNotification(n notification.Notification) (shownNotificatio
 
 // listNotifications: GET /notifications, newest first.
 func (s *Server) listNotifications(c echo.Context) error {
-	p := read(c, "status", "reason", "held_by", "rule", "event_id", "from", "to", "limit", "cursor")
-	f := store.NotificationFilter{RuleID: p.text("rule"), EventID: p.text("event_id"), Reason: p.text("reason"), HeldBy: p.text("held_by"),
+	p := read(c, "status", "reason", "held_by", "replay", "rule", "event_id", "from", "to", "limit", "cursor")
+	f := store.NotificationFilter{RuleID: p.text("rule"), EventID: p.text("event_id"), Reason: p.text("reason"), HeldBy: p.text("held_by"), ReplayID: p.text("replay"),
 		Status: notification.Status(p.oneOf("status", "pending", "delivered", "dead", "suppressed"))}
 	f.From, f.To = p.span()
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)

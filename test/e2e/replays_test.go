@@ -198,5 +198,13 @@ var _ = Describe("replays", Ordered, func() {
 			return p.Store.FindNotifications(ctx, store.NotificationFilter{RuleID: r.ID, Status: notification.Delivered}, nil, 10)
 		}).WithTimeout(20 * time.Second).Should(ConsistOf(HaveField("ReplayID", Not(BeEmpty()))))
 		Expect(p.Depth(ctx, topology.WebhooksDefault+".dead")).To(BeZero())
+		var made struct {
+			Items []struct {
+				ReplayID string `json:"replay_id"`
+			}
+		}
+		Expect(p.call(ctx, http.MethodGet, "/api/v1/notifications?rule="+r.ID, nil, &made)).To(Equal(http.StatusOK))
+		Expect(p.call(ctx, http.MethodGet, "/api/v1/notifications?replay="+made.Items[0].ReplayID, nil, &made)).To(Equal(http.StatusOK))
+		Expect(made.Items).To(HaveLen(1))
 	}, SpecTimeout(2*time.Minute))
 })
