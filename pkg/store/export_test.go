@@ -43,6 +43,12 @@ func (s *Store) SpoilGroups(ctx context.Context, ruleID string) error {
 	return err
 }
 
+// SpoilReplay makes a replay something that nobody understands.
+func (s *Store) SpoilReplay(ctx context.Context, id string) error {
+	_, err := s.replays.UpdateOne(ctx, bson.D{field("_id", id)}, bson.D{field("$set", bson.D{field("rules", "spoilt")})})
+	return err
+}
+
 // SpoilSilence makes a silence something that nobody understands.
 func (s *Store) SpoilSilence(ctx context.Context, id string) error {
 	_, err := s.silences.UpdateOne(ctx, bson.D{field("_id", id)}, bson.D{field("$set", bson.D{field("rules", "spoilt")})})

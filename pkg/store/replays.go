@@ -152,15 +152,32 @@ func (s *Store) TakeReplay(ctx context.Context, term int64, owner string, now ti
 	defer cancel()
 	for _, state := range []replay.State{replay.Running, replay.Waiting} {
 		set := bson.D{field("state", replay.Running), field("term", term), field("owner", owner), field("updated_at", now)}
-		j = replay.Job{}
-		err = s.replays.FindOneAndUpdate(ctx, bson.D{field("state", state), field("term", bson.D{field("$lte", term)})},
+		raw, err := s.replays.FindOneAndUpdate(ctx, bson.D{field("state", state), field("term", bson.D{field("$lte", term)})},
 			bson.D{field("$set", set), field("$min", bson.D{field("started_at", now)})},
-			options.FindOneAndUpdate().SetSort(keys("created_at", 1, "_id", 1)).SetReturnDocument(options.After)).Decode(&j)
-		if !errors.Is(err, mongo.ErrNoDocuments) {
-			return j, err == nil, classify("take a replay", err)
+			options.FindOneAndUpdate().SetSort(keys("created_at", 1, "_id", 1)).SetReturnDocument(options.After)).Raw()
+		if errors.Is(err, mongo.ErrNoDocuments) {
+			continue
 		}
+		if err != nil {
+			return j, false, classify("take a replay", err)
+		}
+		if err := bson.Unmarshal(raw, &j); err != nil {
+			return replay.Job{}, false, s.setReplayAside(ctx, raw, err, now)
+		}
+		return j, true, nil
 	}
 	return j, false, nil
+}
+
+// setReplayAside ends a replay that somebody else wrote and that cannot be read: those
+// behind it are not to wait for it.
+func (s *Store) setReplayAside(ctx context.Context, raw bson.Raw, why error, now time.Time) error {
+	_, err := s.replays.UpdateOne(ctx, bson.D{field("_id", raw.Lookup("_id"))}, bson.D{field("$set", bson.D{
+		field("state", replay.Failed), field("error", "it cannot be read: "+why.Error()), field("ended_at", now), field("expires_at", now.Add(replay.Retention))})})
+	if err != nil {
+		return classify("set a replay aside", err)
+	}
+	return fmt.Errorf("replay %s was set aside: %w", raw.Lookup("_id"), why)
 }
 
 // ReplayEvents hands the events that come after a replay's position and before a

@@ -154,6 +154,21 @@ var _ = Describe("a replay", func() {
 			HaveField("Action", "replay.resume"), HaveField("Action", "replay.cancel")))
 	}, SpecTimeout(time.Minute))
 
+	It("keeps none behind it waiting when nobody understands it", func(ctx SpecContext) {
+		s := fresh(ctx)
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		Expect(s.CreateReplay(ctx, job("j1", now))).To(Succeed())
+		Expect(s.CreateReplay(ctx, job("j2", now.Add(time.Second)))).To(Succeed())
+		Expect(s.SpoilReplay(ctx, "j1")).To(Succeed())
+		_, found, err := s.TakeReplay(ctx, 1, "a", now)
+		Expect(err).To(MatchError(ContainSubstring("j1")))
+		Expect(found).To(BeFalse())
+		j, found, err := s.TakeReplay(ctx, 1, "a", now)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).To(BeTrue())
+		Expect(j.ID).To(Equal("j2"))
+	}, SpecTimeout(time.Minute))
+
 	It("is refused when too many are not over", func(ctx SpecContext) {
 		s := fresh(ctx)
 		now := time.Now().UTC().Truncate(time.Millisecond)
