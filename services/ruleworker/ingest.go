@@ -43,6 +43,9 @@ type ingest struct {
 	seen  time.Time // when nothing much was ready, and what was taken is not surely stored
 	begun time.Time // the first question
 	said  time.Time // when it was said that windows wait; zero: they do not
+
+	retrying int // messages in the queue's retry tiers,
+	retried  time.Time
 }
 
 const (
@@ -53,6 +56,8 @@ const (
 	onItsWay = 5 * time.Second
 	// newestBatches say how far the ingesters are: seconds' worth.
 	newestBatches = 50
+	// retriedEvery is how often the retry tiers are looked at.
+	retriedEvery = time.Second
 	// depthTimeout bounds a question; no answer is as good as a bad one.
 	depthTimeout = 2 * time.Second
 )
@@ -62,7 +67,7 @@ const (
 func (i *ingest) storedUntil(ctx context.Context, now time.Time) time.Time {
 	bound, cancel := context.WithTimeout(ctx, depthTimeout)
 	defer cancel()
-	ready, consumers, err := i.depth(bound)
+	ready, consumers, err := i.depth(bound, now)
 	var newest []time.Time
 	if err == nil && ready > readyMost && consumers > 0 {
 		newest, err = i.stored.NewestBegin(bound, newestBatches)
@@ -73,18 +78,23 @@ func (i *ingest) storedUntil(ctx context.Context, now time.Time) time.Time {
 	return i.until
 }
 
-// depth counts those as well that wait to be tried again.
-func (i *ingest) depth(ctx context.Context) (ready, consumers int, err error) {
+// depth counts those as well that wait to be tried again, which is looked at now
+// and then: they wait for a second at least.
+func (i *ingest) depth(ctx context.Context, now time.Time) (ready, consumers int, err error) {
 	ready, consumers, err = i.queues.Depth(ctx, i.queue.Name)
-	for _, delay := range i.queue.Tiers {
-		if err != nil {
-			break
-		}
-		var waiting int
-		waiting, _, err = i.queues.Depth(ctx, i.queue.Tier(delay))
-		ready += waiting
+	if err != nil || now.Sub(i.retried) < retriedEvery {
+		return ready + i.retrying, consumers, err
 	}
-	return ready, consumers, err
+	retrying := 0
+	for _, delay := range i.queue.Tiers {
+		waiting, _, err := i.queues.Depth(ctx, i.queue.Tier(delay))
+		if err != nil {
+			return 0, 0, err
+		}
+		retrying += waiting
+	}
+	i.retrying, i.retried = retrying, now
+	return ready + retrying, consumers, nil
 }
 
 // answered notes an answer; newest is when the first events of the newest batches

@@ -89,4 +89,22 @@ var _ = Describe("what the timer of window rules knows about ingest", func() {
 		slices.Sort(slots)
 		Expect(slots[len(slots)-1]-slots[0]).To(BeEquivalentTo(len(slots)-1), "no slot is left out: %v", slots)
 	}, SpecTimeout(time.Minute))
+
+	It("counts what waits to be tried again", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		_, err := f.Store.CreateRule(ctx, silent("whole"))
+		Expect(err).NotTo(HaveOccurred())
+		f.Start(ctx, "rule-worker", ruleworker.Wire)
+		count := func() int { return len(alertsOf(ctx, f, "whole")) }
+		Eventually(ctx, count).WithTimeout(20 * time.Second).Should(BeNumerically(">=", 2))
+
+		queue := f.Topology.Work(topology.Ingest)
+		Expect(f.Publisher.Publish(ctx, broker.Message{Exchange: queue.RetryExchange, RoutingKey: queue.Tier(time.Minute), MessageID: "tried", Body: []byte("{}")})).To(Succeed())
+		Eventually(ctx, func() (int, error) {
+			waiting, _, err := f.Connection.Depth(ctx, queue.Tier(time.Minute))
+			return waiting, err
+		}).Should(Equal(1))
+		waiting := count()
+		Consistently(ctx, count).WithTimeout(5*time.Second).Should(BeNumerically("<=", waiting+2), "until it is looked at again")
+	}, SpecTimeout(time.Minute))
 })
