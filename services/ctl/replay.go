@@ -69,7 +69,7 @@ Rules with a window are left out: their alerts are about many events.`,
 	c.Flags().StringArrayVar(&f.rules, "rule", nil, "the id or name of a rule that decides, several times for several; none: all that are enabled")
 	c.Flags().Float64Var(&f.rate, "rate", 0, "at most so many notifications a second; 0: as fast as it goes")
 	c.Flags().BoolVar(&f.skip, "skip-delivered", true, "leave alone what was delivered")
-	c.Flags().BoolVar(&f.dry, "dry-run", false, "do nothing, say how many events and notifications it would be for each rule")
+	c.Flags().BoolVar(&f.dry, "dry-run", false, "do nothing, say how many events and notifications it would be for each rule, before throttles and groups")
 	c.Flags().BoolVar(&f.follow, "follow", false, "stay until it is over, with a progress bar on a terminal")
 	return c
 }
