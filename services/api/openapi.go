@@ -30,6 +30,7 @@ func Document() ([]byte, error) {
 	if err := addActions(schemas, entry(schemas, "NewAction")); err != nil {
 		return nil, err
 	}
+	sayRoles(entry(doc.Content[0], "paths"))
 	var b bytes.Buffer
 	if err := asJSON(&b, doc.Content[0]); err != nil {
 		return nil, fmt.Errorf("openapi.yaml: %w", err)
@@ -64,6 +65,20 @@ func addActions(schemas, newAction *yaml.Node) error {
 	}
 	newAction.Content = append(newAction.Content, text("oneOf"), &choice)
 	return nil
+}
+
+// sayRoles ends each operation's description with who may do it, since viewers do
+// not show x-role.
+func sayRoles(paths *yaml.Node) {
+	for _, path := range paths.Content {
+		for i := 1; i < len(path.Content); i += 2 {
+			operation := path.Content[i]
+			if role := entry(operation, "x-role").Value; role != "" {
+				d := entry(operation, "description")
+				d.Value = strings.TrimRight(d.Value, "\n") + "\n\nRole: **" + role + "**."
+			}
+		}
+	}
 }
 
 // configName turns SEND_NOTIFICATION into SendNotificationConfig.
