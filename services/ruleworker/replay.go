@@ -94,7 +94,8 @@ func (w *Worker) replay(ctx context.Context, j replay.Job, failures *int) error 
 		case err != nil && (isOutage(err) || ctx.Err() != nil):
 			return err
 		case err != nil:
-			if *failures++; *failures < replayTries {
+			var cannot *cannotDecide
+			if *failures++; *failures < replayTries && !errors.As(err, &cannot) {
 				return err
 			}
 			*failures = 0
@@ -131,6 +132,10 @@ func (r *replayer) step(ctx context.Context, j replay.Job) (next replay.Job, los
 	// A rule may be newer than this worker knows: without a look its events would
 	// be left out.
 	if err := r.w.Rules.Load(ctx); err != nil {
+		return j, false, err
+	}
+	// Going on without one of the chosen would leave out what it owes.
+	if err := canDecide(r.w.Rules.Current(), j.Rules); err != nil {
 		return j, false, err
 	}
 	p, err := r.page(ctx, j)

@@ -206,6 +206,26 @@ var _ = Describe("a replay of stored events", func() {
 		Expect(between.refused.Load()).To(BeEquivalentTo(5))
 	}, SpecTimeout(time.Minute))
 
+	It("fails when one of its rules cannot decide any more, and goes on from there when it can again", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		keep(ctx, f, batch(10, "PAYMENT_FAILED", 5))
+		r, err := f.Store.CreateRule(ctx, logRule("failed", "PAYMENT_FAILED"))
+		Expect(err).NotTo(HaveOccurred())
+		r.Enabled = false
+		r, err = f.Store.ReplaceRule(ctx, r, r.Version)
+		Expect(err).NotTo(HaveOccurred())
+		f.Start(ctx, "rule-worker", ruleworker.Wire, often)
+		again(ctx, f, "j1", func(j *replay.Job) { j.Rules = []string{"failed"} })
+		Eventually(ctx, func() (replay.Job, error) { return f.Store.Replay(ctx, "j1") }).WithTimeout(20 * time.Second).
+			Should(And(HaveField("State", replay.Failed), HaveField("Error", ContainSubstring("disabled")), HaveField("Step", int64(0))))
+		r.Enabled = true
+		_, err = f.Store.ReplaceRule(ctx, r, r.Version)
+		Expect(err).NotTo(HaveOccurred())
+		_, err = f.Store.ResumeReplay(ctx, "j1", "spec", time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(replayed(ctx, f, "j1").Progress.Counts).To(Equal(replay.Counts{Made: 10}))
+	}, SpecTimeout(time.Minute))
+
 	It("has its calls of what is delivered made also when its owner dies before it publishes them", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		b := batch(1, "PAYMENT_FAILED", 5)

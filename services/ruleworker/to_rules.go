@@ -10,6 +10,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
 
 // cannotDecide: a rule that events were given to is not one that can decide them.
@@ -20,6 +21,25 @@ func (e *cannotDecide) Error() string { return fmt.Sprintf("rule %s %s", e.id, e
 // Class names the error for dead letters.
 func (*cannotDecide) Class() string { return "rule_cannot_decide" }
 
+// canDecide says which of some rules cannot decide single events.
+func canDecide(set *rule.Set, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	held := set.Versions()
+	for _, id := range ids {
+		if _, is := held[id]; !is {
+			return &cannotDecide{id, "is not there, disabled, or does not compile"}
+		}
+	}
+	for _, c := range set.Windows() {
+		if slices.Contains(ids, c.Rule.ID) {
+			return &cannotDecide{c.Rule.ID, "has a window, whose alerts are about many events"}
+		}
+	}
+	return nil
+}
+
 // toRules is what events owe that were given to some rules alone. It belongs to no
 // batch, and is found again under its own ids when the message comes again.
 func (w *Worker) toRules(ctx context.Context, b event.Batch, now time.Time) ([]decision.Owed, error) {
@@ -27,20 +47,14 @@ func (w *Worker) toRules(ctx context.Context, b event.Batch, now time.Time) ([]d
 		return nil, err
 	}
 	set := w.Rules.Current()
-	held := set.Versions()
-	for _, id := range b.Rules {
-		if _, is := held[id]; !is {
-			return nil, broker.Permanent(&cannotDecide{id, "is not there, disabled, or does not compile"})
-		}
+	if err := canDecide(set, b.Rules); err != nil {
+		return nil, broker.Permanent(err)
 	}
 	var all []decision.Owed
 	for _, raw := range b.Events {
 		for _, m := range set.Match(raw, nil) {
 			if !slices.Contains(b.Rules, m.Rule.ID) {
 				continue
-			}
-			if m.Rule.Window != nil {
-				return nil, broker.Permanent(&cannotDecide{m.Rule.ID, "has a window, whose alerts are about many events"})
 			}
 			owes := owe(&m.Rule, raw, notification.Notification{
 				EventID: eventID(raw), RuleID: m.Rule.ID, RuleVersion: m.Rule.Version, RuleName: m.Rule.Name, ReplayID: b.ID,
