@@ -18,7 +18,7 @@ const SuspectDeliveries = 3
 type Delivery struct {
 	Message
 	Queue         string
-	Redelivered   bool
+	Redelivered   bool      // it was given out before, in this attempt: somebody may have got far with it
 	DeliveryCount int       // how often it was given out before without a verdict
 	Attempt       int       // 1 is the first; counted by retry tiers alone
 	FirstFailedAt time.Time // zero before the first failure
@@ -92,6 +92,9 @@ func (c *Consumer) delivery(sub *subscription, in *amqp.Delivery) *Delivery {
 		d.Attempt = max(1, o.attempt)
 		d.FirstFailedAt = o.firstFailedAt
 		d.Replayed = headerString(headers, headerReplayed) != ""
+		if again, _ := headers[headerRedelivered].(bool); again {
+			d.Redelivered = true
+		}
 		if d.raw == nil {
 			d.raw = o.raw
 		}

@@ -29,6 +29,7 @@ const (
 	headerDropped       = "x-ea-dropped-headers" // names of headers that did not fit
 	headerRawHeaders    = "x-ea-raw-headers"     // headers that could not be read, as bytes
 	headerReplayed      = "x-ea-replayed"        // on a replayed dead letter until its next attempt
+	headerRedelivered   = "x-ea-redelivered"     // on what was given out before, until its next attempt
 )
 
 // What a dead letter carries in addition.

@@ -123,6 +123,9 @@ func (c *Consumer) again(d *Delivery, k consequence, err error, now time.Time) M
 		if d.Replayed && k.attempt == d.Attempt {
 			h[headerReplayed] = now.UTC().Format(timeFormat)
 		}
+		if d.Redelivered && k.attempt == d.Attempt {
+			h[headerRedelivered] = true
+		}
 	} else {
 		m.Exchange, m.RoutingKey = c.q.DeadExchange, c.q.Name
 		h[headerDeadID] = uuid.NewString()

@@ -112,6 +112,25 @@ var _ = Describe("a handler's verdict", func() {
 		Entry("Permanent wins over the outage in its chain", SpecTimeout(20*time.Second), []error{broker.Permanent(away{})}, []int{1}, nil, "permanent"),
 	)
 
+	It("that holds back what was given out before leaves that known, until its next attempt", func(ctx SpecContext) {
+		r := newRig()
+		verdicts := []error{broker.Interrupted(failure), broker.Uncounted(failure, time.Millisecond), broker.Uncounted(failure, time.Millisecond), failure}
+		again := make(chan bool, len(verdicts)+1)
+		r.each(r.q, func(_ context.Context, d *broker.Delivery) error {
+			again <- d.Redelivered
+			if len(verdicts) == 0 {
+				return nil
+			}
+			v := verdicts[0]
+			verdicts = verdicts[1:]
+			return v
+		})
+		Expect(r.publisher.Publish(ctx, r.message(1))).To(Succeed())
+		for _, want := range []bool{false, true, true, true, false} {
+			Eventually(ctx, again).Should(Receive(Equal(want)))
+		}
+	}, SpecTimeout(20*time.Second))
+
 	It("is final: only the first Done counts", func(ctx SpecContext) {
 		r := newRig()
 		r.each(r.q, func(_ context.Context, d *broker.Delivery) error {

@@ -164,9 +164,8 @@ func (d *Dispatcher) open(queue string, delivery *broker.Delivery) (*order, erro
 	return o, nil
 }
 
-// handledBefore says that this very message may have got as far as a record: the
-// broker gives it out again. A message that got that far never goes through a
-// tier as it is, so those that come from one were never recorded.
+// handledBefore says that this very message may have got as far as a record: it
+// was given out before, also when it was held back in a tier since.
 func (o *order) handledBefore() bool { return o.delivery.Redelivered || o.delivery.DeliveryCount > 0 }
 
 // mustClaim says that somebody else may be calling for this notification, or

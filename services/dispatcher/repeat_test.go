@@ -114,6 +114,28 @@ var _ = Describe("A message that comes again", func() {
 			Expect(receiver.Stats().Calls).To(Equal(1))
 			empty(ctx, f)
 		}, SpecTimeout(time.Minute))
+
+		It("while it is held back in a tier, after another recorded a failure and died: is tried again by the schedule", func(ctx SpecContext) {
+			owed := oweHooks(ctx, f, 1, receiver.URL)
+			now := time.Now()
+			ledger := dispatcher.LedgerOf(f.Store)
+			answer, err := ledger.Claim(ctx, dispatcher.Claim{
+				ID: owed[0].Notification.ID, Attempt: 1, Token: "theirs", Now: now, Until: now.Add(time.Minute)})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(answer.Granted).To(BeTrue())
+			sendRedelivered(ctx, f, owed...)
+			start(ctx, f)
+			Eventually(ctx, func() int { return f.Depth(ctx, queue+".retry.10s") }).Should(Equal(1))
+			next := now.Add(time.Second)
+			recorded, err := ledger.RecordAttempts(ctx, now, []dispatcher.Record{{ID: owed[0].Notification.ID, Token: "theirs", Status: notification.Pending, NextAttemptAt: &next,
+				Attempt: notification.Attempt{Number: 1, At: now, Outcome: notification.OutcomeRetry, Worker: "died"}}})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(recorded[0].Accepted).To(BeTrue())
+			n := becomes(ctx, f, owed[0], notification.Delivered)
+			Expect(n.Attempts).To(HaveLen(2))
+			Expect(receiver.Stats().Calls).To(Equal(1), "only the second is made here")
+			empty(ctx, f)
+		}, SpecTimeout(time.Minute))
 	})
 
 	It("published twice and marked so is called once", func(ctx SpecContext) {
