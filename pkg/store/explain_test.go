@@ -192,7 +192,7 @@ var _ = Describe("every query of the store", func() {
 		drop(s.MissingIndexes(ctx, []rule.Rule{windowed}))
 		dues := []window.Due{window.NewDue(windowed.ID, 1, windowed.Window.Parts()[0], 1, key)}
 		every(s.AddDues(ctx, dues))
-		token, dues, err := s.ClaimDues(ctx, now, now, 10)
+		_, dues, err = s.ClaimDues(ctx, now, now, 10)
 		every(err)
 		Expect(dues).To(HaveLen(1))
 		_, _, err = s.ClaimDues(ctx, now, now.Add(-time.Hour), 10, "other")
@@ -201,7 +201,7 @@ var _ = Describe("every query of the store", func() {
 		every(s.AddDues(ctx, dues))
 		_, _, err = s.HandOverDues(ctx, windowed.ID, 2, "", 10)
 		every(err)
-		token, dues, err = s.ClaimDues(ctx, now, now, 10)
+		token, dues, err := s.ClaimDues(ctx, now, now, 10)
 		every(err)
 		every(s.PostponeDues(ctx, token, dues, now, "slow"))
 		_, err = s.OweDue(ctx, now, token, dues[0], owing(pending("n3", eventID)))

@@ -246,8 +246,8 @@ var _ = Describe("a back-test of a window rule", func() {
 				some = append(some, object{"type": "KIND_TEST", "source": "spec", "user_id": string(rune('a' + random.IntN(3))),
 					"timestamp": begin.Add(time.Duration(random.IntN(6*60_000)) * time.Millisecond), "payload": payload})
 			}
-			inTime := func(e object) time.Time { return e["timestamp"].(time.Time) } //nolint:forcetypeassert // it is set above
-			batches = append(batches, p.keepAt(ctx, inTime, some...))                // all are there before the first is decided: none is later than settle
+			inTime := func(e object) time.Time { return e["timestamp"].(time.Time) }
+			batches = append(batches, p.keepAt(ctx, inTime, some...)) // all are there before the first is decided: none is later than settle
 		}
 		for i, b := range batches {
 			p.offer(ctx, b)

@@ -25,7 +25,7 @@ type seen struct {
 	matched bool
 }
 
-// Alerts are the alerts of a rule whose windows end from from on and before to,
+// Alerts are the alerts of a rule whose windows end in a range, without its end,
 // each as key@slot, sorted. The events are all that fulfil the rule's condition;
 // a match is one field and its value.
 func Alerts(spec window.Spec, events []bson.Raw, from, to time.Time) []string {
