@@ -165,15 +165,19 @@ var _ = Describe("eactl dlq replay that is paused between the confirm and the ac
 
 	It("gives back only what it was asked for: killed half-way with --filter, and run again", func(ctx SpecContext) {
 		const wanted, others = 60, 20
-		f, _ := begin(ctx, "")
-		f.Publish(ctx, badMessages(others)...)
-		good := make([]broker.Message, 0, wanted)
-		for i := range wanted {
-			body := fmt.Appendf(nil, `{"event_id":%q,"type":%q,"source":"spec"}`, uuid.NewString(), eventType)
-			good = append(good, broker.Message{Exchange: f.Topology.Exchange(topology.ExchangeEvents), RoutingKey: fmt.Sprintf("events.mended.%d", i), ContentType: "application/json", Body: body})
+		c := newCrew(ctx, fleet.New(ctx))
+		f := c.Fleet
+		var all []broker.Message
+		for i := range wanted + others {
+			kind := eventType
+			if i >= wanted {
+				kind = "ANOTHER"
+			}
+			all = append(all, broker.Message{Exchange: f.Topology.Exchange(topology.ExchangeEvents), RoutingKey: "events.spec", ContentType: "application/json",
+				Body: fmt.Appendf(nil, `{"event_id":%q,"type":%q,"source":"spec"}`, uuid.NewString(), kind)})
 		}
-		f.DeadByBroker(ctx, topology.Ingest, good...)
-		Eventually(ctx, func() int { return f.Depth(ctx, topology.Ingest+".dead") }).WithTimeout(60 * time.Second).Should(Equal(wanted + others))
+		f.DeadByBroker(ctx, topology.Ingest, all...) // while no ingester runs
+		c.launchOthers(ctx, "")
 		args := []string{"dlq", "replay", topology.Ingest, "--filter", fmt.Sprintf(`{"type":%q}`, eventType), "-o", "json"}
 
 		cmd, out, _ := eactl(f, "", append(args, "--rate", "30")...)
