@@ -65,7 +65,7 @@ func (l listed) only(r route) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if len(names) == 0 || r.method != http.MethodGet {
-				if err := read(c).err(); err != nil {
+				if err := read(c, names...).err(); err != nil {
 					return err
 				}
 			}
