@@ -15,6 +15,7 @@ type API struct {
 	RequestTimeout    time.Duration
 	PublishTimeout    time.Duration
 	BacktestTimeout   time.Duration
+	AnalyticsTimeout  time.Duration
 	RateLimit         int // requests per second and key
 	RateBurst         int
 	StreamClients     int
@@ -33,6 +34,7 @@ func (a *API) keys(r *registry) {
 	r.duration("request_timeout", &a.RequestTimeout, 30*time.Second, time.Second, 10*time.Minute, "Longest time for one request; streams are exempt.")
 	r.duration("publish_timeout", &a.PublishTimeout, 10*time.Second, 100*time.Millisecond, 10*time.Minute, "Longest wait for the broker's confirm of posted events.")
 	r.duration("backtest_timeout", &a.BacktestTimeout, time.Minute, time.Second, 10*time.Minute, "Longest time for one back-test; what is found by then is the answer.")
+	r.duration("analytics_timeout", &a.AnalyticsTimeout, 10*time.Second, 100*time.Millisecond, 10*time.Minute, "Longest time for the database's part of one analysis; what takes longer is a 504.")
 	r.integer("rate_limit", &a.RateLimit, 200, 1, 1_000_000, "Requests per second and API key.")
 	r.integer("rate_burst", &a.RateBurst, 400, 1, 1_000_000, "Requests that a key may make at once.")
 	r.integer("stream_clients", &a.StreamClients, 1000, 1, 100_000, "Most live clients of one process.")

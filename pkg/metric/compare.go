@@ -22,7 +22,7 @@ type Comparison struct {
 // WindowSum is a window's recount.
 type WindowSum struct {
 	Start  time.Time
-	Series map[Series]Totals
+	Series map[Series]Sums
 	out    bool // holds a minute that is left out
 }
 
@@ -77,12 +77,12 @@ func (c *Comparison) Minutes(part Range, stored []Counter, recounted []Increment
 		for _, period := range Periods {
 			if w := c.window(period, minute); w != nil {
 				sum := w.Series[k.series]
-				sum.Add(p.recounted.Totals)
+				sum.Add(p.recounted.Sums)
 				w.Series[k.series] = sum
 			}
 		}
-		if p.stored.Totals != p.recounted.Totals {
-			counted, again := p.stored.Totals, p.recounted.Totals
+		if !p.stored.Sums.Equal(p.recounted.Sums) {
+			counted, again := p.stored.Sums, p.recounted.Sums
 			c.Drift = append(c.Drift, Drift{
 				Kind: KindCounter, Start: minute, Series: k.series, Counted: &counted, Recounted: &again,
 				Revision: p.stored.Revision, EventsUntil: p.recounted.EventsUntil,
@@ -109,7 +109,7 @@ func (c *Comparison) window(p Period, minute time.Time) *WindowSum {
 	}
 	w := c.open[p.Name][start.Unix()]
 	if w == nil {
-		w = &WindowSum{Start: start, Series: map[Series]Totals{}}
+		w = &WindowSum{Start: start, Series: map[Series]Sums{}}
 		c.open[p.Name][start.Unix()] = w
 	}
 	return w
@@ -151,21 +151,32 @@ func (c *Comparison) Metrics(p Period, w WindowSum, stored []Value, skip string)
 	for _, v := range stored {
 		have[key{v.Kind, v.Series}] = v
 		if _, known := w.Series[v.Series]; !known {
-			w.Series[v.Series] = Totals{}
+			w.Series[v.Series] = Sums{}
 		}
 	}
-	for series, totals := range w.Series {
+	for series, sums := range w.Series {
 		for _, kind := range Kinds {
 			v, exists := have[key{kind.Name, series}]
-			expected := kind.Value(totals)
-			if v.Count == totals.Count && same(v.Value, expected) {
+			expected := kind.Figures(sums)
+			if len(expected) == 0 && exists && v.Figures["count"] != 0 {
+				none := v.Figures["value"]
+				c.Drift = append(c.Drift, Drift{Kind: kind.Name, Period: p.Name, Start: w.Start, Series: series, Figure: "value", Value: &none})
+			}
+			if !exists && sums.Count == 0 { // corrected to nothing, and nothing is there
 				continue
 			}
-			d := Drift{Kind: kind.Name, Period: p.Name, Start: w.Start, Series: series, Expected: &expected}
-			if exists {
-				d.Value = &v.Value
+			for _, f := range expected {
+				is := v.Figures[f.Name]
+				if exists && same(is, f.Value) {
+					continue
+				}
+				d := Drift{Kind: kind.Name, Period: p.Name, Start: w.Start, Series: series, Figure: f.Name, Expected: &f.Value}
+				if exists {
+					d.Value = &is
+				}
+				c.Drift = append(c.Drift, d)
+				break // the first that is wrong says enough
 			}
-			c.Drift = append(c.Drift, d)
 		}
 	}
 }

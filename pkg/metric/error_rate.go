@@ -10,11 +10,8 @@ var errorRate = Kind{
 		bson.D{{Key: "$divide", Value: bson.A{"$errors", "$count"}}},
 		0.0,
 	}}},
-	Value: func(t Totals) float64 {
-		if t.Count == 0 {
-			return 0
-		}
-		return float64(t.Errors) / float64(t.Count)
-	},
 	Extra: bson.D{{Key: "errors", Value: "$errors"}},
+	Figures: func(s Sums) []Figure {
+		return []Figure{{"value", s.ErrorRate()}, {"count", float64(s.Count)}, {"errors", float64(s.Errors)}}
+	},
 }

@@ -74,7 +74,10 @@ var _ = Describe("metric kinds", func() {
 			seen[k.Name] = true
 			Expect(k.Doc).NotTo(BeEmpty())
 			Expect(k.Expression).NotTo(BeNil())
-			Expect(k.Value(metric.Totals{})).To(BeZero(), "a window whose counters were corrected to nothing")
+			for _, f := range k.Figures(metric.Sums{}) {
+				Expect(f.Value).To(BeZero(), "a window whose counters were corrected to nothing")
+			}
+			Expect(k.Figures(metric.Sums{Totals: metric.Totals{Count: 1}, Response: metric.Response{Count: 1}})[0].Name).To(Equal("value"))
 			found, ok := metric.KindNamed(k.Name)
 			Expect(ok).To(BeTrue())
 			Expect(found.Name).To(Equal(k.Name))
@@ -82,10 +85,11 @@ var _ = Describe("metric kinds", func() {
 	})
 
 	It("have the values that their names promise", func() {
-		totals := metric.Totals{Count: 8, Errors: 2}
-		count, _ := metric.KindNamed("EVENTS_COUNT")
-		rate, _ := metric.KindNamed("ERROR_RATE")
-		Expect(count.Value(totals)).To(BeEquivalentTo(8))
-		Expect(rate.Value(totals)).To(BeEquivalentTo(0.25))
+		sums := metric.Sums{Totals: metric.Totals{Count: 8, Errors: 2},
+			Response: metric.Response{Count: 4, SumMicros: 10_000, MinMS: 1, MaxMS: 4}}
+		for name, want := range map[string]float64{"EVENTS_COUNT": 8, "ERROR_RATE": 0.25, "RESPONSE_TIME": 2.5} {
+			kind, _ := metric.KindNamed(name)
+			Expect(kind.Figures(sums)[0]).To(Equal(metric.Figure{Name: "value", Value: want}))
+		}
 	})
 })

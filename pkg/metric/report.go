@@ -9,7 +9,7 @@ import (
 type Counter struct {
 	Minute      time.Time `bson:"minute"`
 	Series      `bson:",inline"`
-	Totals      `bson:",inline"`
+	Sums        `bson:",inline"`
 	Revision    int64     `bson:"revision"`
 	EventsUntil time.Time `bson:"events_until"`
 }
@@ -19,8 +19,7 @@ type Value struct {
 	Kind  string
 	Start time.Time // of its window
 	Series
-	Value float64
-	Count int64
+	Figures map[string]float64
 }
 
 // Report is what a recount found.
@@ -83,10 +82,11 @@ type Drift struct {
 	Period string    `json:"period,omitempty"` // "" for a counter
 	Start  time.Time `json:"start"`            // of the minute or window
 	Series
-	Counted   *Totals  `json:"counted,omitempty"`
-	Recounted *Totals  `json:"recounted,omitempty"`
-	Value     *float64 `json:"value,omitempty"` // nil: there is no such metric
-	Expected  *float64 `json:"expected,omitempty"`
+	Counted   *Sums    `json:"counted,omitempty"`
+	Recounted *Sums    `json:"recounted,omitempty"`
+	Figure    string   `json:"figure,omitempty"`   // the metric's field that is wrong, "value" first
+	Value     *float64 `json:"value,omitempty"`    // nil: there is no such metric
+	Expected  *float64 `json:"expected,omitempty"` // nil: there should be no such metric
 	Repaired  bool     `json:"repaired,omitempty"`
 
 	// What a repair needs to know of the counter; Revision is 0 when there is none.

@@ -42,3 +42,8 @@ func sum(events ...bson.Raw) []metric.Increment {
 	Expect(tooOld).To(BeZero())
 	return counts
 }
+
+// in is the histogram of one response time.
+func in(us int64) metric.Histogram {
+	return metric.Histogram{{Index: metric.BucketOf(us), N: 1}}
+}

@@ -34,6 +34,9 @@ func Sum(events []bson.Raw, oldest time.Time) (counts []Increment, tooOld int, e
 		}
 		s.add(f)
 	}
+	for i := range s.counts {
+		s.counts[i].Response.Histogram = s.counts[i].Response.Histogram.Sorted()
+	}
 	slices.SortFunc(s.counts, compareIncrements)
 	return s.counts, tooOld, nil
 }
@@ -72,18 +75,22 @@ func (s *summer) add(f fields) {
 		})
 	}
 	c := &s.counts[i]
-	c.Add(TotalsOf(int(f.severity), 1))
+	c.Totals.Add(TotalsOf(int(f.severity), 1))
 	if f.hasExpiry {
 		c.EventsUntil = earlier(c.EventsUntil, time.UnixMilli(f.expiresAt).UTC())
 	}
 	if ms, ok := f.responseTime(); ok {
-		c.Response.Add(Response{Count: 1, SumMicros: int64(math.Floor(ms * 1000)), MinMS: ms, MaxMS: ms})
+		r, us := &c.Response, int64(math.Floor(ms*1000))
+		hist := r.Histogram // put in order when all are in
+		r.Histogram = nil
+		r.Add(Response{Count: 1, SumMicros: us, MinMS: ms, MaxMS: ms})
+		r.Histogram = append(hist, Bucket{bucketOf(us), 1})
 	}
 }
 
 // TotalsOf is what n events of one severity add.
 func TotalsOf(severity int, n int64) Totals {
-	t := Totals{Count: n}
+	t := Totals{Count: n, Severity: int64(severity) * n}
 	switch event.Level(severity) {
 	case "critical":
 		t.Levels.Critical, t.Errors = n, n
@@ -116,14 +123,14 @@ type fields struct {
 	response, duration   number // payload.response_time_ms, payload.duration_ms
 }
 
-// responseTimeMax rejects nonsense: nobody waits a week for a response, and
+// ResponseTimeMax rejects nonsense: nobody waits a week for a response, and
 // larger values could overflow the sum.
-const responseTimeMax = float64(7 * 24 * time.Hour / time.Millisecond)
+const ResponseTimeMax = float64(7 * 24 * time.Hour / time.Millisecond)
 
 // responseTime is the first of the two fields that holds a sensible number.
 func (f *fields) responseTime() (ms float64, ok bool) {
 	for _, n := range []number{f.response, f.duration} {
-		if n.ok && n.value >= 0 && n.value <= responseTimeMax { // NaN is neither
+		if n.ok && n.value >= 0 && n.value <= ResponseTimeMax { // NaN is neither
 			return n.value, true
 		}
 	}

@@ -23,13 +23,13 @@ var _ = Describe("summing events", func() {
 			stored(noon, 9, payment),
 		)).To(Equal([]metric.Increment{
 			{Minute: noon, Series: metric.Series{Type: "PAYMENT_FAILED", Source: "payments", Region: "eu"},
-				Totals:      metric.Totals{Count: 1, Errors: 1, Levels: metric.Levels{Critical: 1}},
+				Sums:        metric.Sums{Totals: metric.Totals{Count: 1, Errors: 1, Severity: 9, Levels: metric.Levels{Critical: 1}}},
 				EventsUntil: noon.Add(30 * 24 * time.Hour)},
 			{Minute: noon, Series: metric.Series{Type: "USER_LOGIN", Source: "auth", Region: "eu"},
-				Totals:      metric.Totals{Count: 2, Levels: metric.Levels{Info: 1, Warning: 1}},
+				Sums:        metric.Sums{Totals: metric.Totals{Count: 2, Severity: 8, Levels: metric.Levels{Info: 1, Warning: 1}}},
 				EventsUntil: noon.Add(30 * 24 * time.Hour)},
 			{Minute: noon.Add(time.Minute), Series: metric.Series{Type: "USER_LOGIN", Source: "auth", Region: "eu"},
-				Totals:      metric.Totals{Count: 1, Levels: metric.Levels{Info: 1}},
+				Sums:        metric.Sums{Totals: metric.Totals{Count: 1, Severity: 3, Levels: metric.Levels{Info: 1}}},
 				EventsUntil: noon.Add(time.Minute + 30*24*time.Hour)},
 		}))
 	})
@@ -37,7 +37,7 @@ var _ = Describe("summing events", func() {
 	DescribeTable("bands by severity",
 		func(severity int, want metric.Levels, errors int) {
 			got := sum(stored(noon, severity))[0].Totals
-			Expect(got).To(Equal(metric.Totals{Count: 1, Errors: int64(errors), Levels: want}))
+			Expect(got).To(Equal(metric.Totals{Count: 1, Errors: int64(errors), Severity: int64(severity), Levels: want}))
 			Expect(got).To(Equal(metric.TotalsOf(severity, 1)))
 		},
 		Entry("1", 1, metric.Levels{Info: 1}, 0), Entry("3", 3, metric.Levels{Info: 1}, 0),
@@ -61,11 +61,11 @@ var _ = Describe("summing events", func() {
 		func(payload bson.M, want metric.Response) {
 			Expect(sum(stored(noon, 3, func(d bson.M) { d["payload"] = payload }))[0].Response).To(Equal(want))
 		},
-		Entry("response_time_ms", bson.M{"response_time_ms": int32(12)}, metric.Response{Count: 1, SumMicros: 12_000, MinMS: 12, MaxMS: 12}),
-		Entry("duration_ms", bson.M{"duration_ms": int64(7)}, metric.Response{Count: 1, SumMicros: 7_000, MinMS: 7, MaxMS: 7}),
-		Entry("the first of both", bson.M{"response_time_ms": 1.5, "duration_ms": 7}, metric.Response{Count: 1, SumMicros: 1_500, MinMS: 1.5, MaxMS: 1.5}),
-		Entry("the one that is a number", bson.M{"response_time_ms": "12", "duration_ms": 7}, metric.Response{Count: 1, SumMicros: 7_000, MinMS: 7, MaxMS: 7}),
-		Entry("zero", bson.M{"duration_ms": 0}, metric.Response{Count: 1}),
+		Entry("response_time_ms", bson.M{"response_time_ms": int32(12)}, metric.Response{Count: 1, SumMicros: 12_000, MinMS: 12, MaxMS: 12, Histogram: in(12_000)}),
+		Entry("duration_ms", bson.M{"duration_ms": int64(7)}, metric.Response{Count: 1, SumMicros: 7_000, MinMS: 7, MaxMS: 7, Histogram: in(7_000)}),
+		Entry("the first of both", bson.M{"response_time_ms": 1.5, "duration_ms": 7}, metric.Response{Count: 1, SumMicros: 1_500, MinMS: 1.5, MaxMS: 1.5, Histogram: in(1_500)}),
+		Entry("the one that is a number", bson.M{"response_time_ms": "12", "duration_ms": 7}, metric.Response{Count: 1, SumMicros: 7_000, MinMS: 7, MaxMS: 7, Histogram: in(7_000)}),
+		Entry("zero", bson.M{"duration_ms": 0}, metric.Response{Count: 1, Histogram: in(0)}),
 		Entry("negative", bson.M{"duration_ms": -1}, metric.Response{}),
 		Entry("not a number", bson.M{"duration_ms": math.NaN()}, metric.Response{}),
 		Entry("infinite", bson.M{"duration_ms": math.Inf(1)}, metric.Response{}),
@@ -119,6 +119,7 @@ var _ = Describe("summing events", func() {
 			}
 			t := want[series][at.Truncate(time.Minute)]
 			t.Count++
+			t.Severity += int64(severity)
 			if severity >= 7 {
 				t.Errors++
 			}
@@ -160,11 +161,12 @@ var _ = Describe("merging increments", func() {
 		merged := metric.Merge(a, b)
 		Expect(merged).To(HaveLen(2))
 		Expect(merged[0].Minute).To(Equal(noon))
-		Expect(merged[0].Totals).To(Equal(metric.Totals{Count: 2, Errors: 1, Levels: metric.Levels{Info: 1, Critical: 1}}))
-		Expect(merged[0].Response).To(Equal(metric.Response{Count: 2, SumMicros: 7_000, MinMS: 2, MaxMS: 5}))
+		Expect(merged[0].Totals).To(Equal(metric.Totals{Count: 2, Errors: 1, Severity: 12, Levels: metric.Levels{Info: 1, Critical: 1}}))
+		Expect(merged[0].Response).To(Equal(metric.Response{Count: 2, SumMicros: 7_000, MinMS: 2, MaxMS: 5, Histogram: append(in(2_000), in(5_000)...)}))
 		Expect(merged[0].EventsUntil).To(Equal(noon.Add(time.Hour)))
 		Expect(merged[1].Minute).To(Equal(noon.Add(time.Minute)))
 		Expect(a[0].Count).To(BeEquivalentTo(1), "what is merged stays as it is")
+		Expect(a[0].Response.Histogram).To(Equal(in(5_000)))
 	})
 })
 

@@ -10,7 +10,6 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.mongodb.org/mongo-driver/mongo"
-	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
@@ -162,16 +161,19 @@ func counterID(minute time.Time, series metric.Series) string {
 
 func incrementUpdate(inc metric.Increment, retention time.Duration) bson.D {
 	add := bson.D{
-		field("count", inc.Count), field("errors", inc.Errors),
+		field("count", inc.Count), field("errors", inc.Errors), field("severity_sum", inc.Severity),
 		field("levels.info", inc.Levels.Info), field("levels.warning", inc.Levels.Warning),
 		field("levels.error", inc.Levels.Error), field("levels.critical", inc.Levels.Critical),
-		field("rt_count", inc.Response.Count), field("rt_sum_us", inc.Response.SumMicros),
 		field("revision", int64(1)),
 	}
 	least, most := bson.D{}, bson.D{}
-	if inc.Response.Count > 0 {
-		least = append(least, field("rt_min_ms", inc.Response.MinMS))
-		most = append(most, field("rt_max_ms", inc.Response.MaxMS))
+	if r := inc.Response; r.Count > 0 {
+		add = append(add, field("rt_count", r.Count), field("rt_sum_us", r.SumMicros))
+		for _, b := range r.Histogram {
+			add = append(add, field("rt_hist."+b.Name(), b.N))
+		}
+		least = append(least, field("rt_min_ms", r.MinMS))
+		most = append(most, field("rt_max_ms", r.MaxMS))
 	}
 	if !inc.EventsUntil.IsZero() {
 		least = append(least, field("events_until", inc.EventsUntil))
@@ -233,37 +235,11 @@ func touchMinutes(minutes []time.Time, at time.Time) []mongo.WriteModel {
 	return models
 }
 
-// Total is what one series counts in a range of minutes.
-type Total struct {
-	metric.Series `bson:"_id"`
-	metric.Totals `bson:",inline"`
-}
-
-// Totals adds up the counters of [from, to) by series; both are taken to be
-// whole minutes.
-func (s *Store) Totals(ctx context.Context, from, to time.Time) ([]Total, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	group := append(bson.D{field("_id", bson.D{field("type", "$type"), field("source", "$source"), field("region", "$region")})},
-		sumTotals()...)
-	cur, err := s.counters.Aggregate(ctx, bson.A{
-		bson.D{field("$match", bson.D{field("minute", bson.D{field("$gte", from), field("$lt", to)})})},
-		bson.D{field("$group", group)},
-		bson.D{field("$project", bson.D{field("count", 1), field("errors", 1), field("levels", nestedLevels)})},
-		bson.D{field("$sort", keys("_id", 1))},
-	}, options.Aggregate().SetAllowDiskUse(true))
-	var totals []Total
-	if err == nil {
-		err = cur.All(ctx, &totals)
-	}
-	return totals, classify("add up counters", err)
-}
-
 // sumTotals are the accumulators over counters; $group takes no nested names,
 // so nestedLevels puts the levels back together.
 func sumTotals() bson.D {
 	d := bson.D{}
-	for _, name := range []string{"count", "errors"} {
+	for _, name := range []string{"count", "errors", "severity_sum"} {
 		d = append(d, field(name, bson.D{field("$sum", "$"+name)}))
 	}
 	for _, level := range levelNames {

@@ -122,7 +122,7 @@ func (s *Store) FindEvents(ctx context.Context, f EventFilter, after *EventPosit
 	if err == nil {
 		err = cur.All(ctx, &docs)
 	}
-	return docs, classify("list events", err)
+	return docs, searched("list events", err)
 }
 
 // mergeTimestamp folds a second bound on timestamp into $and, since one

@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,6 +50,30 @@ func metricsOf(ctx context.Context, s *store.Store, p metric.Period, kind string
 	return all
 }
 
+// expectTimes compares a metric with the response times themselves.
+func expectTimes(m store.Metric, ms []float64) {
+	GinkgoHelper()
+	slices.Sort(ms)
+	mean := 0.0
+	for _, v := range ms {
+		mean += v / float64(len(ms))
+	}
+	const microsecond = 0.001
+	Expect(m.Count).To(BeEquivalentTo(len(ms)))
+	Expect(m.Value).To(BeNumerically("~", mean, microsecond))
+	Expect(*m.Min).To(Equal(ms[0]))
+	Expect(*m.Max).To(Equal(ms[len(ms)-1]))
+	for q, got := range map[float64]*float64{50: m.P50, 95: m.P95, 99: m.P99} {
+		want := ms[int(math.Ceil(q*float64(len(ms))/100))-1]
+		Expect(*got).To(BeNumerically("~", want, metric.ErrorMost*want+microsecond), "p%v of %v", q, ms)
+	}
+	n := int64(0)
+	for _, b := range m.Histogram {
+		n += b.N
+	}
+	Expect(n).To(BeEquivalentTo(len(ms)))
+}
+
 var _ = Describe("materialising", func() {
 	It("makes the metrics of every period and kind, as a plain loop over the events has them", func(ctx SpecContext) {
 		s := fresh(ctx)
@@ -55,17 +81,27 @@ var _ = Describe("materialising", func() {
 		count(ctx, s, b, late)
 		materialise(ctx, s)
 		for _, p := range metric.Periods {
-			want := plain(p.Length, b, late)
-			for _, kind := range metric.Kinds {
-				got := metricsOf(ctx, s, p, kind.Name)
-				Expect(got).To(HaveLen(len(want)), "%s %s", kind.Name, p.Name)
-				for key, totals := range want {
-					m := got[key]
-					Expect(m.Value).To(BeNumerically("~", kind.Value(totals), 1e-12), "%s %s %v", kind.Name, p.Name, key)
-					Expect(m.Count).To(Equal(totals.Count))
-					Expect(m.ExpiresAt).To(BeTemporally("==", p.KeptUntil(key.minute)))
+			want := plainWindows(p.Length, b, late)
+			counts, rates, times := metricsOf(ctx, s, p, "EVENTS_COUNT"), metricsOf(ctx, s, p, "ERROR_RATE"), metricsOf(ctx, s, p, "RESPONSE_TIME")
+			Expect(counts).To(HaveLen(len(want)), p.Name)
+			Expect(rates).To(HaveLen(len(want)), p.Name)
+			timed := 0
+			for key, w := range want {
+				m, rate := counts[key], rates[key]
+				Expect(m.Value).To(BeEquivalentTo(w.totals.Count), "%s %v", p.Name, key)
+				Expect(*m.Levels).To(Equal(w.totals.Levels))
+				Expect(*m.Severity).To(Equal(w.totals.Severity))
+				Expect(m.ExpiresAt).To(BeTemporally("==", p.KeptUntil(key.minute)))
+				Expect(rate.Value).To(BeNumerically("~", float64(w.totals.Errors)/float64(w.totals.Count), 1e-12))
+				Expect(rate.Count).To(Equal(w.totals.Count))
+				if len(w.ms) == 0 {
+					Expect(times).NotTo(HaveKey(key))
+					continue
 				}
+				timed++
+				expectTimes(times[key], w.ms)
 			}
+			Expect(times).To(HaveLen(timed), p.Name)
 		}
 		minute := today()
 		id := "1m:EVENTS_COUNT:" + minute.Format(time.RFC3339) + ":USER_LOGIN:auth:eu"

@@ -40,48 +40,110 @@ func (s *Store) countersIn(ctx context.Context, r metric.Range) ([]metric.Counte
 func (s *Store) recount(ctx context.Context, r metric.Range, registry metric.Registry) ([]metric.Increment, error) {
 	ctx, cancel := context.WithTimeout(ctx, recountTimeout)
 	defer cancel()
-	text := func(path string) bson.D { // what is no string counts as absent
-		return bson.D{field("$cond", bson.A{bson.D{field("$eq", bson.A{bson.D{field("$type", path)}, "string"})}, path, ""})}
-	}
 	cur, err := s.events.Aggregate(ctx, bson.A{
 		bson.D{field("$match", bson.D{field("timestamp", bson.D{field("$gte", r.From), field("$lt", r.To)})})},
-		bson.D{field("$group", bson.D{
+		bson.D{field("$project", bson.D{
+			field("_id", 0), field("timestamp", 1), field("type", 1), field("source", 1), field("region", stringOf("$metadata.region")),
+			field("severity", 1), field("expires_at", 1), field("ms", responseMS()),
+		})},
+		bson.D{field("$group", append(bson.D{
 			field("_id", bson.D{
 				field("minute", minuteOf("$timestamp")),
 				field("type", named(registry, metric.Type, "$type")),
 				field("source", named(registry, metric.Source, "$source")),
-				field("region", named(registry, metric.Region, text("$metadata.region"))),
+				field("region", named(registry, metric.Region, "$region")),
 				field("severity", "$severity"),
+				bucketKey(true),
 			}),
-			field("n", bson.D{field("$sum", int64(1))}),
 			field("until", bson.D{field("$min", "$expires_at")}),
-		})},
+		}, sumEvents(true)...))},
 	}, options.Aggregate().SetHint("time").SetAllowDiskUse(true).SetBatchSize(10_000))
 	if err != nil {
 		return nil, classify("recount events", err)
 	}
-	var groups []struct {
-		ID struct {
-			Minute   time.Time `bson:"minute"`
-			Type     string    `bson:"type"`
-			Source   string    `bson:"source"`
-			Region   string    `bson:"region"`
-			Severity int       `bson:"severity"`
-		} `bson:"_id"`
-		N     int64     `bson:"n"`
-		Until time.Time `bson:"until"`
-	}
+	var groups []recounted
 	if err := cur.All(ctx, &groups); err != nil {
 		return nil, classify("recount events", err)
 	}
 	increments := make([]metric.Increment, len(groups))
 	for i, g := range groups {
-		increments[i] = metric.Increment{
-			Minute: g.ID.Minute.UTC(), Series: metric.Series{Type: g.ID.Type, Source: g.ID.Source, Region: g.ID.Region},
-			Totals: metric.TotalsOf(g.ID.Severity, g.N), EventsUntil: g.Until,
-		}
+		increments[i] = g.increment()
 	}
 	return increments, nil
+}
+
+// noBucket groups the events without a response time.
+const noBucket = -1
+
+// micros are the whole microseconds of the field ms.
+var micros = bson.D{field("$toLong", bson.D{field("$floor", bson.D{field("$multiply", bson.A{"$ms", 1000})})})}
+
+// bucketKey groups events by the bucket of their response time, the field ms.
+func bucketKey(responses bool) bson.E {
+	if !responses {
+		return field("bucket", bson.D{field("$literal", noBucket)})
+	}
+	return field("bucket", bson.D{field("$cond", bson.A{
+		bson.D{field("$eq", bson.A{"$ms", nil})}, noBucket, metric.BucketExpression(micros),
+	})})
+}
+
+// sumEvents adds events up.
+func sumEvents(responses bool) bson.D {
+	sums := bson.D{field("n", bson.D{field("$sum", int64(1))})}
+	if responses {
+		sums = append(sums, field("us", bson.D{field("$sum", micros)}),
+			field("min", bson.D{field("$min", "$ms")}), field("max", bson.D{field("$max", "$ms")}))
+	}
+	return sums
+}
+
+// stringOf is a field's text; what is no string counts as absent.
+func stringOf(path string) bson.D {
+	return bson.D{field("$cond", bson.A{bson.D{field("$eq", bson.A{bson.D{field("$type", path)}, "string"})}, path, ""})}
+}
+
+// recounted are the events of one minute, series, severity and bucket.
+type recounted struct {
+	ID struct {
+		Minute   time.Time `bson:"minute"`
+		Type     string    `bson:"type"`
+		Source   string    `bson:"source"`
+		Region   string    `bson:"region"`
+		Severity int       `bson:"severity"`
+		Bucket   int       `bson:"bucket"`
+	} `bson:"_id"`
+	N     int64     `bson:"n"`
+	Us    int64     `bson:"us"`
+	Min   *float64  `bson:"min"`
+	Max   *float64  `bson:"max"`
+	Until time.Time `bson:"until"`
+}
+
+func (g recounted) increment() metric.Increment {
+	inc := metric.Increment{
+		Minute: g.ID.Minute.UTC(), Series: metric.Series{Type: g.ID.Type, Source: g.ID.Source, Region: g.ID.Region},
+		Sums: metric.Sums{Totals: metric.TotalsOf(g.ID.Severity, g.N)}, EventsUntil: g.Until,
+	}
+	if g.ID.Bucket != noBucket && g.Min != nil && g.Max != nil {
+		inc.Response = metric.Response{Count: g.N, SumMicros: g.Us, MinMS: *g.Min, MaxMS: *g.Max,
+			Histogram: metric.Histogram{{Index: g.ID.Bucket, N: g.N}}}
+	}
+	return inc
+}
+
+// responseMS is an event's response time as metric.Sum reads it: the first of
+// the two fields that holds a sensible number, else null.
+func responseMS() bson.D {
+	sensible := func(path string) bson.D {
+		return bson.D{field("$and", bson.A{
+			bson.D{field("$in", bson.A{bson.D{field("$type", path)}, bson.A{"double", "int", "long"}})},
+			bson.D{field("$gte", bson.A{path, 0})}, bson.D{field("$lte", bson.A{path, metric.ResponseTimeMax})},
+		})}
+	}
+	response, duration := "$payload.response_time_ms", "$payload.duration_ms"
+	return bson.D{field("$cond", bson.A{sensible(response), response,
+		bson.D{field("$cond", bson.A{sensible(duration), duration, nil})}})}
 }
 
 func minuteOf(path string) bson.D {

@@ -273,7 +273,7 @@ func (v *verification) compareWindows(ctx context.Context, c *metric.Comparison,
 	values := map[int64][]metric.Value{}
 	for _, m := range found {
 		at := m.Timestamp.Unix()
-		values[at] = append(values[at], metric.Value{Kind: m.Type, Start: m.Timestamp, Series: m.Dimensions.Series(), Value: m.Value, Count: m.Count})
+		values[at] = append(values[at], metric.Value{Kind: m.Type, Start: m.Timestamp, Series: m.Dimensions.Series(), Figures: m.figures()})
 	}
 	for _, w := range windows {
 		at := w.Start.Unix()

@@ -48,18 +48,28 @@ func (s *Store) repair(ctx context.Context, d *metric.Drift, o VerifyOptions) er
 // from the wrong totals are replaced.
 func (s *Store) correct(ctx context.Context, d *metric.Drift, retention time.Duration) error {
 	filter := bson.D{field("_id", counterID(d.Start, d.Series))}
-	set := bson.D{field("count", d.Recounted.Count), field("errors", d.Recounted.Errors), field("levels", d.Recounted.Levels)}
+	r := d.Recounted
+	set := bson.D{field("count", r.Count), field("errors", r.Errors), field("severity_sum", r.Severity), field("levels", r.Levels)}
+	update := bson.D{field("$inc", bson.D{field("revision", int64(1))})}
+	// A counter that was wrong about response times keeps a histogram, if only
+	// an empty one, so that its metrics are made anew.
+	if !d.Counted.Response.Equal(r.Response) {
+		set = append(set, field("rt_count", r.Response.Count), field("rt_sum_us", r.Response.SumMicros), field("rt_hist", r.Response.Histogram.Document()))
+		if r.Response.Count > 0 {
+			set = append(set, field("rt_min_ms", r.Response.MinMS), field("rt_max_ms", r.Response.MaxMS))
+		} else {
+			update = append(update, field("$unset", bson.D{field("rt_min_ms", ""), field("rt_max_ms", "")}))
+		}
+	}
 	if d.Revision == 0 {
-		doc := slices.Concat(filter, counterIdentity(d.Start, d.Series, retention), set,
-			bson.D{field("rt_count", int64(0)), field("rt_sum_us", int64(0)), field("revision", int64(1))})
+		doc := slices.Concat(filter, counterIdentity(d.Start, d.Series, retention), set, bson.D{field("revision", int64(1))})
 		if !d.EventsUntil.IsZero() {
 			doc = append(doc, field("events_until", d.EventsUntil))
 		}
 		_, err := s.counters.InsertOne(ctx, doc)
 		return err
 	}
-	result, err := s.counters.UpdateOne(ctx, append(filter, field("revision", d.Revision)),
-		bson.D{field("$set", set), field("$inc", bson.D{field("revision", int64(1))})})
+	result, err := s.counters.UpdateOne(ctx, append(filter, field("revision", d.Revision)), append(update, field("$set", set)))
 	if err == nil && result.MatchedCount == 0 {
 		return ErrConflict
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -91,7 +92,7 @@ var _ = Describe("verify", func() {
 		series := metric.Series{Type: "GHOST", Source: "x"}
 		ghost := event.Batch{ID: "0123456789abcdef01234567"}
 		_, err = s.Count(ctx, time.Now(), counterRetention, []metric.Batch{
-			{ID: ghost.ID, Increments: []metric.Increment{{Minute: gone, Series: series, Totals: metric.TotalsOf(9, 2)}}},
+			{ID: ghost.ID, Increments: []metric.Increment{{Minute: gone, Series: series, Sums: metric.Sums{Totals: metric.TotalsOf(9, 2)}}}},
 		})
 		Expect(err).NotTo(HaveOccurred())
 		materialise(ctx, s)
@@ -108,6 +109,68 @@ var _ = Describe("verify", func() {
 		at := func(minute int) string { return today().Add(time.Duration(minute) * time.Minute).Format("15:04") }
 		Expect(found).To(ContainElements("COUNTER  "+at(3), "ERROR_RATE 5m "+at(10), "EVENTS_COUNT 1m "+at(20)))
 		Expect(found).NotTo(ContainElement(HavePrefix("COUNTER  " + at(4))))
+		Expect(r.Unrepaired()).To(BeZero())
+		materialise(ctx, s)
+		Expect(verify(ctx, s).Drift).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("recounts response times as they were counted, whatever producers send, and repairs them", func(ctx SpecContext) {
+		s := fresh(ctx)
+		values := []any{int32(12), int64(7), 0, 0.0004, 604_800_000.0, 604_800_000.001, -1, -0.5, math.NaN(), math.Inf(1), math.Inf(-1), "12", true, nil,
+			bson.D{{Key: "ms", Value: 1}}, bson.A{5, 6}, 1e300, int64(math.MaxInt64)}
+		for e := range 40 { // around each power of two, where a logarithm may err
+			us := math.Exp2(float64(e))
+			values = append(values, us/1000, (us-1)/1000, (us+1)/1000, int64(us))
+		}
+		b := testBatch(2*len(values), func(i int, d bson.D) bson.D {
+			names := []string{"response_time_ms", "duration_ms"}
+			payload := bson.D{{Key: names[i%2], Value: values[i/2]}}
+			if i%6 == 0 {
+				payload = append(payload, bson.E{Key: names[1], Value: 3.5})
+			}
+			d[5].Value, d[6].Value = today().Add(time.Duration(i%3)*time.Minute), payload
+			d[len(d)-1].Value = time.Now().Add(30 * 24 * time.Hour)
+			return d
+		})
+		account(ctx, s, b)
+		materialise(ctx, s)
+		Expect(verify(ctx, s).Drift).To(BeEmpty())
+
+		id := bson.D{{Key: "_id", Value: fmt.Sprintf("%d:USER_LOGIN:auth:", today().Unix()/60)}}
+		var whole bson.M
+		Expect(s.Collection("counters").FindOne(ctx, id).Decode(&whole)).To(Succeed())
+		result, err := s.Collection("counters").UpdateOne(ctx, id, set("$inc", set("rt_hist.b0511", 1)))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(result.ModifiedCount).To(BeEquivalentTo(1))
+		_, err = s.Collection("metrics").UpdateOne(ctx, set("metric_type", "RESPONSE_TIME", "period", "1h"), set("$set", set("p95", 1.0)))
+		Expect(err).NotTo(HaveOccurred())
+		r := verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
+		Expect(r.Drift).To(HaveLen(2))
+		Expect(r.Drift[0].Kind).To(Equal(metric.KindCounter))
+		Expect(r.Drift[1].Kind + r.Drift[1].Period + r.Drift[1].Figure).To(Equal("RESPONSE_TIME1hp95"))
+		Expect(r.Unrepaired()).To(BeZero())
+		materialise(ctx, s)
+		Expect(verify(ctx, s).Drift).To(BeEmpty())
+		var repaired bson.M
+		Expect(s.Collection("counters").FindOne(ctx, id).Decode(&repaired)).To(Succeed())
+		whole["revision"] = repaired["revision"]
+		Expect(repaired).To(Equal(whole))
+	}, SpecTimeout(time.Minute))
+
+	It("takes metrics of response times away that there are not", func(ctx SpecContext) {
+		s := fresh(ctx)
+		b := eventsAt(today(), time.Second, 1) // of no response time
+		save(ctx, s, b)
+		admit(ctx, s, b)
+		work := countedBatch(b)
+		work.Increments[0].Response = metric.Response{Count: 1, SumMicros: 5_000, MinMS: 5, MaxMS: 5, Histogram: metric.Histogram{{Index: 200, N: 1}}}
+		_, err := s.Count(ctx, time.Now().UTC(), counterRetention, []metric.Batch{work})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.MarkStage(ctx, store.Aggregated, time.Now().UTC(), b.ID)).To(Succeed())
+		materialise(ctx, s)
+		Expect(metricsOf(ctx, s, period("1h"), "RESPONSE_TIME")).To(HaveLen(1))
+		r := verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
+		Expect(r.Drift).To(HaveLen(1 + 3)) // of 1m, 5m and 1h
 		Expect(r.Unrepaired()).To(BeZero())
 		materialise(ctx, s)
 		Expect(verify(ctx, s).Drift).To(BeEmpty())
@@ -302,9 +365,19 @@ var _ = Describe("every query of counting", func() {
 		verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
 		_, err = s.Pending(ctx, today(), today().Add(time.Hour))
 		Expect(err).NotTo(HaveOccurred())
-		_, err = s.Totals(ctx, today(), today().Add(time.Hour))
-		Expect(err).NotTo(HaveOccurred())
 		region := "eu"
+		sums := store.SumsQuery{Range: metric.Range{From: today(), To: today().Add(time.Hour + 7*time.Minute)}, By: metric.Dimensions,
+			Window: period("1h"), EventType: "A", Source: "x", Region: &region, Responses: true}
+		_, err = s.Sums(ctx, sums, time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		_, err = s.EventSums(ctx, sums, store.EventFilter{SeverityMin: 3})
+		Expect(err).NotTo(HaveOccurred())
+		for _, f := range []store.MetricFilter{{}, {Types: []string{"ERROR_RATE"}}, {Period: "1h", From: today()}, {Types: []string{"ERROR_RATE"}, Period: "1h"}, {Region: &region, To: today()}} {
+			_, err = s.ListMetrics(ctx, f, nil, 10)
+			Expect(err).NotTo(HaveOccurred())
+			_, err = s.ListMetrics(ctx, f, &store.MetricPosition{Timestamp: today(), ID: "m"}, 10)
+			Expect(err).NotTo(HaveOccurred())
+		}
 		_, err = s.FindMetrics(ctx, store.MetricFilter{Types: []string{"ERROR_RATE"}, Period: "1h", From: today(), EventType: "A", Source: "x", Region: &region}, 10)
 		Expect(err).NotTo(HaveOccurred())
 
@@ -334,7 +407,7 @@ var _ = Describe("every query of counting", func() {
 			}
 		}
 		Expect(seen).To(And(HaveKey("aggregatecounters"), HaveKey("aggregateevents"), HaveKey("findcounters"),
-			HaveKey("findmetrics"), HaveKey("findmetric_windows"), HaveKey("findbatches"), HaveKey("deletemetric_windows")))
+			HaveKey("findmetrics"), HaveKey("aggregatemetrics"), HaveKey("findmetric_windows"), HaveKey("findbatches"), HaveKey("deletemetric_windows")))
 		Expect(explained).To(BeNumerically(">", 20))
 	}, SpecTimeout(2*time.Minute))
 })

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -66,14 +68,15 @@ func settled(ctx context.Context, f *fleet.Fleet) {
 		WithTimeout(time.Minute).Should(BeFalse())
 }
 
-// counted is how many events the counters have, by source.
+// counted is how many events are counted, by source.
 func counted(ctx context.Context, f *fleet.Fleet) map[string]int64 {
 	GinkgoHelper()
-	totals, err := f.Store.Totals(ctx, hour().Add(-100*24*time.Hour), hour().Add(100*24*time.Hour))
+	rows, err := f.Store.Sums(ctx, store.SumsQuery{By: []metric.Dimension{metric.Source},
+		Range: metric.Range{From: hour().Add(-100 * 24 * time.Hour), To: hour().Add(100 * 24 * time.Hour)}}, time.Now())
 	Expect(err).NotTo(HaveOccurred())
 	bySource := map[string]int64{}
-	for _, t := range totals {
-		bySource[t.Source] += t.Count
+	for _, r := range rows {
+		bySource[r.Source] += r.Count
 	}
 	return bySource
 }
@@ -84,6 +87,53 @@ func recount(ctx context.Context, f *fleet.Fleet) metric.Report {
 		Retention: 60 * 24 * time.Hour, Pause: 50 * time.Millisecond})
 	Expect(err).NotTo(HaveOccurred())
 	return report
+}
+
+// equalsLoop compares the metrics of every period and kind with a plain loop
+// over the stored events.
+func equalsLoop(ctx context.Context, f *fleet.Fleet) {
+	GinkgoHelper()
+	events, err := f.Store.FindEvents(ctx, store.EventFilter{}, nil, 100_000)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(events).NotTo(BeEmpty())
+	type window struct {
+		kind   string
+		start  time.Time
+		series metric.Series
+	}
+	for _, p := range metric.Periods {
+		counts, errors, times := map[window]int64{}, map[window]int64{}, map[window][]float64{}
+		for _, e := range events {
+			w := window{"", e.Lookup("timestamp").Time().UTC().Truncate(p.Length),
+				metric.Series{Type: e.Lookup("type").StringValue(), Source: e.Lookup("source").StringValue()}}
+			counts[w]++
+			if e.Lookup("severity").Int32() >= 7 {
+				errors[w]++
+			}
+			times[w] = append(times[w], float64(e.Lookup("payload", "duration_ms").Int32()))
+		}
+		found, err := f.Store.FindMetrics(ctx, store.MetricFilter{Period: p.Name}, 0)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).To(HaveLen(3*len(counts)), p.Name)
+		for _, m := range found {
+			w := window{"", m.Timestamp.UTC(), m.Dimensions.Series()}
+			n := counts[w]
+			Expect(m.Count).To(Equal(n), "%s %v", m.Type, w)
+			switch m.Type {
+			case "EVENTS_COUNT":
+				Expect(m.Value).To(BeEquivalentTo(n))
+			case "ERROR_RATE":
+				Expect(m.Value).To(BeNumerically("~", float64(errors[w])/float64(n), 1e-12))
+			case "RESPONSE_TIME":
+				ms := times[w]
+				slices.Sort(ms)
+				for q, got := range map[float64]*float64{50: m.P50, 95: m.P95, 99: m.P99} {
+					exact := ms[int(math.Ceil(q*float64(n)/100))-1]
+					Expect(*got).To(BeNumerically("~", exact, metric.ErrorMost*exact), "p%v of %s %v", q, p.Name, w)
+				}
+			}
+		}
+	}
 }
 
 func quick(c *config.Config) { c.Aggregator.MaterialiseEvery = 100 * time.Millisecond }
@@ -162,10 +212,14 @@ var _ = Describe("the aggregator", func() {
 		settled(ctx, f)
 		Eventually(ctx, func() int { return f.Depth(ctx, topology.Aggregate) }).WithTimeout(time.Minute).Should(BeZero())
 		Expect(counted(ctx, f)).To(Equal(map[string]int64{"auth": batches * 50}))
+		for i := range 3 { // late, into windows that are materialised
+			offer(ctx, &direct, batch(20, hour().Add(-30*time.Minute+time.Duration(i)*25*time.Minute), auth), 2)
+		}
 		settled(ctx, f)
 		report := recount(ctx, f)
 		Expect(report.Drift).To(BeEmpty())
-		Expect(report.Events).To(BeEquivalentTo(batches * 50))
+		Expect(report.Events).To(BeEquivalentTo(batches*50 + 60))
+		equalsLoop(ctx, f)
 		Expect(f.DeadLetters(ctx, topology.Aggregate)).To(BeEmpty(), "an outage costs no attempt")
 	}, SpecTimeout(3*time.Minute))
 

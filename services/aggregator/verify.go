@@ -145,15 +145,24 @@ func dash(s string) string {
 // values are both sides of a drift.
 func values(d metric.Drift) (stored, recounted string) {
 	if d.Kind == metric.KindCounter {
-		return totals(*d.Counted), totals(*d.Recounted)
+		return sums(*d.Counted), sums(*d.Recounted)
 	}
-	stored = "missing"
-	if d.Value != nil {
-		stored = fmt.Sprint(*d.Value)
+	figure := func(v *float64) string {
+		switch {
+		case v == nil:
+			return "missing"
+		case d.Figure == "value":
+			return fmt.Sprint(*v)
+		}
+		return fmt.Sprintf("%s %v", d.Figure, *v)
 	}
-	return stored, fmt.Sprint(*d.Expected)
+	return figure(d.Value), figure(d.Expected)
 }
 
-func totals(t metric.Totals) string {
-	return fmt.Sprintf("%d (%d errors; %d/%d/%d/%d)", t.Count, t.Errors, t.Levels.Info, t.Levels.Warning, t.Levels.Error, t.Levels.Critical)
+func sums(s metric.Sums) string {
+	text := fmt.Sprintf("%d (%d errors; %d/%d/%d/%d)", s.Count, s.Errors, s.Levels.Info, s.Levels.Warning, s.Levels.Error, s.Levels.Critical)
+	if s.Response.Count > 0 {
+		text += fmt.Sprintf(", %d response times of %.3f ms", s.Response.Count, s.Response.Mean())
+	}
+	return text
 }

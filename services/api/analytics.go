@@ -1,87 +1,146 @@
 package api
 
 import (
-	"cmp"
-	"net/http"
-	"slices"
+	"context"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
+
+// Analytics is where numbers come from: metrics and counters as far as they
+// know, else the events themselves.
+type Analytics interface {
+	Sums(ctx context.Context, q store.SumsQuery, now time.Time) ([]store.SumsRow, error)
+	EventSums(ctx context.Context, q store.SumsQuery, f store.EventFilter) ([]store.SumsRow, error)
+	Counted(ctx context.Context, eventType, source string, region *string) (bool, error)
+	ErrorTexts(ctx context.Context, f store.EventFilter, slot time.Duration, each func(store.ErrorText) bool) error
+	UserEvents(ctx context.Context, f store.EventFilter, slot time.Duration) ([]store.UserEvents, error)
+	ActiveUsers(ctx context.Context, f store.EventFilter, limit int) ([]store.ActiveUser, error)
+	ListMetrics(ctx context.Context, f store.MetricFilter, after *store.MetricPosition, limit int) ([]store.Metric, error)
+}
 
 const (
-	summarySpan = 24 * time.Hour
-	// summaryMost bounds one answer's work: a counter per minute and series.
-	summaryMost = 31 * 24 * time.Hour
-	topGroups   = 50
+	// analyticsSpan is the range when none is given.
+	analyticsSpan = 24 * time.Hour
+	// metricsMost and eventsMost are the longest ranges: of the first there are
+	// a few hundred windows for each series, of the second every event is read.
+	metricsMost = 2 * 366 * 24 * time.Hour
+	eventsMost  = 31 * 24 * time.Hour
 )
 
-// group is the count of one value of a dimension.
-type group struct {
-	Value     string  `json:"value"`
-	Count     int64   `json:"count"`
-	Errors    int64   `json:"errors"`
-	ErrorRate float64 `json:"error_rate"`
+// Where an answer comes from, as it says.
+const (
+	fromMetrics = "metrics"
+	fromEvents  = "events"
+)
+
+// analyticsParameters are those that all analyses share.
+var analyticsParameters = append([]string{"from", "to", "region"}, eventParameters...)
+
+// question is what an analysis asks.
+type question struct {
+	metric.Range
+	filter store.EventFilter
+	region *string
 }
 
-// summary: GET /analytics/summary, counted events of whole minutes of [from,
-// to) by type, source, region and level. The default is the last 24 hours.
-func (s *Server) summary(c echo.Context) error {
-	p := read(c, "from", "to")
-	from, to := p.span()
-	if to.IsZero() {
-		to = s.now().Add(time.Minute)
+// question reads the shared parameters. The default range is the last 24 hours.
+func (s *Server) question(p *parameters) question {
+	q := question{filter: p.events()}
+	q.From, q.To = p.span()
+	if q.To.IsZero() {
+		q.To = s.now()
 	}
-	if from.IsZero() {
-		from = to.Add(-summarySpan)
+	if q.From.IsZero() {
+		q.From = q.To.Add(-analyticsSpan)
 	}
-	if to.Sub(from) > summaryMost {
-		p.flaw("from", "the range is longer than %s", summaryMost)
+	if p.values.Has("region") {
+		region := p.text("region")
+		q.region = &region
 	}
-	if err := p.err(); err != nil {
-		return err
-	}
-	from, to = from.Truncate(time.Minute), to.Truncate(time.Minute)
-	totals, err := s.reads.Totals(c.Request().Context(), from, to)
-	if err != nil {
-		return err
-	}
-	var all metric.Totals
-	byType, bySource, byRegion := map[string]metric.Totals{}, map[string]metric.Totals{}, map[string]metric.Totals{}
-	for _, t := range totals {
-		all.Add(t.Totals)
-		addTo(byType, t.Type, t.Totals)
-		addTo(bySource, t.Source, t.Totals)
-		addTo(byRegion, t.Region, t.Totals)
-	}
-	return c.JSON(http.StatusOK, map[string]any{
-		"from": from, "to": to,
-		"count": all.Count, "errors": all.Errors, "error_rate": share(all.Errors, all.Count), "levels": all.Levels,
-		"by_type": groups(byType), "by_source": groups(bySource), "by_region": groups(byRegion),
-	})
+	return q
 }
 
-func addTo(sums map[string]metric.Totals, value string, t metric.Totals) {
-	sum := sums[value]
-	sum.Add(t)
-	sums[value] = sum
+// ofMetrics says whether metrics know the answer: they have types, sources and
+// regions, and of a full dimension only some.
+func (s *Server) ofMetrics(ctx context.Context, q question) (bool, error) {
+	f := q.filter
+	if f.SeverityMin > 0 || f.SeverityMax > 0 || f.UserID != "" || f.SessionID != "" || f.TraceID != "" || len(f.Condition) > 0 {
+		return false, nil
+	}
+	return s.analytics.Counted(ctx, f.Type, f.Source, q.region)
 }
 
-// groups are the largest first, at most topGroups.
-func groups(sums map[string]metric.Totals) []group {
-	out := make([]group, 0, len(sums))
-	for value, t := range sums {
-		out = append(out, group{Value: value, Count: t.Count, Errors: t.Errors, ErrorRate: share(t.Errors, t.Count)})
-	}
-	slices.SortFunc(out, func(a, b group) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value)) })
-	return out[:min(len(out), topGroups)]
+// bounded gives a question its time.
+func (s *Server) bounded(c echo.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.Request().Context(), s.cfg.AnalyticsTimeout)
 }
 
-func share(part, whole int64) float64 {
-	if whole == 0 {
-		return 0
+// within widens a range to what there are numbers of: whole windows of the
+// period, and before the time of which there are counters no shorter ones than
+// the metrics that are kept so long. Events are asked for the exact range when
+// no period is given.
+func (s *Server) within(p *parameters, r metric.Range, period metric.Period, events bool) metric.Range {
+	most := metricsMost
+	if events {
+		most = eventsMost
 	}
-	return float64(part) / float64(whole)
+	if r.To.Sub(r.From) > most {
+		p.flaw("from", "the range is longer than %d days%s", int(most.Hours()/24), map[bool]string{true: ", the most that is read of the events themselves"}[events])
+		return r
+	}
+	if events {
+		if period.Name == "" {
+			return r
+		}
+		return period.Whole(r)
+	}
+	now := s.now()
+	for _, longer := range metric.Periods {
+		if longer.Length < period.Length {
+			continue
+		}
+		whole := longer.Whole(r)
+		kept := longer.KeptUntil(whole.From).After(now.Add(time.Hour)) && longer.Length > time.Minute
+		if !kept && whole.From.Before(metric.Oldest(now, s.counters)) {
+			if period.Name != "" {
+				break
+			}
+			continue
+		}
+		return whole
+	}
+	p.flaw("from", "there are no longer any metrics of that time%s", map[bool]string{true: " for this period; a longer period is kept longer"}[period.Name != ""])
+	return r
+}
+
+// sums asks metrics or events.
+func (s *Server) sums(ctx context.Context, q question, query store.SumsQuery, events bool) ([]store.SumsRow, error) {
+	query.EventType, query.Source, query.Region = q.filter.Type, q.filter.Source, q.region
+	if events {
+		return s.analytics.EventSums(ctx, query, q.filter)
+	}
+	return s.analytics.Sums(ctx, query, s.now())
+}
+
+// responseTimes are response times in milliseconds as answers show them.
+type responseTimes struct {
+	Count int64   `json:"count"`
+	Mean  float64 `json:"mean"`
+	Min   float64 `json:"min"`
+	Max   float64 `json:"max"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+}
+
+func showResponse(r metric.Response) *responseTimes {
+	if r.Count == 0 {
+		return nil
+	}
+	return &responseTimes{Count: r.Count, Mean: r.Mean(), Min: r.MinMS, Max: r.MaxMS,
+		P50: r.Percentile(50), P95: r.Percentile(95), P99: r.Percentile(99)}
 }

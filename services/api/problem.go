@@ -56,6 +56,7 @@ func problemOf(err error) *Problem {
 		unquiet *silence.Invalid
 		compile *rule.CompileError
 		file    *rule.FileError
+		slow    *store.TooSlow
 		web     *echo.HTTPError
 
 		unroutable *broker.UnroutableError
@@ -101,6 +102,9 @@ func problemOf(err error) *Problem {
 		return problem(http.StatusBadRequest, "refused_query", "MongoDB refuses the query; a condition that asks less of it may do: %s", err)
 	case errors.As(err, &unroutable):
 		return problem(http.StatusConflict, "no_queue", "the queue that this would go to is not in the configuration any more")
+	case errors.As(err, &slow):
+		return problem(http.StatusGatewayTimeout, "too_slow", "the database did not find the answer in the time that one question has; "+
+			"ask for a shorter range, or name what an index serves (type, source, user_id, session_id, trace_id)")
 	case broker.IsOutage(err), errors.Is(err, context.DeadlineExceeded):
 		return problem(http.StatusServiceUnavailable, "unavailable", "MongoDB or RabbitMQ does not answer; nothing is lost, try again (GET /health says more)")
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -22,7 +22,6 @@ type Reads interface {
 	DeadLetter(ctx context.Context, id string) (store.DeadLetterRecord, error)
 	DeadLetterGroups(ctx context.Context, f store.DeadLetterFilter) ([]store.DeadLetterGroup, error)
 	Lag(ctx context.Context, now time.Time) ([]store.StageLag, error)
-	Totals(ctx context.Context, from, to time.Time) ([]store.Total, error)
 	EventCounts(ctx context.Context) (stored, unprocessed int64, err error)
 	Leases(ctx context.Context) ([]store.LeaseHolder, error)
 }

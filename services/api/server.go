@@ -32,12 +32,14 @@ type Server struct {
 	cfg       config.API
 	log       *zap.Logger
 	now       func() time.Time
+	counters  time.Duration // how long one-minute counters are kept
 	auth      *auth
 	events    Events
 	rules     sealedRules
 	indexes   EventIndexes
 	holdings  Holdings
 	reads     Reads
+	analytics Analytics
 	silences  Silences
 	templates Templates
 	users     UserList
@@ -78,6 +80,10 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/events", false, s.postEvents},
 		{http.MethodGet, "/events/:event_id", false, s.getEvent},
 		{http.MethodGet, "/analytics/summary", false, s.summary},
+		{http.MethodGet, "/analytics/trends", false, s.trends},
+		{http.MethodGet, "/analytics/top-errors", false, s.topErrors},
+		{http.MethodGet, "/analytics/user-activity", false, s.userActivity},
+		{http.MethodGet, "/metrics", false, s.listMetrics},
 		{http.MethodGet, "/rules", false, s.listRules},
 		{http.MethodPost, "/rules", true, s.createRule},
 		{http.MethodPost, importPath, true, s.importRules},

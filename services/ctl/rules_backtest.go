@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -175,16 +174,11 @@ func (t *tool) showBacktest(r backtest.Report) {
 	t.showDifference(r.Difference)
 }
 
-// bars are the heights of a small chart.
-var bars = []rune("▁▂▃▄▅▆▇█")
-
-const chartWidth = 72
-
 // showCounts draws the matches over the whole range; the busiest is named.
 func (t *tool) showCounts(r backtest.Report) {
 	width := min(chartWidth, max(1, int(r.Until.Sub(r.From)/time.Hour)))
 	sums := make([]int64, width)
-	most, busiest := int64(0), r.Counts[0]
+	busiest := r.Counts[0]
 	for _, c := range r.Counts {
 		at := int(float64(width) * float64(max(0, c.At.Sub(r.From))) / float64(r.Until.Sub(r.From)))
 		sums[min(at, width-1)] += c.Matches
@@ -192,18 +186,14 @@ func (t *tool) showCounts(r backtest.Report) {
 			busiest = c
 		}
 	}
-	for _, n := range sums {
-		most = max(most, n)
-	}
-	var chart strings.Builder
-	for _, n := range sums {
-		if n == 0 {
-			chart.WriteByte(' ')
-			continue
+	values := make([]*float64, width)
+	for i, n := range sums {
+		if n > 0 {
+			v := float64(n)
+			values[i] = &v
 		}
-		chart.WriteRune(bars[n*int64(len(bars)-1)/most])
 	}
-	fmt.Fprintf(t.out, "  %s\n  busiest %s: %s with %d\n", t.paint(text.FgCyan, chart.String()), r.Unit, minute(busiest.At), busiest.Matches)
+	fmt.Fprintf(t.out, "  %s\n  busiest %s: %s with %d\n", t.paint(text.FgCyan, t.chart(values)), r.Unit, minute(busiest.At), busiest.Matches)
 }
 
 func (t *tool) showDifference(d *backtest.Difference) {

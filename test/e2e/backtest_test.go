@@ -147,7 +147,7 @@ var _ = Describe("a back-test", Ordered, func() {
 		s := p.eactl(ctx, "rules", "backtest", "-f", file, "--from", "2026-03-02T12:00:00Z", "--to", "2026-03-05T00:00:00Z", "--compare")
 		Expect(s).To(done, "%s", s.Err)
 		Expect(s.Out).To(And(ContainSubstring(`"payments" (draft), 2026-03-02 12:00:00Z to 2026-03-05 00:00:00Z`), ContainSubstring("15 events match\n"),
-			ContainSubstring("█"), ContainSubstring("busiest hour: "), MatchRegexp(`3 of 15 matches would act: 3 notifications\n  12 throttled`), MatchRegexp(`compared with version 2 of "payments": \d+ the same, \d+ new, \d+ gone`)))
+			ContainSubstring("#"), ContainSubstring("busiest hour: "), MatchRegexp(`3 of 15 matches would act: 3 notifications\n  12 throttled`), MatchRegexp(`compared with version 2 of "payments": \d+ the same, \d+ new, \d+ gone`)))
 		s = p.eactl(ctx, "rules", "backtest", "payments", "--last", "1h", "-o", "json")
 		Expect(s).To(done)
 		Expect(s.lines()[0]).To(HaveKeyWithValue("matches", 0.0))

@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/metric"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
@@ -158,11 +159,11 @@ func counted(ctx context.Context, s *store.Store, want map[string]int64) {
 	GinkgoHelper()
 	from := time.Now().UTC().Add(-time.Hour).Truncate(time.Hour)
 	to := from.Add(3 * time.Hour)
-	totals, err := s.Totals(ctx, from, to)
+	rows, err := s.Sums(ctx, store.SumsQuery{Range: metric.Range{From: from, To: to}, By: []metric.Dimension{metric.Type}}, time.Now())
 	Expect(err).NotTo(HaveOccurred())
 	got := map[string]int64{}
-	for _, t := range totals {
-		got[t.Type] += t.Count
+	for _, r := range rows {
+		got[r.Type] += r.Count
 	}
 	Expect(got).To(Equal(want), "counted once")
 	Eventually(ctx, func(g Gomega) {

@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo/options"
+)
+
+// What metrics do not know is asked of the events; every query has a time range.
+// Its time is the context's, and what takes longer is TooSlow.
+
+// errorTextMost is how much of an error's text is looked at.
+const errorTextMost = 1024
+
+// ErrorTextFields are where an event's error text is looked for: the first that
+// holds a string.
+var ErrorTextFields = []string{"payload.error", "payload.error.message", "payload.error_message", "payload.message", "payload.reason"}
+
+// ErrorText is the errors of one type with one text in one slot.
+type ErrorText struct {
+	Type   string    `bson:"type"`
+	Text   string    `bson:"text"` // "": none
+	Slot   int       `bson:"slot"`
+	Count  int64     `bson:"n"`
+	First  time.Time `bson:"first"`
+	Last   time.Time `bson:"last"`
+	Sample string    `bson:"sample"` // the event_id of one
+	Users  []string  `bson:"users"`  // different ones, not those without
+}
+
+// ErrorTexts hands the error texts of a range to f, until that returns false.
+// Texts differ from event to event, so there may be as many as events. The
+// slots begin with the range and count from 0.
+func (s *Store) ErrorTexts(ctx context.Context, filter EventFilter, slot time.Duration, f func(ErrorText) bool) error {
+	const doing = "list error texts"
+	text := any("")
+	for i := len(ErrorTextFields) - 1; i >= 0; i-- {
+		path := "$" + ErrorTextFields[i]
+		text = bson.D{field("$cond", bson.A{bson.D{field("$eq", bson.A{bson.D{field("$type", path)}, "string"})}, path, text})}
+	}
+	cur, err := s.events.Aggregate(ctx, bson.A{
+		bson.D{field("$match", filter.Query())},
+		bson.D{field("$project", bson.D{
+			field("_id", 0), field("type", 1), field("timestamp", 1), field("event_id", 1), field("user_id", 1),
+			field("text", bson.D{field("$substrCP", bson.A{text, 0, errorTextMost})}),
+		})},
+		bson.D{field("$group", bson.D{
+			field("_id", bson.D{field("type", "$type"), field("text", "$text"), field("slot", slotOf(filter.From, slot))}),
+			field("n", bson.D{field("$sum", int64(1))}),
+			field("first", bson.D{field("$min", "$timestamp")}), field("last", bson.D{field("$max", "$timestamp")}),
+			field("sample", bson.D{field("$min", "$event_id")}),
+			field("users", bson.D{field("$addToSet", "$user_id")}),
+		})},
+		bson.D{field("$project", bson.D{
+			field("_id", 0), field("type", "$_id.type"), field("text", "$_id.text"), field("slot", "$_id.slot"),
+			field("n", 1), field("first", 1), field("last", 1), field("sample", 1), field("users", 1),
+		})},
+	}, options.Aggregate().SetHint("error_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	if err != nil {
+		return searched(doing, err)
+	}
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	for cur.Next(ctx) {
+		var t ErrorText
+		if err := cur.Decode(&t); err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+		if !f(t) {
+			return nil
+		}
+	}
+	return searched(doing, cur.Err())
+}
+
+// slotOf is the number of the slot that an event is in. It is asked in numbers,
+// since not every server subtracts dates.
+func slotOf(from time.Time, slot time.Duration) bson.D {
+	since := bson.D{field("$subtract", bson.A{bson.D{field("$toLong", "$timestamp")}, from.UnixMilli()})}
+	return bson.D{field("$toInt", bson.D{field("$floor", bson.D{field("$divide", bson.A{since, slot.Milliseconds()})})})}
+}
+
+// UserEvents are a user's events of one type and session in one slot.
+type UserEvents struct {
+	Slot    int       `bson:"slot"`
+	Type    string    `bson:"type"`
+	Session string    `bson:"session"` // "": none
+	Count   int64     `bson:"n"`
+	Errors  int64     `bson:"errors"`
+	First   time.Time `bson:"first"`
+	Last    time.Time `bson:"last"`
+}
+
+// UserEvents lists what a user did in a range.
+func (s *Store) UserEvents(ctx context.Context, filter EventFilter, slot time.Duration) ([]UserEvents, error) {
+	const doing = "list a user's events"
+	group := append(bson.D{field("_id", bson.D{
+		field("slot", slotOf(filter.From, slot)), field("type", "$type"), field("session", bson.D{field("$ifNull", bson.A{"$session_id", ""})}),
+	})}, activity("$timestamp", "$timestamp", int64(1), errorOf("$severity"))...)
+	cur, err := s.events.Aggregate(ctx, bson.A{
+		bson.D{field("$match", filter.Query())},
+		bson.D{field("$project", bson.D{field("_id", 0), field("timestamp", 1), field("type", 1), field("session_id", 1), field("severity", 1)})},
+		bson.D{field("$group", group)},
+		bson.D{field("$project", bson.D{
+			field("_id", 0), field("slot", "$_id.slot"), field("type", "$_id.type"), field("session", "$_id.session"),
+			field("n", 1), field("errors", 1), field("first", 1), field("last", 1),
+		})},
+	}, options.Aggregate().SetHint("user_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	var found []UserEvents
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	return found, searched(doing, err)
+}
+
+// ActiveUser is how active one user was.
+type ActiveUser struct {
+	UserID   string    `bson:"_id" json:"user_id"`
+	Count    int64     `bson:"n" json:"count"`
+	Errors   int64     `bson:"errors" json:"errors"`
+	Sessions int64     `bson:"sessions" json:"sessions"`
+	Types    []string  `bson:"types" json:"types"`
+	First    time.Time `bson:"first" json:"first_seen"`
+	Last     time.Time `bson:"last" json:"last_seen"`
+}
+
+// ActiveUsers lists the users with the most events of a range, at most limit.
+func (s *Store) ActiveUsers(ctx context.Context, filter EventFilter, limit int) ([]ActiveUser, error) {
+	const doing = "list active users"
+	query := append(filter.Query(), field("user_id", bson.D{field("$exists", true)}))
+	sessions := append(bson.D{field("_id", bson.D{field("user", "$user_id"), field("session", bson.D{field("$ifNull", bson.A{"$session_id", ""})})}),
+		field("types", bson.D{field("$addToSet", "$type")})}, activity("$timestamp", "$timestamp", int64(1), errorOf("$severity"))...)
+	users := append(bson.D{field("_id", "$_id.user"),
+		field("sessions", bson.D{field("$sum", bson.D{field("$cond", bson.A{bson.D{field("$eq", bson.A{"$_id.session", ""})}, 0, int64(1)})})}),
+		field("types", bson.D{field("$push", "$types")})}, activity("$first", "$last", "$n", "$errors")...)
+	all := bson.D{field("$reduce", bson.D{field("input", "$types"), field("initialValue", bson.A{}),
+		field("in", bson.D{field("$setUnion", bson.A{"$$value", "$$this"})})})}
+	cur, err := s.events.Aggregate(ctx, bson.A{
+		bson.D{field("$match", query)},
+		bson.D{field("$project", bson.D{field("_id", 0), field("timestamp", 1), field("type", 1), field("user_id", 1), field("session_id", 1), field("severity", 1)})},
+		bson.D{field("$group", sessions)},
+		bson.D{field("$group", users)},
+		bson.D{field("$sort", keys("n", -1, "_id", 1))},
+		bson.D{field("$limit", limit)},
+		bson.D{field("$set", bson.D{field("types", all)})},
+	}, options.Aggregate().SetHint("time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)))
+	var found []ActiveUser
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	return found, searched(doing, err)
+}
+
+// activity are the accumulators of what somebody did.
+func activity(first, last string, n, errors any) bson.D {
+	return bson.D{
+		field("n", bson.D{field("$sum", n)}), field("errors", bson.D{field("$sum", errors)}),
+		field("first", bson.D{field("$min", first)}), field("last", bson.D{field("$max", last)}),
+	}
+}
+
+// errorOf is 1 for a severity that is an error's, else 0.
+func errorOf(severity string) bson.D {
+	return bson.D{field("$cond", bson.A{bson.D{field("$gte", bson.A{severity, ErrorSeverity})}, int64(1), int64(0)})}
+}
+
+// ErrorSeverity is from where on an event is an error.
+const ErrorSeverity = 7

@@ -1,0 +1,264 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/metric"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+)
+
+// troubled makes n events of three users and five sessions, one in two an error
+// whose text lies in one of several places.
+func troubled(n int) event.Batch {
+	return testBatch(n, func(i int, d bson.D) bson.D {
+		d[2].Value = []string{"PAYMENT_FAILED", "SYSTEM_ERROR"}[i/2%2]
+		d[4].Value = int32([]int{3, 7, 5, 9}[i%4])
+		d[5].Value = today().Add(time.Duration(i) * 37 * time.Second)
+		text := []string{"timeout after 30s", "refused by 10.0.0.7", "déjà vu", ""}[i%3+i/11%2]
+		d[6].Value = []bson.D{
+			{{Key: "error", Value: text}}, {{Key: "error", Value: bson.D{{Key: "message", Value: text}}}},
+			{{Key: "message", Value: text}, {Key: "error", Value: i}}, {{Key: "n", Value: i}}, {{Key: "reason", Value: text}},
+		}[i%5]
+		d = append(d, bson.E{Key: "n", Value: i})
+		if i%3 > 0 {
+			d = append(d, bson.E{Key: "user_id", Value: fmt.Sprint("u", i%3)}, bson.E{Key: "session_id", Value: fmt.Sprint("s", i%5)})
+		}
+		return d
+	})
+}
+
+// plainEvent is an event as a loop sees it.
+type plainEvent struct {
+	EventID   string `bson:"event_id"`
+	Type      string
+	Severity  int
+	Timestamp time.Time
+	User      string   `bson:"user_id"`
+	Session   string   `bson:"session_id"`
+	Payload   bson.Raw `bson:"payload"`
+}
+
+func (e plainEvent) text() string {
+	for _, path := range store.ErrorTextFields {
+		if v, err := e.Payload.LookupErr(strings.Split(strings.TrimPrefix(path, "payload."), ".")...); err == nil {
+			if s, ok := v.StringValueOK(); ok {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+func plainEvents(b event.Batch) []plainEvent {
+	GinkgoHelper()
+	all := make([]plainEvent, len(b.Events))
+	for i, raw := range b.Events {
+		Expect(bson.Unmarshal(raw, &all[i])).To(Succeed())
+		all[i].Timestamp = all[i].Timestamp.UTC()
+	}
+	return all
+}
+
+var _ = Describe("analyses of events", Ordered, func() {
+	var (
+		s      *store.Store
+		events []plainEvent
+		mu     sync.Mutex
+		asked  []sent
+		hours  = store.EventFilter{From: today(), To: today().Add(2 * time.Hour)}
+	)
+	BeforeAll(func(ctx SpecContext) {
+		b := troubled(120)
+		events = plainEvents(b)
+		var err error
+		s, err = store.Open(ctx, store.Options{URI: mongoURI(), Database: emptyDatabase(ctx)}.WithCommands(func(collection string, c bson.Raw) {
+			mu.Lock()
+			defer mu.Unlock()
+			if c.Index(0).Key() == "aggregate" {
+				asked = append(asked, sent{collection, c})
+			}
+		}))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx SpecContext) { Expect(s.Close(ctx)).To(Succeed()) }, NodeTimeout(10*time.Second))
+		Expect(s.EnsureIndexes(ctx)).To(Succeed())
+		save(ctx, s, b)
+	}, NodeTimeout(time.Minute))
+
+	It("finds error texts wherever they are, by type and slot, as a loop does", func(ctx SpecContext) {
+		const slot = 10 * time.Minute
+		type key struct {
+			kind, text string
+			slot       int
+		}
+		type group struct {
+			n           int64
+			first, last time.Time
+			users       map[string]bool
+			ids         map[string]bool
+		}
+		for _, f := range []store.EventFilter{
+			{From: today(), To: today().Add(2 * time.Hour), SeverityMin: 7},
+			{From: today().Add(7 * time.Minute), To: today().Add(time.Hour), SeverityMin: 9, Type: "SYSTEM_ERROR"},
+		} {
+			want := map[key]*group{}
+			for _, e := range events {
+				if e.Severity < f.SeverityMin || e.Timestamp.Before(f.From) || !e.Timestamp.Before(f.To) || f.Type != "" && e.Type != f.Type {
+					continue
+				}
+				k := key{e.Type, e.text(), int(e.Timestamp.Sub(f.From) / slot)}
+				g := want[k]
+				if g == nil {
+					g = &group{first: e.Timestamp, users: map[string]bool{}, ids: map[string]bool{}}
+					want[k] = g
+				}
+				g.n++
+				g.last, g.ids[e.EventID] = e.Timestamp, true
+				if e.User != "" {
+					g.users[e.User] = true
+				}
+			}
+			Expect(want).NotTo(BeEmpty())
+			Expect(s.ErrorTexts(ctx, f, slot, func(t store.ErrorText) bool {
+				k := key{t.Type, t.Text, t.Slot}
+				g := want[k]
+				Expect(g).NotTo(BeNil(), "%v", k)
+				delete(want, k)
+				Expect(t.Count).To(Equal(g.n))
+				Expect(t.First).To(BeTemporally("==", g.first))
+				Expect(t.Last).To(BeTemporally("==", g.last))
+				Expect(g.ids).To(HaveKey(t.Sample))
+				Expect(t.Users).To(HaveLen(len(g.users)))
+				for _, u := range t.Users {
+					Expect(g.users).To(HaveKey(u))
+				}
+				return true
+			})).To(Succeed())
+			Expect(want).To(BeEmpty())
+		}
+		calls := 0
+		f := hours
+		f.SeverityMin = 7
+		Expect(s.ErrorTexts(ctx, f, slot, func(store.ErrorText) bool { calls++; return false })).To(Succeed())
+		Expect(calls).To(Equal(1))
+	}, SpecTimeout(time.Minute))
+
+	It("finds what a user did, by slot, type and session, as a loop does", func(ctx SpecContext) {
+		type key struct {
+			slot          int
+			kind, session string
+		}
+		const slot = 5 * time.Minute
+		want, errors := map[key]int64{}, map[key]int64{}
+		for _, e := range events {
+			if e.User == "u1" {
+				k := key{int(e.Timestamp.Sub(today()) / slot), e.Type, e.Session}
+				want[k]++
+				if e.Severity >= 7 {
+					errors[k]++
+				}
+			}
+		}
+		f := hours
+		f.UserID = "u1"
+		found, err := s.UserEvents(ctx, f, slot)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).To(HaveLen(len(want)))
+		for _, u := range found {
+			k := key{u.Slot, u.Type, u.Session}
+			Expect(u.Count).To(Equal(want[k]), "%v", k)
+			Expect(u.Errors).To(Equal(errors[k]), "%v", k)
+		}
+	}, SpecTimeout(time.Minute))
+
+	It("finds the most active users, as a loop does", func(ctx SpecContext) {
+		want := map[string]*store.ActiveUser{}
+		sessions, types := map[[2]string]bool{}, map[[2]string]bool{}
+		for _, e := range events {
+			if e.User == "" {
+				continue
+			}
+			u := want[e.User]
+			if u == nil {
+				u = &store.ActiveUser{UserID: e.User, First: e.Timestamp}
+				want[e.User] = u
+			}
+			u.Count++
+			u.Last = e.Timestamp
+			if e.Severity >= 7 {
+				u.Errors++
+			}
+			if k := [2]string{e.User, e.Session}; e.Session != "" && !sessions[k] {
+				sessions[k] = true
+				u.Sessions++
+			}
+			if k := [2]string{e.User, e.Type}; !types[k] {
+				types[k] = true
+				u.Types = append(u.Types, e.Type)
+			}
+		}
+		found, err := s.ActiveUsers(ctx, hours, 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).To(HaveLen(len(want)))
+		for _, u := range found {
+			w := want[u.UserID]
+			Expect(u.Types).To(ConsistOf(w.Types))
+			u.Types, u.First, u.Last, w.Types = nil, u.First.UTC(), u.Last.UTC(), nil
+			Expect(u).To(Equal(*w))
+		}
+		one, err := s.ActiveUsers(ctx, hours, 1)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(one).To(HaveLen(1))
+		Expect(one[0].Count).To(Equal(max(found[0].Count, found[1].Count)))
+	}, SpecTimeout(time.Minute))
+
+	It("is asked of an index, whatever is filtered", func(ctx SpecContext) {
+		condition, err := bson.Marshal(bson.D{{Key: "payload.n", Value: bson.D{{Key: "$gte", Value: 5}}}})
+		Expect(err).NotTo(HaveOccurred())
+		every := func(err error) { GinkgoHelper(); Expect(err).NotTo(HaveOccurred()) }
+		mu.Lock()
+		asked = nil
+		mu.Unlock()
+		for _, change := range []func(*store.EventFilter){
+			func(*store.EventFilter) {}, func(f *store.EventFilter) { f.Type, f.Source, f.Condition = "SYSTEM_ERROR", "auth", condition },
+		} {
+			f := hours
+			f.SeverityMin = 8
+			change(&f)
+			every(s.ErrorTexts(ctx, f, time.Minute, func(store.ErrorText) bool { return true }))
+			_, err := s.ActiveUsers(ctx, f, 3)
+			every(err)
+			q := store.SumsQuery{Range: metric.Range{From: f.From, To: f.To}, By: metric.Dimensions, Window: period("1h"), Responses: true}
+			_, err = s.EventSums(ctx, q, f)
+			every(err)
+			f.UserID = "u1"
+			_, err = s.UserEvents(ctx, f, time.Minute)
+			every(err)
+		}
+		mu.Lock()
+		commands := asked
+		mu.Unlock()
+		Expect(commands).To(HaveLen(8))
+		for _, c := range commands {
+			for _, d := range explainable(c.command) {
+				plan := explained(ctx, s, d)
+				Expect(plan).To(And(ContainSubstring("IXSCAN"), Not(ContainSubstring("COLLSCAN"))), "%s\n%s", c.command, plan)
+			}
+		}
+	}, SpecTimeout(time.Minute))
+})
+
+func explained(ctx context.Context, s *store.Store, command bson.D) string {
+	GinkgoHelper()
+	plan, err := s.Explain(ctx, command)
+	Expect(err).NotTo(HaveOccurred(), "%v", command)
+	return plan.String()
+}
