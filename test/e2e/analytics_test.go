@@ -16,6 +16,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/deadletter"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/services/aggregator"
 	"github.com/events-aggregator/events-aggregator/services/ingester"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
@@ -39,10 +40,10 @@ func (h happened) isError() bool { return h.Severity >= 7 }
 // corpus are events of the last hours; what they say is a plain loop's business.
 func corpus(until time.Time) []happened {
 	var all []happened
-	for i := range 240 {
+	for i := range 120 {
 		h := happened{ID: uuid.NewString(), Type: []string{"USER_LOGIN", "PAYMENT_FAILED", "SYSTEM_ERROR", "ORDER_CREATED"}[i%4],
 			Source: []string{"web", "shop", "billing"}[i%3], Severity: 1 + i*7%10,
-			Timestamp: until.Add(-time.Duration(i*i%1700) * time.Minute).Truncate(time.Second),
+			Timestamp: until.Add(-time.Duration(i*11%28)*time.Hour - time.Duration(i%2)*time.Minute - time.Duration(i)*100*time.Millisecond).Truncate(time.Second),
 			Payload:   object{"duration_ms": 3 + i*i%997}, Metadata: object{"region": []string{"eu", "us"}[i%2]}}
 		if i%3 > 0 {
 			h.User, h.Session = fmt.Sprint("user-", i%5), fmt.Sprint("session-", i%9)
@@ -65,17 +66,13 @@ var _ = Describe("analytics", Ordered, func() {
 		now = time.Now().UTC()
 		p = start(ctx, func(c *config.Config) { c.API.AnalyticsTimeout = 20 * time.Second })
 		p.Start(ctx, "ingester", ingester.Wire)
-		p.Start(ctx, "aggregator", aggregator.Wire, func(c *config.Config) { c.Aggregator.MaterialiseEvery = 100 * time.Millisecond })
+		p.Start(ctx, "aggregator", aggregator.Wire, func(c *config.Config) { c.Aggregator.MaterialiseEvery = 500 * time.Millisecond })
 		events = corpus(now)
 		Expect(p.call(ctx, http.MethodPost, "/api/v1/events", events, nil)).To(Equal(http.StatusAccepted))
-		Eventually(ctx, func(g Gomega) {
-			var summary struct{ Count int }
-			g.Expect(p.call(ctx, http.MethodGet, "/api/v1/analytics/summary?"+query("from", now.Add(-40*time.Hour)), nil, &summary)).To(Equal(200))
-			g.Expect(summary.Count).To(Equal(len(events)))
-			pending, err := p.Store.Pending(ctx, now.Add(-48*time.Hour), now.Add(time.Hour))
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(pending).To(BeFalse())
-		}).WithTimeout(time.Minute).WithPolling(200 * time.Millisecond).Should(Succeed())
+		Eventually(ctx, func() (int64, error) { return p.Store.CountEvents(ctx, store.EventFilter{From: now.Add(-48 * time.Hour)}, 0) }).
+			WithTimeout(time.Minute).WithPolling(200 * time.Millisecond).Should(BeEquivalentTo(len(events)))
+		Eventually(ctx, func() (bool, error) { return p.Store.Pending(ctx, now.Add(-48*time.Hour), now.Add(time.Hour)) }).
+			WithTimeout(90 * time.Second).WithPolling(500 * time.Millisecond).Should(BeFalse())
 	}, NodeTimeout(3*time.Minute))
 
 	get := func(ctx context.Context, path string, result any) {
@@ -471,6 +468,26 @@ var _ = Describe("analytics", Ordered, func() {
 		Entry("a misspelt filter", "/analytics/summary?soucre=x", "soucre"),
 		Entry("a timeline of everybody", "/analytics/user-activity?period=1h", "period"),
 	)
+
+	It("is shown by eactl, as a table and as data", func(ctx SpecContext) {
+		s := p.eactl(ctx, "analytics", "summary", "--last", "24h")
+		Expect(s).To(done, s.Err)
+		Expect(s.Out).To(And(MatchRegexp(`events +\d+, .* a minute, average severity`), ContainSubstring("PAYMENT_FAILED"), ContainSubstring("p95"), ContainSubstring("#")))
+		s = p.eactl(ctx, "analytics", "trends", "--by", "source", "--period", "1h")
+		Expect(s.Out).To(And(HavePrefix("EVENTS_COUNT of 1h"), ContainSubstring("billing"), ContainSubstring("all")))
+		s = p.eactl(ctx, "analytics", "top-errors", "--last", "30h")
+		Expect(s.Out).To(And(MatchRegexp(`^\d+ errors of \d+ causes`), ContainSubstring("timeout after <number>")))
+		s = p.eactl(ctx, "analytics", "users", "--last", "30h")
+		Expect(s.Out).To(ContainSubstring("user-2"))
+		s = p.eactl(ctx, "analytics", "users", "--user-id", "user-2", "--last", "30h")
+		Expect(s.Out).To(And(HavePrefix("user-2: "), ContainSubstring("SESSION")))
+		Expect(p.eactl(ctx, "analytics", "users", "--user-id", "nobody").Code).To(Equal(3))
+		Expect(p.eactl(ctx, "analytics", "trends", "--period", "2h").Code).To(Equal(2))
+		Expect(p.eactl(ctx, "analytics", "summary", "--last", "1h", "--to", "2026-01-01T00:00:00Z").Code).To(Equal(2))
+		data := p.eactl(ctx, "analytics", "top-errors", "-o", "json").lines()
+		Expect(data).To(ConsistOf(HaveKey("items")))
+		Expect(p.eactl(ctx, "analytics", "summary", "-o", "yaml").Out).To(ContainSubstring("by_type:"))
+	}, SpecTimeout(time.Minute))
 
 	It("says that a question takes too long, and what to do", func(ctx SpecContext) {
 		slow := *p.Fleet
