@@ -69,7 +69,9 @@ var _ = Describe("analytics", Ordered, func() {
 		p.Start(ctx, "aggregator", aggregator.Wire, func(c *config.Config) { c.Aggregator.MaterialiseEvery = 500 * time.Millisecond })
 		events = corpus(now)
 		Expect(p.call(ctx, http.MethodPost, "/api/v1/events", events, nil)).To(Equal(http.StatusAccepted))
-		Eventually(ctx, func() (int64, error) { return p.Store.CountEvents(ctx, store.EventFilter{From: now.Add(-48 * time.Hour)}, 0) }).
+		Eventually(ctx, func() (int64, error) {
+			return p.Store.CountEvents(ctx, store.EventFilter{From: now.Add(-48 * time.Hour)}, 0)
+		}).
 			WithTimeout(time.Minute).WithPolling(200 * time.Millisecond).Should(BeEquivalentTo(len(events)))
 		Eventually(ctx, func() (bool, error) { return p.Store.Pending(ctx, now.Add(-48*time.Hour), now.Add(time.Hour)) }).
 			WithTimeout(90 * time.Second).WithPolling(500 * time.Millisecond).Should(BeFalse())
