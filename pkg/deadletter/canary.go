@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
@@ -64,6 +65,7 @@ func (q *Queue) afterCanary(ctx context.Context, f Filter, o Options) (Result, e
 	case done.Done == 0:
 		return done, &CanaryError{first.ID, "it cannot be published, or somebody else took it"}
 	}
+	fault.At(fault.DeadLetterCanary)
 	if err := q.await(ctx, w, lost, o.Canary); err != nil || o.Limit == 1 {
 		return done, err
 	}

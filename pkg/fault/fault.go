@@ -35,6 +35,12 @@ const (
 	DispatcherCalled   Point = "dispatcher.called"   // the endpoint has answered, the attempt is not recorded
 	DispatcherRecorded Point = "dispatcher.recorded" // the attempt is recorded, its consequence is not published
 	DispatcherSettled  Point = "dispatcher.settled"  // the consequence is confirmed, the message is not acked
+	DispatcherDisabled Point = "dispatcher.disabled" // an endpoint that is gone is disabled, its outcome event is not published
+
+	DispatcherOpened  Point = "dispatcher.opened"  // a breaker is open for all, the attempt that opened it is not recorded
+	DispatcherProbing Point = "dispatcher.probing" // an open breaker is taken for a probe, nobody is called
+	DispatcherProbed  Point = "dispatcher.probed"  // the probe has succeeded, the breaker is not closed
+	DispatcherClosed  Point = "dispatcher.closed"  // the breaker is closed for all, the probe's attempt is not recorded
 
 	AggregatorCounting      Point = "aggregator.counting"      // the counts are written, their transaction is open
 	AggregatorCounted       Point = "aggregator.counted"       // the counts are committed, the batches are not acked
@@ -42,6 +48,12 @@ const (
 	AggregatorMaterialising Point = "aggregator.materialising" // changed windows are listed, their metrics are not made
 
 	DeadLetterPublished Point = "dead-letter.published" // a replay is confirmed, the dead letters are not acked
+	DeadLetterCanary    Point = "dead-letter.canary"    // the canary is replayed, its fate is not known
+
+	SecretsRenewing Point = "secrets.renewing" // some stored secrets are under the new key, others under the old one
+
+	TrialStored     Point = "trial.stored"     // a trial is stored, its order is not published
+	RedeliveryAsked Point = "redelivery.asked" // a notification is to be made again, its order is not published
 )
 
 // Points lists them all; test/process has a spec for each.
@@ -50,7 +62,9 @@ var Points = []Point{
 	RuleWorkerDeciding, RuleWorkerDecided, RuleWorkerPublished, RuleWorkerMarked, RuleWorkerSweeping, RuleWorkerAnnounced, RuleWorkerGroupFlushed,
 	RuleWorkerWindowEvaluated, RuleWorkerWindowDecided, RuleWorkerWindowPublished,
 	RuleWorkerReplaying, RuleWorkerReplayed, RuleWorkerReplayPublished,
-	DispatcherClaimed, DispatcherCalled, DispatcherRecorded, DispatcherSettled,
+	DispatcherClaimed, DispatcherCalled, DispatcherRecorded, DispatcherSettled, DispatcherDisabled,
+	DispatcherOpened, DispatcherProbing, DispatcherProbed, DispatcherClosed,
 	AggregatorCounting, AggregatorCounted, AggregatorRecorded, AggregatorMaterialising,
-	DeadLetterPublished,
+	DeadLetterPublished, DeadLetterCanary,
+	SecretsRenewing, TrialStored, RedeliveryAsked,
 }

@@ -153,8 +153,13 @@ func (n *Notification) Suppress(reason string, by Held) {
 }
 
 // Again is the notification when somebody has it tried again: pending, with a
-// schedule that begins anew, and unpublished until its message is confirmed.
+// schedule that begins anew, and unpublished until its message is confirmed. It
+// stands for a forced attempt that is not made yet: that one, made between, would
+// take the number that this one's message asks for.
 func (n Notification) Again(now time.Time) Notification {
+	if n.Forced != nil && !n.Forced.Done {
+		n.Forced = nil
+	}
 	n.Status, n.Reason, n.Held, n.NextAttemptAt, n.Claim = Pending, "", nil, nil, nil
 	n.Base, n.Unpublished, n.UpdatedAt = n.AttemptCount, true, now
 	return n

@@ -263,6 +263,11 @@ var _ = Describe("every query of the store", func() {
 			{ID: "forced", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered},
 		}))
 		drop(s.OverdueNotifications(ctx, now, 10))
+		renew := func(_ string, config bson.Raw) (bson.Raw, bool) { return config, len(config) > 0 }
+		drop(s.RenewRules(ctx, renew, false))
+		drop(s.RenewRuleVersions(ctx, renew, false))
+		drop(s.RenewNotifications(ctx, time.Time{}, renew, false))
+		drop(s.RenewNotifications(ctx, now, renew, false))
 		every(s.Postpone(ctx, []string{"again"}, now))
 		drop(s.RetryNotification(ctx, "again", "spec", now))
 		drop(s.CancelNotification(ctx, "called", "spec", now))

@@ -41,20 +41,25 @@ func (s *Store) RetryNotification(ctx context.Context, id, by string, now time.T
 
 // beginAnew writes what Notification.Again says.
 func beginAnew(n notification.Notification) bson.D {
+	unset := bson.D{field("reason", ""), field("held", ""), field("next_attempt_at", ""), field("claim", "")}
+	if n.Forced == nil {
+		unset = append(unset, field("forced", ""))
+	}
 	return bson.D{
 		field("$set", bson.D{field("status", n.Status), field("base", n.Base), field("unpublished", n.Unpublished), field("updated_at", n.UpdatedAt)}),
-		field("$unset", bson.D{field("reason", ""), field("held", ""), field("next_attempt_at", ""), field("claim", "")}),
+		field("$unset", unset),
 	}
 }
 
 // ForceNotification asks for one attempt more, whatever the status is, except
-// for one that is pending: that is retried. The nonce tells requests apart.
+// for one that is pending: that is retried. The nonce tells requests apart. It is
+// unpublished until whoever asked has published it, as a retry is.
 func (s *Store) ForceNotification(ctx context.Context, id, nonce, by string, now time.Time) (notification.Notification, error) {
 	return s.changeNotification(ctx, id, notificationForced, by, now, func(n *notification.Notification) (bson.D, error) {
 		if n.Status == notification.Pending {
 			return nil, fmt.Errorf("notification %s is pending; retry it without force: %w", id, ErrConflict)
 		}
-		return bson.D{field("$set", bson.D{field("forced", notification.Forced{Nonce: nonce, At: now, By: by}), field("updated_at", now)})}, nil
+		return bson.D{field("$set", bson.D{field("forced", notification.Forced{Nonce: nonce, At: now, By: by}), field("unpublished", true), field("updated_at", now)})}, nil
 	})
 }
 

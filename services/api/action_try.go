@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
@@ -52,13 +53,8 @@ func (s *Server) tryAction(c echo.Context) error {
 	if err := s.again.InsertNotification(ctx, msg.Notification); err != nil {
 		return err
 	}
-	order, err := s.topology.Actions().Encode(msg)
-	if err != nil {
-		return err
-	}
-	bound, cancel := context.WithTimeout(ctx, s.cfg.PublishTimeout)
-	defer cancel()
-	if err := s.publisher.Publish(bound, order); err != nil {
+	fault.At(fault.TrialStored)
+	if err := s.order(ctx, msg); err != nil {
 		return err
 	}
 	done, err := s.firstAttempt(ctx, msg.Notification.ID)
@@ -102,11 +98,12 @@ func (s *Server) trial(r rule.Rule, n int, doc bson.Raw) notification.Message {
 		queue = kind.Queue(a.Config, int(severity), r.Priority)
 	}
 	eventID, _ := doc.Lookup("event_id").StringValueOK()
-	return notification.Message{Event: doc, Attempt: 1, Notification: notification.Notification{
+	// Republished: a sweep may have published it before this process gets to it.
+	return notification.Message{Event: doc, Attempt: 1, Republished: true, Notification: notification.Notification{
 		ID: "ntf_" + strings.ReplaceAll(uuid.NewString(), "-", ""), EventID: eventID,
 		RuleID: r.ID, RuleVersion: r.Version, RuleName: r.Name, Trial: true,
 		Action: notification.Action{Type: a.Type, Config: a.Config}, Queue: queue,
-		Status: notification.Pending, Attempts: []notification.Attempt{},
+		Status: notification.Pending, Attempts: []notification.Attempt{}, Unpublished: true, // until it is, for the sweep
 		CreatedAt: now, UpdatedAt: now, ExpiresAt: now.Add(trialKept),
 	}}
 }

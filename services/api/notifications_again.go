@@ -13,6 +13,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
@@ -76,6 +77,14 @@ func (s *Server) redeliver(ctx context.Context, n notification.Notification) err
 	if err != nil {
 		return err
 	}
+	fault.At(fault.RedeliveryAsked)
+	return s.order(ctx, msg)
+}
+
+// order publishes a delivery order, and notes that it is. Whoever dies between
+// leaves a notification that is unpublished, and a sweep does it.
+func (s *Server) order(ctx context.Context, msg notification.Message) error {
+	n := msg.Notification
 	order, err := s.topology.Actions().Encode(msg)
 	if err != nil {
 		return err
@@ -87,10 +96,8 @@ func (s *Server) redeliver(ctx context.Context, n notification.Notification) err
 	switch {
 	case errors.As(err, &unroutable):
 		return problem(http.StatusConflict, "no_queue", "the queue %s is not in the configuration any more", n.Queue)
-	case err != nil && msg.Force == "":
-		return fmt.Errorf("publish notification %s (a sweep does it later): %w", n.ID, err)
 	case err != nil:
-		return err
+		return fmt.Errorf("publish notification %s (a sweep does it later): %w", n.ID, err)
 	}
 	return s.again.MarkPublished(ctx, n.ID)
 }

@@ -64,6 +64,26 @@ var _ = Describe("A notification that somebody wants again", func() {
 		Expect(receiver.Stats().Calls).To(Equal(2))
 	}, SpecTimeout(time.Minute))
 
+	It("by force, and then by its schedule, is called by the schedule alone", func(ctx SpecContext) {
+		receiver.SetFaults(sink.Faults{Status: http.StatusInternalServerError, First: 1})
+		start(ctx, f, schedule())
+		owed := oweHooks(ctx, f, 1, receiver.URL)
+		send(ctx, f, owed...)
+		becomes(ctx, f, owed[0], notification.Dead)
+		forced, err := f.Store.ForceNotification(ctx, owed[0].Notification.ID, "one", "ops", time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		retried, err := f.Store.RetryNotification(ctx, owed[0].Notification.ID, "ops", time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		// The forced attempt would take the number that the retry's message asks for,
+		// and nobody would be left to go on.
+		send(ctx, f, order(forced, owed[0]))
+		empty(ctx, f)
+		send(ctx, f, order(retried, owed[0]))
+		Expect(becomes(ctx, f, owed[0], notification.Delivered).Attempts).To(HaveLen(2))
+		Expect(receiver.Stats().Calls).To(Equal(2))
+		empty(ctx, f)
+	}, SpecTimeout(time.Minute))
+
 	It("no more is cancelled while it waits, and its message calls nobody", func(ctx SpecContext) {
 		receiver.SetFaults(sink.Faults{Status: http.StatusServiceUnavailable})
 		start(ctx, f, schedule(10*time.Second))

@@ -18,6 +18,12 @@ import (
 // the call is over (or will not be made): the order's place in its queue and
 // target is then free, while the record and its consequence are still under way.
 func (d *Dispatcher) deliver(ctx context.Context, o *order, called func()) (verdict error) {
+	if o.missing != nil {
+		if verdict := d.openRecorded(ctx, o); verdict != nil {
+			called()
+			return verdict
+		}
+	}
 	if o.msg.Force != "" {
 		return d.deliverForced(ctx, o, called)
 	}
@@ -189,12 +195,14 @@ func (d *Dispatcher) disable(ctx context.Context, o *order) {
 	reason := fmt.Sprintf("answered 410 Gone to notification %s of rule %s", n.ID, n.RuleName)
 	if err := d.breakers.disable(ctx, o.call.endpoint, o.call.target, reason); err != nil {
 		d.log.Warn("endpoint that is gone not disabled, it is called again", zap.String("target", o.call.target), zap.Error(err))
+		return
 	}
+	fault.At(fault.DispatcherDisabled)
 }
 
-// unaccepted is a call that is not in the record: somebody else's attempt is,
-// or is being made under a claim, and their message answers for it. What they
-// recorded stands.
+// unaccepted is a call that is not in the record. Somebody else's attempt is, and
+// their message answers for it; or it is being made under a claim, and whoever has
+// that may be dead, so this message waits for it.
 func (d *Dispatcher) unaccepted(o *order, a notification.Attempt, answer Recorded) error {
 	d.metrics.unaccepted.Inc()
 	d.log.Info("a call was made beside another dispatcher's and is not recorded",
@@ -203,6 +211,9 @@ func (d *Dispatcher) unaccepted(o *order, a notification.Attempt, answer Recorde
 		zap.String("status", string(answer.Current.Status)))
 	if !answer.Found && a.Outcome != notification.OutcomeOK {
 		return broker.Permanent(&unknownNotification{o.msg.Notification.ID})
+	}
+	if n := answer.Current; answer.Found && n.Status == notification.Pending && n.AttemptCount < a.Number {
+		return broker.Uncounted(&claimedElsewhere{n.ID}, claimWait(n.Claim, time.Now()))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/fault"
 )
 
 // Targets is where the state of targets is kept, for all dispatchers and for
@@ -148,6 +150,9 @@ func (b *breakers) pass(ctx context.Context, target string) (ok, probing bool, e
 	}
 	got, err := b.targets.Probe(ctx, target, b.by, now, now.Add(b.probe))
 	if err != nil || got {
+		if got {
+			fault.At(fault.DispatcherProbing)
+		}
 		return got, got, err
 	}
 	// Another dispatcher probes, or has closed it; the next look tells.
@@ -165,6 +170,7 @@ func (b *breakers) report(ctx context.Context, target string, failed, probing bo
 	}
 	now := time.Now()
 	if probing && !failed {
+		fault.At(fault.DispatcherProbed)
 		b.close(ctx, target, now)
 		return
 	}
@@ -193,6 +199,7 @@ func (b *breakers) trip(ctx context.Context, target, reason string, now time.Tim
 		b.log.Warn("breaker not opened, its target is called on", zap.String("target", target), zap.Error(err))
 		return
 	}
+	fault.At(fault.DispatcherOpened)
 	b.log.Warn("breaker opened", zap.String("target", target), zap.String("reason", reason), zap.Time("retry_at", h.RetryAt))
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -210,6 +217,7 @@ func (b *breakers) close(ctx context.Context, target string, now time.Time) {
 		b.log.Warn("breaker not closed, it is probed again", zap.String("target", target), zap.Error(err))
 		return
 	}
+	fault.At(fault.DispatcherClosed)
 	b.log.Info("breaker closed", zap.String("target", target))
 	b.mu.Lock()
 	defer b.mu.Unlock()

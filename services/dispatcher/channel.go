@@ -99,8 +99,12 @@ func secretsOf(text string) *strings.Replacer {
 	hide(text)
 	if u, err := url.Parse(text); err == nil {
 		password, _ := u.User.Password()
-		hide(password)
-		hide(u.User.Username())
+		for _, s := range []string{password, u.User.Username()} {
+			hide(s)
+			for part := range strings.SplitSeq(s, "-") { // of Slack, which are parts of a path later
+				hide(part)
+			}
+		}
 		for part := range strings.SplitSeq(u.EscapedPath(), "/") {
 			hide(part)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
@@ -95,6 +96,9 @@ func (d *Dispatcher) follow(ctx context.Context, o *order, n notification.Notifi
 		delay = time.Until(*n.NextAttemptAt)
 	}
 	o.msg.Attempt = last.Number
+	if last.ErrorClass == webhook.ClassGone && !o.delivery.Replayed {
+		d.disable(ctx, o) // whoever recorded it may have died before
+	}
 	return d.settle(ctx, o, decision{attempt: last, status: n.Status, reason: n.Reason, delay: delay, repeated: true})
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.mongodb.org/mongo-driver/bson"
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
@@ -44,6 +45,9 @@ type Ledger interface {
 	RecordForced(ctx context.Context, id, nonce string, a notification.Attempt, now time.Time) (bool, error)
 	// RecordAttempts records in bulk; answers are in the records' order.
 	RecordAttempts(ctx context.Context, now time.Time, records []Record) ([]Recorded, error)
+	// Config is the action's configuration as it is recorded, nil when there is no
+	// such notification.
+	Config(ctx context.Context, id string) (bson.Raw, error)
 }
 
 // Publisher publishes with confirms.
@@ -123,6 +127,7 @@ type order struct {
 	queue    string // without prefix
 	msg      notification.Message
 	call     call
+	missing  *seal.MissingKeyError // the key of the message's secrets; call is not known then
 
 	// The lane's, while it has the order.
 	line                 *line
@@ -131,7 +136,7 @@ type order struct {
 }
 
 // open reads a delivery. Its errors are verdicts: permanent, since the bytes do
-// not change, or uncounted, when only this process cannot read them.
+// not change.
 func (d *Dispatcher) open(queue string, delivery *broker.Delivery) (*order, error) {
 	var msg notification.Message
 	var err error
@@ -153,10 +158,8 @@ func (d *Dispatcher) open(queue string, delivery *broker.Delivery) (*order, erro
 	}
 	o := &order{delivery: delivery, queue: queue, msg: msg}
 	config, err := d.o.Secrets.Open(msg.Notification.Action.Config)
-	var missing *seal.MissingKeyError
-	if errors.As(err, &missing) {
-		o.call, err = d.withoutKey(delivery, missing)
-		return o, err
+	if errors.As(err, &o.missing) {
+		return o, nil // its record is asked when it is its turn
 	}
 	// Only what calls sees the secrets: the order's message may be published again.
 	msg.Notification.Action.Config = config
@@ -170,9 +173,11 @@ func (o *order) handledBefore() bool { return o.delivery.Redelivered || o.delive
 
 // mustClaim says that somebody else may be calling for this notification, or
 // has, or has cancelled it: then the record is asked before the endpoint. A first
-// delivery is called without reading anything.
+// delivery is called without reading anything; one that waited in a tier is none,
+// since it may have waited for somebody's claim, or whoever put it there died
+// before the ack and left two of it.
 func (o *order) mustClaim() bool {
-	return o.handledBefore() || o.msg.Republished || o.delivery.Replayed || o.msg.Attempt > 1
+	return o.handledBefore() || o.msg.Republished || o.delivery.Replayed || o.msg.Attempt > 1 || !o.delivery.FirstFailedAt.IsZero()
 }
 
 // panicked says that handling an order failed for a mistake in the program.

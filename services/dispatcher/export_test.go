@@ -1,12 +1,18 @@
 package dispatcher
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
 // LedgerOf is the store as Wire gives it to the dispatcher.
@@ -20,6 +26,28 @@ func CheckAddress(addr netip.Addr, allowed ...netip.Prefix) error {
 // GuardedTransport is how webhooks leave the process.
 func GuardedTransport(resolver *net.Resolver, allowed ...netip.Prefix) *http.Transport {
 	return newTransport(guard{allowed: allowed}, resolver, 1)
+}
+
+// Carry carries out one action as a dispatcher with these allowed networks does,
+// and says with which class of error it failed, "" when it did not, and how.
+func Carry(ctx context.Context, msg notification.Message, resolver *net.Resolver, allowed ...netip.Prefix) (class, text string) {
+	e := executors(Options{AllowNetworks: allowed, Resolver: resolver}, nil, topology.New(""), zap.NewNop())[msg.Notification.Action.Type]
+	defer e.(interface{ closeIdle() }).closeIdle()
+	c, err := e.prepare(msg)
+	if err != nil {
+		return classInvalidConfig, err.Error()
+	}
+	r := c.carryOut(ctx, msg)
+	return r.class, r.err
+}
+
+// ShoutError is what is said of an error of a service that this channel leads to.
+func ShoutError(url, text string) (string, error) {
+	c, err := newShoutChannel(url, "spec")
+	if err != nil {
+		return "", err
+	}
+	return c.withoutSecrets(errors.New(text)), nil
 }
 
 // FailureClass names a transport error.

@@ -174,6 +174,7 @@ var _ = Describe("The guard of outgoing calls", func() {
 type nameServer struct {
 	conn      net.PacketConn
 	addresses atomic.Pointer[[]netip.Addr]
+	then      atomic.Pointer[[]netip.Addr] // from the second time on
 	asked     atomic.Int32
 }
 
@@ -192,12 +193,20 @@ func serveNames() *nameServer {
 	return s
 }
 
-func (s *nameServer) answer(addresses ...string) {
-	parsed := make([]netip.Addr, len(addresses))
+func (s *nameServer) answer(addresses ...string) { s.addresses.Store(parsed(addresses)) }
+
+// answerOnce gives the first addresses once, and then others.
+func (s *nameServer) answerOnce(addresses, then []string) {
+	s.then.Store(parsed(then))
+	s.answer(addresses...)
+}
+
+func parsed(addresses []string) *[]netip.Addr {
+	all := make([]netip.Addr, len(addresses))
 	for i, a := range addresses {
-		parsed[i] = netip.MustParseAddr(a)
+		all[i] = netip.MustParseAddr(a)
 	}
-	s.addresses.Store(&parsed)
+	return &all
 }
 
 func (s *nameServer) resolver() *net.Resolver {
@@ -232,6 +241,9 @@ func (s *nameServer) serve() {
 			case q.Type == dnsmessage.TypeAAAA && a.Is6():
 				reply.Answers = append(reply.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.AAAAResource{AAAA: a.As16()}})
 			}
+		}
+		if then := s.then.Load(); then != nil && len(reply.Answers) > 0 {
+			s.addresses.Store(then)
 		}
 		packed, err := reply.Pack()
 		if err != nil {

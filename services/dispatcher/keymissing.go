@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"go.mongodb.org/mongo-driver/bson"
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
@@ -19,6 +20,29 @@ const (
 	// sayMissing: one line a minute is seen and does not fill the disk.
 	sayMissing = time.Minute
 )
+
+// openRecorded finds a call for a message whose secrets this process cannot open:
+// its key was replaced while it was on its way, and the record has them under the
+// present one. Where it has not, the verdict is withoutKey's.
+func (d *Dispatcher) openRecorded(ctx context.Context, o *order) (verdict error) {
+	var config bson.Raw
+	verdict = d.patiently(ctx, "read the action of a notification", func() (err error) {
+		config, err = d.ledger.Config(ctx, o.msg.Notification.ID)
+		return err
+	})
+	if verdict != nil {
+		return verdict
+	}
+	opened, err := d.o.Secrets.Open(config)
+	if config == nil || err != nil {
+		o.call, verdict = d.withoutKey(o.delivery, o.missing)
+		return verdict
+	}
+	msg := o.msg // which may be published again, and stays as it is
+	msg.Notification.Action.Config = opened
+	o.call = d.prepare(msg, nil)
+	return nil
+}
 
 // withoutKey is the verdict for a message whose secrets this process cannot
 // open: it comes back and costs no attempt. After a day it does, as for a target

@@ -23,6 +23,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/letter"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/user"
+	"github.com/events-aggregator/events-aggregator/services/dispatcher"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 )
 
@@ -262,6 +263,13 @@ var _ = Describe("A SEND_NOTIFICATION", func() {
 		Expect(becomes(ctx, f, owed[0], notification.Dead).Attempts[0]).To(HaveField("ErrorClass", "no_template"))
 		Expect(becomes(ctx, f, owed[1], notification.Dead).Attempts[0]).To(And(HaveField("ErrorClass", "no_channel"), HaveField("Error", ContainSubstring("there are log"))))
 	}, SpecTimeout(time.Minute))
+
+	It("shows nothing of what a service makes of its channel's URL", func() {
+		said, err := dispatcher.ShoutError("slack://hook:T0AAAAAAA-B0BBBBBBB-c7f3a9c51d2c7f3a9c51d2cc@webhook",
+			`Post "https://hooks.slack.com/services/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": refused c7f3a9c51d2c7f3a9c51d2cc`)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(said).To(Equal(`Post "https://hooks.slack.com/********": refused ********`))
+	})
 
 	It("shows no secret of its channel, whatever goes wrong", func(ctx SpecContext) {
 		closed, err := net.Listen("tcp", "127.0.0.1:0")

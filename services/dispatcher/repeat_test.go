@@ -138,6 +138,43 @@ var _ = Describe("A message that comes again", func() {
 		}, SpecTimeout(time.Minute))
 	})
 
+	It("after its attempt was recorded, while its target's breaker is open: is tried again all the same", func(ctx SpecContext) {
+		owed := oweHooks(ctx, f, 1, receiver.URL)
+		record(ctx, f, owed[0], notification.Pending, notification.OutcomeRetry, "")
+		until := time.Now().Add(5 * time.Second)
+		_, err := f.Store.OpenTarget(ctx, receiver.Host, "spec", "died", time.Now(), func(int) time.Time { return until })
+		Expect(err).NotTo(HaveOccurred())
+		sendRedelivered(ctx, f, owed...)
+		start(ctx, f)
+		Eventually(ctx, func() int { return f.Depth(ctx, queue+".retry.1s") }).Should(Equal(1), "held back")
+		n := becomes(ctx, f, owed[0], notification.Delivered)
+		Expect(n.Attempts).To(HaveLen(2))
+		Expect(n.Attempts[1].At).To(BeTemporally(">=", until.Add(-time.Millisecond)))
+		Expect(receiver.Stats().Calls).To(Equal(1))
+		empty(ctx, f)
+	}, SpecTimeout(time.Minute))
+
+	It("while one claim after the other is held by processes that die: waits for each, and is delivered", func(ctx SpecContext) {
+		owed := oweHooks(ctx, f, 1, receiver.URL)
+		claim := func(token string, lasts time.Duration) {
+			GinkgoHelper()
+			Eventually(ctx, func(g Gomega) {
+				now := time.Now()
+				answer, err := dispatcher.LedgerOf(f.Store).Claim(ctx, dispatcher.Claim{ID: owed[0].Notification.ID, Attempt: 1, Token: token, Now: now, Until: now.Add(lasts)})
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(answer.Granted).To(BeTrue())
+			}).WithPolling(5 * time.Millisecond).Should(Succeed())
+		}
+		claim("died", 700*time.Millisecond)
+		sendRedelivered(ctx, f, owed...)
+		start(ctx, f)
+		Eventually(ctx, func() int { return f.Depth(ctx, queue+".retry.1s") }).WithPolling(5 * time.Millisecond).Should(Equal(1))
+		claim("died, too", 1200*time.Millisecond) // it comes back meanwhile
+		Expect(becomes(ctx, f, owed[0], notification.Delivered).Attempts).To(HaveLen(1))
+		Expect(receiver.Stats().Calls).To(Equal(1))
+		empty(ctx, f)
+	}, SpecTimeout(time.Minute))
+
 	It("published twice and marked so is called once", func(ctx SpecContext) {
 		events := outcomes(ctx, f)
 		owed := oweHooks(ctx, f, 30, receiver.URL)

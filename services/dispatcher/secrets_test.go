@@ -70,6 +70,27 @@ var _ = Describe("Encrypted secrets", func() {
 		Expect(receiver.Stats().BadSignatures).To(BeZero())
 	}, SpecTimeout(time.Minute))
 
+	It("of a key that is gone are those of the record, which was encrypted anew", func(ctx SpecContext) {
+		m := oweSealed(ctx, older)
+		send(ctx, f, m)
+		start(ctx, f, withKeys(key, ""))
+		Eventually(ctx, func() int { return f.Depth(ctx, queue+".retry.1m") }).Should(Equal(1), "nobody has encrypted it anew")
+		keys, err := seal.New(key, older)
+		Expect(err).NotTo(HaveOccurred())
+		kind, _ := builtin.Table().Lookup("WEBHOOK")
+		changed, err := f.Store.RenewNotifications(ctx, time.Time{}, func(_ string, config bson.Raw) (bson.Raw, bool) {
+			renewed, changed, err := keys.Renew(kind, config)
+			Expect(err).NotTo(HaveOccurred())
+			return renewed, changed
+		}, false)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(changed).To(Equal(1))
+		send(ctx, f, m)
+		becomes(ctx, f, m, notification.Delivered)
+		Expect(receiver.Stats().BadSignatures).To(BeZero())
+		Expect(receiver.Calls()[0].Header.Get("X-Key")).To(Equal("header-of-the-spec"))
+	}, SpecTimeout(time.Minute))
+
 	It("make a process without the key wait, at no cost to the notification, and say what is missing", func(ctx SpecContext) {
 		core, logs := observer.New(zapcore.ErrorLevel)
 		f.Log = zap.New(core)

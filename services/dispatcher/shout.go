@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
@@ -25,7 +26,7 @@ const maxShouts = 32
 func newShoutChannel(url, kind string) (*shoutChannel, error) {
 	c := &shoutChannel{url: url, hide: secretsOf(url), places: make(chan struct{}, maxShouts)}
 	if _, err := c.service(); err != nil {
-		return nil, fmt.Errorf("is no channel of the kind %s: %s", kind, c.hide.Replace(root(err).Error()))
+		return nil, fmt.Errorf("is no channel of the kind %s: %s", kind, c.withoutSecrets(root(err)))
 	}
 	return c, nil
 }
@@ -52,10 +53,19 @@ func (c *shoutChannel) send(ctx context.Context, envelopes []envelope) []error {
 	results := make([]error, len(envelopes))
 	for i, e := range envelopes {
 		if err := c.sendOne(ctx, e); err != nil {
-			results[i] = errors.New(c.hide.Replace(err.Error()))
+			results[i] = errors.New(c.withoutSecrets(err))
 		}
 	}
 	return results
+}
+
+// anyURL is one in a text.
+var anyURL = regexp.MustCompile(`(?i)\b(https?://[^\s/"'?]+)[^\s"']*`)
+
+// withoutSecrets is an error's text. The URL that a service calls in the end is
+// made of the channel's in its own way, so nothing of it is shown but the host.
+func (c *shoutChannel) withoutSecrets(err error) string {
+	return anyURL.ReplaceAllString(c.hide.Replace(err.Error()), "$1/********")
 }
 
 func (c *shoutChannel) sendOne(ctx context.Context, e envelope) error {

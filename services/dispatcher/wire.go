@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.mongodb.org/mongo-driver/bson"
+
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
@@ -93,6 +95,14 @@ func (l ledger) RecordAttempts(ctx context.Context, now time.Time, records []Rec
 		recorded[i] = Recorded(a)
 	}
 	return recorded, nil
+}
+
+func (l ledger) Config(ctx context.Context, id string) (bson.Raw, error) {
+	n, err := l.store.Notification(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return n.Action.Config, err
 }
 
 // reading is the store as SEND_NOTIFICATION needs it: what was read is kept for

@@ -63,10 +63,7 @@ func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (
 	}
 	var messages []notification.Message
 	for _, n := range waiting {
-		// One that was attempted since or is held back needs no first message; one
-		// that somebody wants called once more does, whatever it is.
-		forced := n.Status != notification.Pending && n.Forced != nil && !n.Forced.Done
-		if (n.Status != notification.Pending || n.AttemptCount > n.Base) && !forced {
+		if !owesMessage(n) {
 			continue
 		}
 		msg, err := decision.Again(n, events[n.EventID])
@@ -83,6 +80,15 @@ func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (
 		return 0, err
 	}
 	return w.publishSingly(ctx, messages)
+}
+
+// owesMessage: one that was attempted since or is held back needs no first
+// message, unless somebody forces an attempt that was not made.
+func owesMessage(n notification.Notification) bool {
+	if n.Status == notification.Pending {
+		return n.AttemptCount == n.Base
+	}
+	return n.Forced != nil && !n.Forced.Done
 }
 
 // publishSingly keeps a message that cannot be published (its queue is gone from

@@ -157,13 +157,26 @@ func (e *MissingKeyError) Error() string {
 // Current says whether the configuration is as Seal would make it now: every
 // secret under the current key, or none sealed when there is no key.
 func (k *Keys) Current(t action.Type, config bson.Raw) bool {
+	_, changed, err := k.Renew(t, config)
+	return err == nil && !changed
+}
+
+// Renew makes a stored configuration as Seal would make it now; changed is false
+// when it is so already. The error is Open's.
+func (k *Keys) Renew(t action.Type, config bson.Raw) (renewed bson.Raw, changed bool, err error) {
 	opened, err := k.Open(config)
 	if err != nil {
-		return false
+		return config, false, err
 	}
 	again, err := k.Seal(t, opened)
-	return err == nil && slices.Equal(heads(config), heads(again))
+	if err != nil || slices.Equal(heads(config), heads(again)) {
+		return config, false, err
+	}
+	return again, true, nil
 }
+
+// HasCurrent says whether there is a key to seal with.
+func (k *Keys) HasCurrent() bool { return k != nil && k.current != nil }
 
 // heads are the keys that the texts are sealed with, "" for a text in the clear.
 func heads(config bson.Raw) []string {

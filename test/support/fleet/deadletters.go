@@ -16,16 +16,27 @@ import (
 // the queue meanwhile.
 func (f *Fleet) Dead(ctx context.Context, queue string, verdict func(*broker.Delivery) error, messages ...broker.Message) {
 	ginkgo.GinkgoHelper()
+	f.deadAtOnce(ctx, 1, queue, verdict, messages...)
+}
+
+// DeadInAnyOrder is Dead for many messages.
+func (f *Fleet) DeadInAnyOrder(ctx context.Context, queue string, verdict func(*broker.Delivery) error, messages ...broker.Message) {
+	ginkgo.GinkgoHelper()
+	f.deadAtOnce(ctx, 64, queue, verdict, messages...)
+}
+
+func (f *Fleet) deadAtOnce(ctx context.Context, atOnce int, queue string, verdict func(*broker.Delivery) error, messages ...broker.Message) {
+	ginkgo.GinkgoHelper()
 	before := f.Depth(ctx, queue+".dead")
 	consumer := broker.NewConsumer(f.Connection, f.Publisher, f.Topology.Work(queue), broker.ConsumerOptions{Log: f.Log})
 	run, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- consumer.Run(run, broker.Each(1, func(_ context.Context, d *broker.Delivery) error { return broker.Permanent(verdict(d)) }))
+		ended <- consumer.Run(run, broker.Each(atOnce, func(_ context.Context, d *broker.Delivery) error { return broker.Permanent(verdict(d)) }))
 	}()
 	gomega.Expect(f.Publisher.Publish(ctx, messages...)).To(gomega.Succeed())
 	gomega.Eventually(ctx, func() int { return f.Depth(ctx, queue+".dead") }).
-		WithTimeout(20 * time.Second).Should(gomega.Equal(before + len(messages)))
+		WithTimeout(time.Minute).Should(gomega.Equal(before + len(messages)))
 	stop()
 	var err error
 	gomega.Eventually(ctx, ended).WithTimeout(20 * time.Second).Should(gomega.Receive(&err))

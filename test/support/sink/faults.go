@@ -21,7 +21,26 @@ type Faults struct {
 
 	Share float64 `json:"share"` // part of the calls that meet the faults; 0 means all
 	First int     `json:"first"` // only the first N calls of each webhook-id; 0 means all
+
+	// Mix is several kinds of receivers in one: each call meets one of them, by
+	// chance. The fields above are not heeded then.
+	Mix []Faults `json:"mix"`
 }
+
+// of are the faults that the n-th call of an id meets.
+func (f Faults) of(n int) Faults {
+	if len(f.Mix) > 0 {
+		return f.Mix[rand.IntN(len(f.Mix))].of(n)
+	}
+	if !f.meets(n) {
+		return Faults{Body: f.Body, RetryAfter: f.RetryAfter}
+	}
+	return f
+}
+
+// unheard says whether a call that meets the faults has its effect, and its
+// caller cannot know.
+func (f Faults) unheard() bool { return f.Hang || f.Reset || f.CutOff }
 
 // meets: does the n-th call of an id meet the faults.
 func (f Faults) meets(n int) bool {
@@ -60,8 +79,8 @@ func (f Faults) wait(r *http.Request, changed <-chan struct{}) bool {
 	return true
 }
 
-// misbehave hangs, resets or breaks off; true when the call is over.
-func (f Faults) misbehave(w http.ResponseWriter, r *http.Request, changed <-chan struct{}) bool {
+// misbehave hangs, breaks off or resets.
+func (f Faults) misbehave(w http.ResponseWriter, r *http.Request, changed <-chan struct{}) {
 	if f.Hang {
 		select {
 		case <-changed:
@@ -78,9 +97,6 @@ func (f Faults) misbehave(w http.ResponseWriter, r *http.Request, changed <-chan
 		_ = http.NewResponseController(w).Flush() // else nothing has been sent at all
 		panic(http.ErrAbortHandler)
 	}
-	if !f.Reset {
-		return false
-	}
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -90,5 +106,4 @@ func (f Faults) misbehave(w http.ResponseWriter, r *http.Request, changed <-chan
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()
-	return true
 }

@@ -28,16 +28,22 @@ const maxBody = 4 << 20
 // were answered with 2xx; a call whose caller died before the answer counts,
 // since the outside effect has taken place.
 type Stats struct {
-	Calls         int            `json:"calls"`
-	Distinct      int            `json:"distinct"`       // distinct webhook-ids that called
-	Repeated      int            `json:"repeated"`       // calls with an id that had called before
-	Accepted      int            `json:"accepted"`       // distinct ids answered 2xx
-	AcceptedAgain int            `json:"accepted_again"` // 2xx answers to an id accepted before
-	Unidentified  int            `json:"unidentified"`   // calls without webhook-id
-	BadSignatures int            `json:"bad_signatures"`
-	Faulty        int            `json:"faulty"` // calls that met a fault other than latency
-	Statuses      map[string]int `json:"statuses"`
-	Paths         map[string]int `json:"paths"`
+	Calls         int `json:"calls"`
+	Distinct      int `json:"distinct"`       // distinct webhook-ids that called
+	Repeated      int `json:"repeated"`       // calls with an id that had called before
+	Accepted      int `json:"accepted"`       // distinct ids answered 2xx
+	AcceptedAgain int `json:"accepted_again"` // 2xx answers to an id accepted before
+	Unidentified  int `json:"unidentified"`   // calls without webhook-id
+	BadSignatures int `json:"bad_signatures"`
+	Faulty        int `json:"faulty"` // calls that met a fault other than latency
+	// Unheard are calls whose caller cannot know what came of them: reset, cut off,
+	// or it had left before the answer. Like those answered with 2xx they had their
+	// effect; Effects counts both, and EffectsAgain those of an id that had one.
+	Unheard      int            `json:"unheard"`
+	Effects      int            `json:"effects"`
+	EffectsAgain int            `json:"effects_again"`
+	Statuses     map[string]int `json:"statuses"`
+	Paths        map[string]int `json:"paths"`
 }
 
 // Sink is the receiver; the zero value is not usable, see New.
@@ -50,6 +56,7 @@ type Sink struct {
 	changed  chan struct{} // closed when the faults change: what hangs is let go
 	calls    map[string]int
 	accepted map[string]int
+	effects  map[string]int
 	stats    Stats
 	keep     bool
 	kept     []Call
@@ -72,6 +79,7 @@ func New(secret string) (*Sink, error) {
 		changed:  make(chan struct{}),
 		calls:    map[string]int{},
 		accepted: map[string]int{},
+		effects:  map[string]int{},
 		stats:    Stats{Statuses: map[string]int{}, Paths: map[string]int{}},
 	}
 	if secret != "" {
@@ -112,6 +120,13 @@ func (s *Sink) IDs() []string {
 	return ids
 }
 
+// Of is how often an id called, and how many of its calls had their effect.
+func (s *Sink) Of(id string) (calls, effects int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[id], s.effects[id]
+}
+
 // Keep keeps every call from now on, for specs that look at them.
 func (s *Sink) Keep() {
 	s.mu.Lock()
@@ -138,29 +153,48 @@ func (s *Sink) SetFaults(f Faults) {
 func (s *Sink) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		s.answer(w, "", http.StatusBadRequest)
+		s.answer(w, "", http.StatusBadRequest, Faults{})
 		return
 	}
 	id := r.Header.Get(standardwebhooks.HeaderWebhookID)
 	faults, n, changed := s.arrived(id, r, body)
 	if !faults.wait(r, changed) {
+		s.unheard(id)
 		return
 	}
-	if faults.misbehave(w, r, changed) {
+	if faults.unheard() {
+		s.unheard(id)
+		faults.misbehave(w, r, changed)
 		return
 	}
 	switch {
 	case faults.status(n) != 0:
-		s.answer(w, id, faults.status(n))
+		s.answer(w, id, faults.status(n), faults)
 	case id == "":
-		s.answer(w, id, http.StatusBadRequest)
+		s.answer(w, id, http.StatusBadRequest, faults)
 	case s.verifier != nil && s.verifier.Verify(body, r.Header) != nil:
 		s.mu.Lock()
 		s.stats.BadSignatures++
 		s.mu.Unlock()
-		s.answer(w, id, http.StatusUnauthorized)
+		s.answer(w, id, http.StatusUnauthorized, faults)
 	default:
-		s.answer(w, id, http.StatusOK)
+		s.answer(w, id, http.StatusOK, faults)
+	}
+}
+
+// unheard counts a call whose caller cannot know that it had its effect.
+func (s *Sink) unheard(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Unheard++
+	s.effect(id)
+}
+
+// effect is called with the lock held.
+func (s *Sink) effect(id string) {
+	s.stats.Effects++
+	if s.effects[id]++; s.effects[id] > 1 {
+		s.stats.EffectsAgain++
 	}
 }
 
@@ -184,10 +218,7 @@ func (s *Sink) arrived(id string, r *http.Request, body []byte) (f Faults, n int
 			s.stats.Repeated++
 		}
 	}
-	faults := s.faults
-	if !faults.meets(s.calls[id]) {
-		faults = Faults{}
-	}
+	faults := s.faults.of(s.calls[id])
 	if faults.faulty() {
 		s.stats.Faulty++
 	}
@@ -195,22 +226,22 @@ func (s *Sink) arrived(id string, r *http.Request, body []byte) (f Faults, n int
 }
 
 // answer counts before it writes: a test that has seen the answer sees the count.
-func (s *Sink) answer(w http.ResponseWriter, id string, status int) {
+func (s *Sink) answer(w http.ResponseWriter, id string, status int, f Faults) {
 	s.mu.Lock()
 	s.stats.Statuses[fmt.Sprint(status)]++
 	if status < http.StatusMultipleChoices && id != "" {
+		s.effect(id)
 		s.accepted[id]++
 		if s.accepted[id] > 1 {
 			s.stats.AcceptedAgain++
 		}
 	}
-	retryAfter, text := s.faults.RetryAfter, s.faults.Body
 	s.mu.Unlock()
-	if retryAfter != "" && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) {
-		w.Header().Set("Retry-After", retryAfter)
+	if f.RetryAfter != "" && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) {
+		w.Header().Set("Retry-After", f.RetryAfter)
 	}
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // a caller that has left is nobody's concern
+	_, _ = io.WriteString(w, f.Body) // a caller that has left is nobody's concern
 }
 
 func (s *Sink) serveStats(w http.ResponseWriter, _ *http.Request) {

@@ -19,6 +19,12 @@ import (
 
 var secret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of twenty-four b"))
 
+func must[T any](v T, err error) T {
+	GinkgoHelper()
+	Expect(err).NotTo(HaveOccurred())
+	return v
+}
+
 var _ = Describe("The webhook sink", func() {
 	var (
 		receiver *sink.Sink
@@ -121,6 +127,29 @@ var _ = Describe("The webhook sink", func() {
 		receiver.SetFaults(sink.Faults{})
 		Eventually(ctx, result).Should(Receive(HaveOccurred()))
 		Expect(call(ctx, "a", nil)).To(Equal(http.StatusOK))
+	}, NodeTimeout(10*time.Second))
+
+	It("counts effects that no caller heard of, and those of an id that had one", func(ctx SpecContext) {
+		serve("")
+		receiver.SetFaults(sink.Faults{Mix: []sink.Faults{{CutOff: true, First: 1}, {Reset: true, First: 1}}})
+		_, err := call(ctx, "a", nil)
+		Expect(err).To(HaveOccurred())
+		Expect(call(ctx, "a", nil)).To(Equal(http.StatusOK))
+		receiver.SetFaults(sink.Faults{Mix: []sink.Faults{{Status: http.StatusTooManyRequests, RetryAfter: "7"}}})
+		Expect(call(ctx, "b", nil)).To(Equal(http.StatusTooManyRequests))
+		receiver.SetFaults(sink.Faults{LatencyMS: 60_000})
+		leaving, leave := context.WithTimeout(ctx, 50*time.Millisecond)
+		defer leave()
+		_, err = http.DefaultClient.Do(must(http.NewRequestWithContext(leaving, http.MethodPost, url, http.NoBody)))
+		Expect(err).To(HaveOccurred())
+		Eventually(ctx, func() int { return receiver.Stats().Unheard }).Should(Equal(2))
+		stats := receiver.Stats()
+		Expect(stats.Effects).To(Equal(3))
+		Expect(stats.EffectsAgain).To(Equal(1))
+		calls, effects := receiver.Of("a")
+		Expect([]int{calls, effects}).To(Equal([]int{2, 2}))
+		calls, effects = receiver.Of("b")
+		Expect([]int{calls, effects}).To(Equal([]int{1, 0}))
 	}, NodeTimeout(10*time.Second))
 
 	It("takes faults over HTTP and names a misspelt one", func(ctx SpecContext) {
