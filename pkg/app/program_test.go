@@ -49,16 +49,21 @@ var _ = Describe("a binary's command line", func() {
 		Expect(os.WriteFile(file, []byte("ingester:\n  writers: none\n"), 0o600)).To(Succeed())
 		p := newProgram(nothing, []string{
 			"EA_LOG_LEVLE=debug", "EA_MONGO_URI=mongodb://u:hush@db/?w=1", "EA_DISPATCHER_SCHEDULE=1s,7m",
+			"EA_DISPATCHER_SCHEDULES=webhooks.critical=1s+2m+3m+2m,webhooks.default=1m+5h,mail=1s",
 		}, "--config", file, "--set", "ingester.nonsense=1")
 		Expect(p.Run()).To(Equal(2))
 		said := string(p.err.Contents())
-		Expect(said).To(HavePrefix("ingester: bad configuration, 5 problems:\n"))
+		Expect(said).To(HavePrefix("ingester: bad configuration, 9 problems:\n"))
 		Expect(said).To(And(
 			ContainSubstring(`ingester.writers (`+file+`:2): "none": expected a whole number`),
 			ContainSubstring("EA_LOG_LEVLE: unknown variable; did you mean EA_LOG_LEVEL?"),
 			ContainSubstring("ingester.nonsense (--set): unknown key"),
 			ContainSubstring("mongo.uri (EA_MONGO_URI): MongoDB connection string: w=1 is weaker"),
-			ContainSubstring("dispatcher.schedule (EA_DISPATCHER_SCHEDULE): 7m0s is no retry tier"),
+			ContainSubstring("dispatcher.schedule (EA_DISPATCHER_SCHEDULE): 7m0s is no retry tier; declared are [1s 10s 1m0s 10m0s 1h0m0s 6h0m0s]"),
+			ContainSubstring("dispatcher.schedules (EA_DISPATCHER_SCHEDULES): webhooks.critical: 2m0s is no retry tier"),
+			ContainSubstring("dispatcher.schedules (EA_DISPATCHER_SCHEDULES): webhooks.critical: 3m0s is no retry tier"),
+			ContainSubstring("dispatcher.schedules (EA_DISPATCHER_SCHEDULES): webhooks.default: 5h0m0s is no retry tier"),
+			ContainSubstring("dispatcher.schedules (EA_DISPATCHER_SCHEDULES): mail is not in dispatcher.queues"),
 		))
 		Expect(said).NotTo(ContainSubstring("hush"))
 	})

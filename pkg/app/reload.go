@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -51,14 +52,22 @@ func checkConfig(c config.Config, report func(key, message string)) {
 	if err := store.CheckURI(c.Mongo.URI); err != nil {
 		report("mongo.uri", err.Error())
 	}
-	table := topology.New(c.Broker.Prefix, c.Dispatcher.QueueNames()...)
-	for _, name := range table.DispatchQueues() {
-		tiers := table.Work(name).Tiers
-		for _, wait := range c.Dispatcher.Schedule {
+	checkSchedules(c.Dispatcher, topology.New(c.Broker.Prefix, c.Dispatcher.QueueNames()...), report)
+}
+
+// checkSchedules wants each wait to be a retry tier: what is between two of them
+// would be made longer without a word.
+func checkSchedules(d config.Dispatcher, table topology.Table, report func(key, message string)) {
+	check := func(key, of, queue string, waits []time.Duration) {
+		tiers := table.Work(queue).Tiers
+		for _, wait := range slices.Compact(slices.Sorted(slices.Values(waits))) {
 			if !slices.Contains(tiers, wait) {
-				report("dispatcher.schedule", fmt.Sprintf("%s is no retry tier of %s; declared are %v", wait, name, tiers))
-				return
+				report(key, fmt.Sprintf("%s%s is no retry tier; declared are %v", of, wait, tiers))
 			}
 		}
+	}
+	check("dispatcher.schedule", "", topology.WebhooksDefault, d.Schedule)
+	for _, queue := range table.DispatchQueues() {
+		check("dispatcher.schedules", queue+": ", queue, d.Schedules[queue])
 	}
 }
