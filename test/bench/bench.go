@@ -124,6 +124,18 @@ func (b *bench) round(ctx context.Context, n int) (figures, error) {
 			steps = append(steps, func() error { return b.webhooks(ctx, product, n, f) })
 		}
 	}
+	for _, product := range b.builds(n) {
+		if b.wants("isolation") {
+			steps = append(steps, func() error { return b.isolation(ctx, product, n, f) })
+		}
+		// Promises, not speed: once is enough.
+		if b.wants("dispatchers") && n == 0 {
+			steps = append(steps, func() error { return b.dispatchers(ctx, product, f) })
+		}
+		if b.wants("letters") && n == 0 {
+			steps = append(steps, func() error { return b.deadLetters(ctx, product, f) })
+		}
+	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err

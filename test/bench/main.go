@@ -61,7 +61,7 @@ func run(out io.Writer) error {
 }
 
 // parts of a round.
-var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks"}
+var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks", "isolation", "dispatchers", "letters"}
 
 // settings of a run.
 type settings struct {

@@ -16,6 +16,7 @@ type row struct {
 	goal       float64
 	most       bool // the goal is what must not be exceeded
 	zero       bool // 0 was measured
+	once       bool // in the first round alone
 	format     string
 }
 
@@ -37,6 +38,17 @@ func rows(build string) []row {
 		row{part: "webhooks", name: "webhooks to recorded attempts, deliveries/s", value: value(webhooks + "quick"), bound: quick, goal: .6},
 		row{part: "webhooks", name: "the same, receiver takes 20 ms", value: value(webhooks + "slow"),
 			bound: func(f figures) float64 { return min(f[boundHooks+"slow"], quick(f)) }, goal: .85})
+	table = append(table,
+		row{part: "isolation", name: "deliveries/s beside an endpoint that hangs", value: value(isolation), bound: value(isolationAlone), goal: .9},
+		row{part: "dispatchers", name: "notifications/s for a minute, two dispatchers struck", value: value(dispatchers), once: true},
+		row{part: "dispatchers", name: "deaths and pauses", value: value(dispatchersDeaths), once: true},
+		row{part: "dispatchers", name: "lost", value: value(dispatchersLost), most: true, zero: true, once: true},
+		row{part: "dispatchers", name: "deliveries undone", value: value(dispatchersUndone), most: true, zero: true, once: true},
+		row{part: "dispatchers", name: "effects repeated", value: value(dispatchersRepeats), zero: true, once: true},
+		row{part: "dispatchers", name: "of them without a fault or a death", value: value(dispatchersBeyond), most: true, zero: true, once: true},
+		row{part: "letters", name: "eactl dlq groups, s", value: value(lettersGroups), goal: 3, most: true, once: true, format: "%.1f"},
+		row{part: "letters", name: "dlq replay --rate, part of the rate", value: value(lettersReplay), goal: .9, once: true, format: "%.2f"},
+		row{part: "letters", name: "given back twice by a death", value: value(lettersLost), goal: 50, most: true, zero: true, once: true})
 	return append(table,
 		row{part: "windows", name: "window rules, events/s held of 1,000", value: value(windows), goal: 950},
 		row{part: "windows", name: "from stored to decided, p50 ms", value: value(windowsHalf)},
@@ -92,6 +104,9 @@ func report(out io.Writer, s settings, rounds []figures) {
 }
 
 func (r row) print(w io.Writer, rounds []figures) {
+	if r.once {
+		rounds = rounds[:1]
+	}
 	values := each(rounds, r.value)
 	if values[len(values)-1] == 0 && !r.zero {
 		return // not measured

@@ -77,7 +77,7 @@ func (b *bench) deliver(ctx context.Context, product build, n int, r receiver, t
 		return err
 	}
 	defer func() { err = errors.Join(err, s.remove(ctx)) }()
-	if err := s.oweWebhooks(ctx, to.URL); err != nil {
+	if err := s.oweWebhooks(ctx, s.events, func(int) string { return to.URL }); err != nil {
 		return err
 	}
 	before, called := time.Now(), to.Stats().Accepted
@@ -113,21 +113,21 @@ func (b *bench) deliver(ctx context.Context, product build, n int, r receiver, t
 }
 
 // oweWebhooks stores events with a notification each, as ingester and rule-worker
-// do, and fills the queue.
-func (s *site) oweWebhooks(ctx context.Context, url string) error {
-	config, err := bson.Marshal(bson.D{{Key: "url", Value: url}, {Key: "secret", Value: load.HookSecret}})
-	if err != nil {
-		return err
-	}
+// do, and fills the queue; url is that of the i-th.
+func (s *site) oweWebhooks(ctx context.Context, events int, url func(i int) string) error {
 	run, now := s.nextRun(), time.Now().UTC().Truncate(time.Millisecond)
-	for from := 0; from < s.events; from += chunk {
-		count := min(chunk, s.events-from)
+	for from := 0; from < events; from += chunk {
+		count := min(chunk, events-from)
 		first, at := event.NewIDBlock(count)
 		batch := event.Batch{ID: first.Hex(), FirstID: first, LastID: at(count - 1), MaxSeverity: 5, StoredAt: now}
 		owed := make([]decision.Owed, count)
 		messages := make([]broker.Message, count)
 		for i := range count {
 			doc, id, err := s.storedEvent(run, from+i, at(i), batch.ID, now)
+			if err != nil {
+				return err
+			}
+			config, err := bson.Marshal(bson.D{{Key: "url", Value: url(from + i)}, {Key: "secret", Value: load.HookSecret}})
 			if err != nil {
 				return err
 			}
