@@ -74,7 +74,7 @@ func balanced(ctx context.Context, c *crew, ids []string) {
 		g.Expect(stored).To(Equal(n), "stored and processed")
 		got, err := c.Store.CountNotifications(ctx, store.NotificationFilter{})
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(got).To(Equal(counts))
+		g.Expect(got).To(Equal(counts), func() string { return whatIsPending(ctx, c.Fleet) })
 		outcomes, err := c.Store.CountEvents(ctx, store.EventFilter{Type: rule.DeliveryType, Processed: &yes}, 0)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(outcomes).To(Equal(n), "one outcome event for each notification")
@@ -102,6 +102,31 @@ func balanced(ctx context.Context, c *crew, ids []string) {
 		triedAgain(ctx, c, len(owed))
 	}
 	counted(ctx, c.Store, map[string]int64{eventType: n, rule.DeliveryType: n})
+}
+
+// whatIsPending says of notifications what a failed spec must be understood by.
+func whatIsPending(ctx context.Context, f *fleet.Fleet) string {
+	pending, err := f.Store.FindNotifications(ctx, store.NotificationFilter{Status: notification.Pending}, nil, 10)
+	text := fmt.Sprintf("%v pending: ", err)
+	for _, n := range pending {
+		text += fmt.Sprintf("%s next %v, claim %+v, attempts %+v\n", n.ID, n.NextAttemptAt, n.Claim, n.Attempts)
+	}
+	for _, w := range f.Topology.Queues() {
+		for _, queue := range append([]string{w.Name, w.Name + ".dead"}, tiersOf(w)...) {
+			if n := f.Depth(ctx, queue); n > 0 {
+				text += fmt.Sprintf("%d in %s\n", n, queue)
+			}
+		}
+	}
+	targets, err := f.Store.Targets(ctx, "", "", 10)
+	return text + fmt.Sprintf("targets %+v %v", targets, err)
+}
+
+func tiersOf(w topology.Work) (names []string) {
+	for _, tier := range w.Tiers {
+		names = append(names, w.Name+".retry."+broker.DelayLabel(tier))
+	}
+	return names
 }
 
 // refused: each was called and is a dead letter, recorded as such.

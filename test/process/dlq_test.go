@@ -30,13 +30,18 @@ import (
 func eactl(f *fleet.Fleet, fault string, args ...string) (cmd *exec.Cmd, out, errOut *gbytes.Buffer) {
 	GinkgoHelper()
 	out, errOut = gbytes.NewBuffer(), gbytes.NewBuffer()
-	cmd = exec.Command(bin+"/eactl", args...)
-	cmd.Env = append(cleanEnviron(), "EA_AMQP_URL="+f.AMQPURL, "EA_BROKER_PREFIX="+f.Prefix,
-		"EA_MONGO_URI=mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100", "EA_FAULT="+fault)
+	cmd = eactlCommand(f, fault, args...)
 	cmd.Stdout, cmd.Stderr = out, errOut
 	Expect(cmd.Start()).To(Succeed())
 	DeferCleanup(func() { _ = cmd.Process.Kill() })
 	return cmd, out, errOut
+}
+
+func eactlCommand(f *fleet.Fleet, fault string, args ...string) *exec.Cmd {
+	cmd := exec.Command(bin+"/eactl", args...)
+	cmd.Env = append(cleanEnviron(), "EA_AMQP_URL="+f.AMQPURL, "EA_BROKER_PREFIX="+f.Prefix,
+		"EA_MONGO_URI=mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100", "EA_FAULT="+fault)
+	return cmd
 }
 
 // replay runs eactl dlq replay to its end and returns how many it replayed;
