@@ -81,7 +81,7 @@ func (c *Comparison) Minutes(part Range, stored []Counter, recounted []Increment
 				w.Series[k.series] = sum
 			}
 		}
-		if !p.stored.Sums.Equal(p.recounted.Sums) {
+		if !p.stored.Equal(p.recounted.Sums) {
 			counted, again := p.stored.Sums, p.recounted.Sums
 			c.Drift = append(c.Drift, Drift{
 				Kind: KindCounter, Start: minute, Series: k.series, Counted: &counted, Recounted: &again,

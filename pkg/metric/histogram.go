@@ -37,7 +37,7 @@ type Histogram []Bucket
 
 // bucketOf is the bucket of so many microseconds, which are not negative.
 func bucketOf(us int64) int {
-	shift := max(bits.Len64(uint64(us))-6, 0) //nolint:gosec // not negative
+	shift := max(bits.Len64(uint64(us))-6, 0)
 	return shift*subBuckets + int(us>>shift)
 }
 

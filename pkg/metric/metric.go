@@ -135,7 +135,7 @@ type Increment struct {
 
 // add adds other to i; they are of the same counter.
 func (i *Increment) add(other Increment) {
-	i.Sums.Add(other.Sums)
+	i.Add(other.Sums)
 	i.EventsUntil = earlier(i.EventsUntil, other.EventsUntil)
 }
 

@@ -81,10 +81,10 @@ func (s *summer) add(f fields) {
 	}
 	if ms, ok := f.responseTime(); ok {
 		r, us := &c.Response, int64(math.Floor(ms*1000))
-		hist := r.Histogram // put in order when all are in
+		hist := append(r.Histogram, Bucket{bucketOf(us), 1}) //nolint:gocritic // put in order when all are in
 		r.Histogram = nil
 		r.Add(Response{Count: 1, SumMicros: us, MinMS: ms, MaxMS: ms})
-		r.Histogram = append(hist, Bucket{bucketOf(us), 1})
+		r.Histogram = hist
 	}
 }
 

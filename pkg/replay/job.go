@@ -146,7 +146,7 @@ func (p Progress) plus(q Progress) Progress {
 		switch {
 		case at >= 0:
 			have := &sum.Rules[at]
-			have.Name, have.Matches, have.Counts = r.Name, have.Matches+r.Matches, have.Counts.plus(r.Counts)
+			have.Name, have.Matches, have.Counts = r.Name, have.Matches+r.Matches, have.plus(r.Counts)
 			have.Samples = firstOf(have.Samples, r.Samples)
 		case len(sum.Rules) < rulesShown:
 			r.Samples = firstOf(nil, r.Samples)

@@ -302,7 +302,7 @@ func (s *Store) EventSums(ctx context.Context, q SumsQuery, f EventFilter) ([]Su
 	rows := rowSums{}
 	for _, g := range groups {
 		row := rows.at(g.ID.Minute, metric.Series{Type: g.ID.Type, Source: g.ID.Source, Region: g.ID.Region})
-		row.Sums.Add(g.increment().Sums)
+		row.Add(g.increment().Sums)
 	}
 	return rows.sorted(), nil
 }

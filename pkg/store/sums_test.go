@@ -97,13 +97,13 @@ var _ = Describe("adding up", Ordered, func() {
 			{Range: period("1d").Whole(r), Window: period("1d"), By: []metric.Dimension{metric.Source}, Responses: true},
 		}
 	}
-	any := func(minuteOf) bool { return true }
+	every := func(minuteOf) bool { return true }
 
 	It("answers from metrics, and from counters where they have changed, as a loop over the events does", func(ctx SpecContext) {
 		for _, q := range questions() {
 			rows, err := s.Sums(ctx, q, now)
 			Expect(err).NotTo(HaveOccurred())
-			expectRows(rows, loop(q, any, batches...), q.Responses)
+			expectRows(rows, loop(q, every, batches...), q.Responses)
 		}
 		region, none := "eu", ""
 		for _, f := range []struct {
@@ -135,7 +135,7 @@ var _ = Describe("adding up", Ordered, func() {
 		for _, q := range questions() {
 			rows, err := s.EventSums(ctx, q, store.EventFilter{})
 			Expect(err).NotTo(HaveOccurred())
-			expectRows(rows, loop(q, any, all...), q.Responses)
+			expectRows(rows, loop(q, every, all...), q.Responses)
 		}
 		q := store.SumsQuery{Range: questions()[0].Range}
 		condition, err := bson.Marshal(bson.D{{Key: "payload.duration_ms", Value: bson.D{{Key: "$gte", Value: 50}}}})
@@ -181,6 +181,6 @@ var _ = Describe("adding up", Ordered, func() {
 		q := store.SumsQuery{Range: metric.Range{From: today().Add(-13 * time.Hour), To: today().Add(time.Hour)}, Responses: true}
 		rows, err := s.Sums(ctx, q, now)
 		Expect(err).NotTo(HaveOccurred())
-		expectRows(rows, loop(q, any, batches...), true)
+		expectRows(rows, loop(q, every, batches...), true)
 	}, SpecTimeout(time.Minute))
 })

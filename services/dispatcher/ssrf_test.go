@@ -26,11 +26,13 @@ import (
 // lure is a row of testdata/ssrf.json: a URL that would lead to this machine or a
 // private network, if anything let it.
 type lure struct {
-	Why, URL  string
-	DNS, Then []string // what the host's name means, and what from the second time on
-	Allow     string   // a network that may be called: of a receiver that leads on
-	Status    int      // its answer
-	Headers   map[string]string
+	Why     string            `json:"why"`
+	URL     string            `json:"url"`
+	DNS     []string          `json:"dns"`    // what the host's name means
+	Then    []string          `json:"then"`   // and what from the second time on
+	Allow   string            `json:"allow"`  // a network that may be called: of a receiver that leads on
+	Status  int               `json:"status"` // its answer
+	Headers map[string]string `json:"headers"`
 }
 
 // lured are the answers that say that no connection was made. A name may be none,

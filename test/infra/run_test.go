@@ -78,8 +78,7 @@ var _ = Describe("make run", Ordered, func() {
 	It("is ended by make down when it was killed", func(ctx SpecContext) {
 		run := start(ctx)
 		untilItRuns(ctx, run)
-		record := filepath.Join(here.dir, "run", "simulate.pid")
-		Eventually(ctx, record).Should(BeARegularFile())
+		record := here.simulates(ctx)
 		run.Kill()
 		Eventually(run).WithContext(ctx).Should(gexec.Exit())
 		pids := started()
@@ -113,7 +112,7 @@ var _ = Describe("make run", Ordered, func() {
 	It("exits 1 and stops the others when a process ends by itself", func(ctx SpecContext) {
 		run := start(ctx)
 		untilItRuns(ctx, run)
-		Eventually(ctx, filepath.Join(here.dir, "run", "simulate.pid")).Should(BeARegularFile())
+		here.simulates(ctx)
 		pids := started()
 		Expect(syscall.Kill(pids["rule-worker"], syscall.SIGKILL)).To(Succeed())
 		Eventually(run).WithContext(ctx).Should(gexec.Exit(1))
@@ -127,7 +126,7 @@ var _ = Describe("make run", Ordered, func() {
 		run, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 		Expect(err).NotTo(HaveOccurred())
 		untilItRuns(ctx, run)
-		Eventually(ctx, filepath.Join(here.dir, "run", "simulate.pid")).Should(BeARegularFile())
+		here.simulates(ctx)
 		pids := started()
 
 		second := start(ctx)
@@ -167,6 +166,14 @@ var _ = Describe("make run", Ordered, func() {
 		gone(pids)
 	}, NodeTimeout(3*time.Minute))
 })
+
+// simulates waits until there is traffic, and returns the record of who makes it.
+func (p *place) simulates(ctx context.Context) (record string) {
+	GinkgoHelper()
+	record = filepath.Join(p.dir, "run", "simulate.pid")
+	Eventually(ctx, record).Should(BeARegularFile())
+	return record
+}
 
 // loseOneEvent takes a processed event of the sample traffic out of the database.
 func (p *place) loseOneEvent(ctx context.Context) {

@@ -176,7 +176,11 @@ func oneDelivery(n notification.Notification) {
 	GinkgoHelper()
 	for i, a := range n.Attempts {
 		Expect(a.Number).To(Equal(i+1), n.ID)
-		Expect(a.Outcome == notification.OutcomeOK).To(Equal(i == len(n.Attempts)-1), "%s: %+v", n.ID, n.Attempts)
+		if i == len(n.Attempts)-1 {
+			Expect(a.Outcome).To(Equal(notification.OutcomeOK), "%s: %+v", n.ID, n.Attempts)
+		} else {
+			Expect(a.Outcome).NotTo(Equal(notification.OutcomeOK), "%s: %+v", n.ID, n.Attempts)
+		}
 	}
 }
 

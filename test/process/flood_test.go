@@ -83,7 +83,9 @@ var _ = Describe("five thousand dead letters", func() {
 				MessageID: fmt.Sprintf("m-%d", i), ContentType: "application/json", Body: fmt.Appendf(nil, `{"n":%d}`, i)}
 		}
 		f.DeadInAnyOrder(ctx, topology.Ingest, func(d *broker.Delivery) error {
-			var body struct{ N int }
+			var body struct {
+				N int `json:"n"`
+			}
 			if err := json.Unmarshal(d.Body, &body); err != nil {
 				return err
 			}

@@ -322,7 +322,9 @@ var _ = Describe("a secret in every place that takes one", func() {
 			for _, list := range slices.Sorted(maps.Keys(lists)) {
 				status, answer := ask(http.MethodGet, "/api/v1"+list, nil)
 				Expect(status).To(Equal(http.StatusOK), "%s: %s", list, answer)
-				var page struct{ Items []map[string]any }
+				var page struct {
+					Items []map[string]any `json:"items"`
+				}
 				Expect(json.Unmarshal([]byte(answer), &page)).To(Succeed())
 				for _, item := range page.Items {
 					id, _ := item[lists[list]].(string)
