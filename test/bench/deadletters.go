@@ -129,7 +129,12 @@ func (s *site) replayTwice(ctx context.Context, f figures, name, dead string) er
 		rate := 0.0
 		err = await(ctx, "a replay", 2*time.Millisecond, longest, func() (bool, error) {
 			left, err := s.watcher.depth(dead)
-			ended := p.runs() != nil // an error that is judged when it has ended
+			ended := false
+			select {
+			case <-p.ended:
+				ended = true
+			default:
+			}
 			switch {
 			case err != nil:
 				return false, err
