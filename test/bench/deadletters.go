@@ -18,7 +18,7 @@ import (
 // As many dead letters as a measurement has events, of five causes; replayed at
 // lettersRate.
 const (
-	lettersRate    = 5000
+	lettersRate    = 2000
 	lettersBrowses = 100
 	lettersBrowsed = 200 // each time
 )

@@ -48,7 +48,7 @@ func (b *bench) dispatchers(ctx context.Context, product build, f figures) (err 
 	for _, faults := range []sink.Faults{
 		{LatencyMS: 5},
 		{Status: 503, First: 1, Share: 0.3, LatencyMS: 20},
-		{Mix: []sink.Faults{{}, {}, {}, {}, {}, {LatencyMS: 50}, {Reset: true}, {CutOff: true}, {Hang: true}}},
+		{Mix: append(make([]sink.Faults, 12), sink.Faults{Reset: true}, sink.Faults{CutOff: true}, sink.Faults{Hang: true})},
 	} {
 		r, err := sink.Start(load.HookSecret)
 		if err != nil {
@@ -97,7 +97,9 @@ func (s *site) oweSteadily(ctx, during context.Context, receivers []*sink.Runnin
 // fourth stand still instead. Two run when it returns.
 func (s *site) strikeDispatchers(ctx, during context.Context) (struck int, err error) {
 	dispatch := func() (*process, error) {
-		p, err := s.start("action-dispatcher", "EA_DISPATCHER_TIMEOUT=2s", "EA_DISPATCHER_CLAIM_FOR="+dispatchersClaim, "EA_DISPATCHER_BREAKER_WAIT=500ms",
+		// A receiver with room for more calls is not taken for one that is too slow,
+		// whose messages wait for a minute.
+		p, err := s.start("action-dispatcher", "EA_DISPATCHER_TARGET_CONCURRENCY=24", "EA_DISPATCHER_TIMEOUT=1s", "EA_DISPATCHER_CLAIM_FOR="+dispatchersClaim, "EA_DISPATCHER_BREAKER_WAIT=500ms",
 			"EA_DISPATCHER_SCHEDULE=1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s")
 		if err == nil {
 			err = p.ready(ctx)
