@@ -30,7 +30,7 @@ var elsewhere = map[string]string{
 	"dispatcher.claim_for": "2m", "dispatcher.allow_networks": "127.0.0.0/8,::1/128", "dispatcher.response_excerpt": "0",
 	"aggregator.prefetch": "65", "aggregator.batch_count": "5", "aggregator.batch_wait": "0s", "aggregator.materialise_every": "3s",
 	"aggregator.counter_retention": "2000h", "aggregator.dimension_values": "6", "aggregator.dead_letter_retention": "100h",
-	"sweep.every": "1s", "sweep.stored_after": "2s", "sweep.actions_after": "3s", "sweep.limit": "4", "sweep.attempts_after": "5m",
+	"sweep.every": "1s", "sweep.stored_after": "2s", "sweep.actions_after": "3s", "sweep.limit": "4", "sweep.attempts_after": "5m", "sweep.first_attempts_after": "6h",
 	"lease.beat": "1s", "lease.takeover": "6s", "health.lag_budget": "1m", "health.cache": "0s",
 	"shutdown.drain_timeout": "1s", "secret_key": "0123456789abcdef", "secret_key_old": "fedcba9876543210",
 }

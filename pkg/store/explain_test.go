@@ -263,6 +263,7 @@ var _ = Describe("every query of the store", func() {
 			{ID: "forced", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered},
 		}))
 		drop(s.OverdueNotifications(ctx, now, 10))
+		drop(s.NeverAttempted(ctx, now, []string{"webhooks.default"}, 10))
 		renew := func(_ string, config bson.Raw) (bson.Raw, bool) { return config, len(config) > 0 }
 		drop(s.RenewRules(ctx, renew, false))
 		drop(s.RenewRuleVersions(ctx, renew, false))

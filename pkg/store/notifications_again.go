@@ -171,13 +171,32 @@ func (s *Store) OverdueNotifications(ctx context.Context, before time.Time, limi
 	return found, classify("list overdue notifications", err)
 }
 
-// Postpone lets the next attempts of pending notifications be due again at a
-// time.
+// NeverAttempted lists those of some queues that were made before the given
+// time, are pending, and have neither been called for nor been postponed, oldest
+// first: either they wait in the queue, or their first message is lost.
+func (s *Store) NeverAttempted(ctx context.Context, before time.Time, queues []string, limit int) ([]notification.Notification, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	cur, err := s.notifications.Find(ctx,
+		bson.D{
+			field("status", notification.Pending), field("created_at", bson.D{field("$lt", before)}), field("attempt_count", 0),
+			field("next_attempt_at", bson.D{field("$exists", false)}), field("queue", bson.D{field("$in", queues)}),
+		},
+		options.Find().SetSort(keys("created_at", 1, "_id", 1)).SetLimit(int64(limit)))
+	var found []notification.Notification
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	return found, classify("list notifications that were never called for", err)
+}
+
+// Postpone lets the next attempts of pending notifications be due (again) at a
+// time, if they are not due later.
 func (s *Store) Postpone(ctx context.Context, ids []string, until time.Time) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := s.notifications.UpdateMany(ctx,
-		bson.D{field("_id", bson.D{field("$in", ids)}), field("status", notification.Pending), field("next_attempt_at", bson.D{field("$lt", until)})},
+		bson.D{field("_id", bson.D{field("$in", ids)}), field("status", notification.Pending), field("next_attempt_at", bson.D{field("$not", bson.D{field("$gte", until)})})},
 		bson.D{field("$set", bson.D{field("next_attempt_at", until)})})
 	return classify("postpone overdue attempts", err)
 }

@@ -39,7 +39,10 @@ func Wire(_ context.Context, p *app.Process) error {
 	queues := p.Topology.DispatchQueues()
 	p.Go("breakers", d.breakers.Watch)
 	p.Lease("delivery-sweep", func(ctx context.Context, _ int64) error {
-		return d.Sweep(ctx, p.Store, p.Config.Sweep.Every, p.Config.Sweep.AttemptsAfter)
+		return d.Sweep(ctx, p.Store, p.Config.Sweep.Every, Ages{p.Config.Sweep.AttemptsAfter, p.Config.Sweep.FirstAttemptsAfter}, func(ctx context.Context, queue string) (int, error) {
+			ready, _, err := p.ConsumeConnection.Depth(ctx, p.Topology.Work(queue).Name)
+			return ready, err
+		})
 	})
 	p.Go("fellows", func(ctx context.Context) error {
 		return d.WatchFellows(ctx, func(ctx context.Context, queue string) (int, error) {
