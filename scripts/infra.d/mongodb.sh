@@ -19,6 +19,7 @@ mongo_up() {
 		die "EA_MONGO=$forced: must be one of mongod, docker, rust, wheel"
 	if [[ -z $forced && -n ${EA_MONGO_URI:-} && -z ${EA_INFRA_PRIVATE:-} && $EA_MONGO_URI != "$(mongo_uri)" ]]; then
 		MONGO_URI=$EA_MONGO_URI
+		rm -f "$MONGO/kind" # of one that was started here before
 		say "MongoDB: the one EA_MONGO_URI names (neither started nor stopped here)"
 		return
 	fi

@@ -46,6 +46,7 @@ const (
 func newMessage(d *broker.Delivery, docs []*event.Document, held *atomic.Int64) *message {
 	m := &message{delivery: d, open: len(docs), held: held,
 		again: d.Redelivered || d.DeliveryCount > 0 || d.Attempt > 1}
+	held.Add(1)
 	if len(docs) == 1 {
 		m.items = m.one[:]
 	} else {

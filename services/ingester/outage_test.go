@@ -48,6 +48,30 @@ var _ = Describe("when the database goes away", func() {
 		Expect(metric(p, "events_total")).To(BeEquivalentTo(600))
 	}, SpecTimeout(90*time.Second))
 
+	It("holds no more for all that the broker gives out again", func(ctx SpecContext) {
+		const prefetch, events = 50, 400
+		f := fleet.New(ctx)
+		database, uri := throughProxy(f.MongoURI, direct)
+		network, url := throughProxy(f.AMQPURL, "")
+		p := start(ctx, f, func(c *config.Config) { c.Mongo.URI, c.AMQP.URL, c.Ingester.Prefetch = uri, url, prefetch })
+		messages, eventIDs := natives(events)
+		database.Refuse(true)
+		database.Cut()
+		f.Publish(ctx, messages...)
+		unsettled := func() float64 { return metric(p, "ea_deliveries_unsettled") }
+		for range 5 { // each lost session is another prefetch
+			Eventually(ctx, unsettled).WithTimeout(20 * time.Second).Should(BeNumerically(">=", prefetch))
+			before := network.Opened()
+			network.Cut()
+			Eventually(ctx, network.Opened).WithTimeout(20 * time.Second).Should(BeNumerically(">", before))
+		}
+		Consistently(ctx, unsettled, time.Second).Should(BeNumerically("<=", 4*prefetch), "two that are held, what is on its way, and what nobody reads")
+		database.Refuse(false)
+		eventuallyDone(ctx, f, events, 30*time.Second, p)
+		expectStoredOnce(ctx, f, eventIDs)
+		expectNothingFailed(ctx, f)
+	}, SpecTimeout(90*time.Second))
+
 	It("stores every event once although answers get lost", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		database, uri := throughProxy(f.MongoURI, direct)

@@ -47,6 +47,7 @@ func start(name string, env []string, args ...string) *running {
 	r := &running{name: name, admin: freeAddress()}
 	cmd := exec.Command(bin+"/"+name, args...)
 	cmd.Env = append(append(cleanEnviron(), "EA_ADMIN_ADDR="+r.admin, "EA_API_ADDR="+freeAddress()), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also a paused one ends with the specs
 	var err error
 	r.Session, err = gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
