@@ -27,7 +27,7 @@ import (
 )
 
 // small are collections of a handful of documents that are listed whole.
-var small = map[string]bool{"leases": true, "stamps": true, "dimensions": true, "rule_workers": true}
+var small = map[string]bool{"leases": true, "stamps": true, "dimensions": true, "rule_workers": true, "ingesters": true}
 
 // sent is one command that the store sent.
 type sent struct {
@@ -198,6 +198,9 @@ var _ = Describe("every query of the store", func() {
 		_, _, err = s.ClaimDues(ctx, now, now.Add(-time.Hour), 10, "other")
 		every(err)
 		drop(s.NewestBegin(ctx, 50))
+		every(s.ReportIngest(ctx, "a", time.Second, now))
+		drop(s.IngestReports(ctx))
+		every(s.LeaveIngest(ctx, "a"))
 		every(s.AddDues(ctx, dues))
 		_, _, err = s.HandOverDues(ctx, windowed.ID, 2, "", 10)
 		every(err)

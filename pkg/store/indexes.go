@@ -92,6 +92,9 @@ var Indexes = []Index{
 	{Collection: "rule_workers", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "forgetting workers that ended without a word"},
 
+	{Collection: "ingesters", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "forgetting ingesters that ended without a word"},
+
 	{Collection: "audit", Name: "subject_time", Keys: keys("subject", 1, "at", -1, "_id", -1),
 		Serves: "who changed one rule, newest first"},
 	{Collection: "audit", Name: "time", Keys: keys("at", -1, "_id", -1),

@@ -57,12 +57,12 @@ type Store struct {
 	heavy  int64 // events that are many for one evaluation
 	spoilt func(collection string)
 
-	events, batches, marks, rules, ruleVersions, notifications *mongo.Collection
-	counters, metricWindows, dimensions, metrics               *mongo.Collection
-	users, leases, deadLetters, stamps, audit, ruleWorkers     *mongo.Collection
-	windowDues                                                 *mongo.Collection
-	throttles, ruleHours, groups, announcements, silences      *mongo.Collection
-	ruleExcesses, templates, targets, replays                  *mongo.Collection
+	events, batches, marks, rules, ruleVersions, notifications        *mongo.Collection
+	counters, metricWindows, dimensions, metrics                      *mongo.Collection
+	users, leases, deadLetters, stamps, audit, ruleWorkers, ingesters *mongo.Collection
+	windowDues                                                        *mongo.Collection
+	throttles, ruleHours, groups, announcements, silences             *mongo.Collection
+	ruleExcesses, templates, targets, replays                         *mongo.Collection
 }
 
 // Open prepares the client; it does not wait for the server (see Check). A
@@ -105,7 +105,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"users": &s.users, "leases": &s.leases, "dead_letters": &s.deadLetters, "stamps": &s.stamps,
 		"window_dues": &s.windowDues,
 		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "rule_excesses": &s.ruleExcesses, "groups": &s.groups, "announcements": &s.announcements,
-		"audit": &s.audit, "rule_workers": &s.ruleWorkers,
+		"audit": &s.audit, "rule_workers": &s.ruleWorkers, "ingesters": &s.ingesters,
 		"silences": &s.silences, "templates": &s.templates, "targets": &s.targets, "replays": &s.replays,
 	} {
 		*c = s.db.Collection(name)

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,6 +77,7 @@ type Ingester struct {
 	publisher Publisher
 	route     topology.Route[event.Batch]
 	ids       *ids
+	hand      *inHand
 	metrics   *metrics
 	log       *zap.Logger
 }
@@ -85,7 +85,7 @@ type Ingester struct {
 // New builds an ingester of its parts.
 func New(o Options, d Decoder, s EventSaver, p Publisher, route topology.Route[event.Batch], reg prometheus.Registerer, log *zap.Logger) *Ingester {
 	return &Ingester{o: o, decoder: d, events: s, publisher: p, route: route,
-		ids: newIDs(o.RecentIDs), metrics: newMetrics(reg), log: log}
+		ids: newIDs(o.RecentIDs), hand: &inHand{taken: map[int64]int{}}, metrics: newMetrics(reg), log: log}
 }
 
 // Loop is the consumer's loop (broker.Loop). One goroutine decodes and batches,
@@ -140,7 +140,6 @@ type run struct {
 	again     chan *batch // of redelivered messages
 	committed chan storedBatch
 	stopping  chan struct{} // closed when no more is taken: outages are no longer waited for
-	held      atomic.Int64  // messages without a verdict
 }
 
 // heldPause is how often a loop that holds too much looks whether it still does.
@@ -163,7 +162,7 @@ func (r *run) collect(ctx context.Context, in <-chan *broker.Delivery) {
 		// Each lost session makes the broker give out anew what is held here, so
 		// in a long outage of the database the prefetch alone bounds nothing.
 		from := in
-		full := r.held.Load() >= int64(2*r.o.Prefetch)
+		full := r.hand.count() >= 2*r.o.Prefetch
 		if full {
 			from = nil
 		}
@@ -206,7 +205,7 @@ func (r *run) take(d *broker.Delivery, now time.Time) {
 		d.Done(nil)
 		return
 	}
-	m := newMessage(d, docs, &r.held)
+	m := newMessage(d, docs, r.hand, now)
 	var alone []*item
 	for i := range m.items {
 		it := &m.items[i]

@@ -2,7 +2,7 @@ package ingester
 
 import (
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
@@ -15,7 +15,8 @@ type message struct {
 	delivery *broker.Delivery
 	items    []item
 	again    bool // given out before, so its events may be stored
-	held     *atomic.Int64
+	hand     *inHand
+	taken    int64 // the second, for hand
 
 	mu    sync.Mutex
 	open  int // events whose fate is not known
@@ -43,10 +44,9 @@ const (
 	returned             // not stored now
 )
 
-func newMessage(d *broker.Delivery, docs []*event.Document, held *atomic.Int64) *message {
-	m := &message{delivery: d, open: len(docs), held: held,
+func newMessage(d *broker.Delivery, docs []*event.Document, hand *inHand, now time.Time) *message {
+	m := &message{delivery: d, open: len(docs), hand: hand, taken: hand.take(now),
 		again: d.Redelivered || d.DeliveryCount > 0 || d.Attempt > 1}
-	held.Add(1)
 	if len(docs) == 1 {
 		m.items = m.one[:]
 	} else {
@@ -99,7 +99,7 @@ func (m *message) note(f fate, err error) (worst fate, why error, last bool) {
 		m.worst, m.err = f, err
 	}
 	if m.open--; m.open == 0 {
-		m.held.Add(-1)
+		m.hand.leave(m.taken)
 	}
 	return m.worst, m.err, m.open == 0
 }

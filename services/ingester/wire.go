@@ -34,6 +34,7 @@ func Wire(_ context.Context, p *app.Process) error {
 	}, decoder, db, p.Publisher, p.Topology.Stored(), p.Metrics, p.Log)
 
 	p.Consume(topology.Ingest, cfg.Prefetch, g.Loop)
+	p.Go("progress", g.Report(p.Store, p.Instance))
 	sweep := p.Config.Sweep
 	p.Lease("ingester-sweep", g.Sweep(db, SweepOptions{Every: sweep.Every, After: sweep.StoredAfter, Limit: sweep.Limit}))
 	return nil

@@ -72,7 +72,13 @@ func NewIngest() *Ingest {
 // Answer is what the broker says at a time; until is until when what happened is
 // stored.
 func (i *Ingest) Answer(at time.Time, ready, consumers int, err error, newest ...time.Time) (until time.Time) {
-	i.answered(at, ready, consumers, newest, err)
+	i.answered(at, ready, consumers, 0, newest, err)
+	return i.until
+}
+
+// Reported is what the broker says when ingesters have reported; nothing is ready.
+func (i *Ingest) Reported(at time.Time, said []IngestReport, newest ...time.Time) (until time.Time) {
+	i.answered(at, 0, 1, i.heldBy(said, at), newest, nil)
 	return i.until
 }
 

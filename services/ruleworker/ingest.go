@@ -16,8 +16,16 @@ type Queues interface {
 	Depth(ctx context.Context, queue string) (messages, consumers int, err error)
 }
 
-// Storing says what the ingesters have stored last.
+// IngestReport is what an ingester says about what it holds.
+type IngestReport struct {
+	Ingester string
+	Beat     int64         // of it; clocks of two machines are never compared
+	Behind   time.Duration // since it took the oldest message that it has not stored
+}
+
+// Storing says what the ingesters have stored last, and what they hold.
 type Storing interface {
+	IngestReports(ctx context.Context) ([]IngestReport, error)
 	// NewestBegin is when the first events of the newest batches happened.
 	NewestBegin(ctx context.Context, limit int) ([]time.Time, error)
 }
@@ -44,6 +52,8 @@ type ingest struct {
 	begun time.Time // the first question
 	said  time.Time // when it was said that windows wait; zero: they do not
 
+	reports map[string]report // of ingesters
+
 	retrying int // messages in the queue's retry tiers,
 	retried  time.Time
 }
@@ -54,6 +64,10 @@ const (
 	// onItsWay is how long it takes to store what an ingester has taken, also when
 	// the database was away: it tries again every second.
 	onItsWay = 5 * time.Second
+	// staleAfter: an ingester that is silent for so long holds what it held.
+	staleAfter = 3 * time.Second
+	// deadAfter: by then the broker has given it to others.
+	deadAfter = time.Minute
 	// newestBatches say how far the ingesters are: seconds' worth.
 	newestBatches = 50
 	// retriedEvery is how often the retry tiers are looked at.
@@ -68,14 +82,55 @@ func (i *ingest) storedUntil(ctx context.Context, now time.Time) time.Time {
 	bound, cancel := context.WithTimeout(ctx, depthTimeout)
 	defer cancel()
 	ready, consumers, err := i.depth(bound, now)
+	var held time.Duration
+	if err == nil {
+		held, err = i.held(bound, now)
+	}
 	var newest []time.Time
-	if err == nil && ready > readyMost && consumers > 0 {
+	if err == nil && (ready > readyMost || held > onItsWay) && consumers > 0 {
 		newest, err = i.stored.NewestBegin(bound, newestBatches)
 	}
 	if ctx.Err() == nil {
-		i.answered(now, ready, consumers, newest, err)
+		i.answered(now, ready, consumers, held, newest, err)
 	}
 	return i.until
+}
+
+// report is what an ingester said last, and when that was new.
+type report struct {
+	said IngestReport
+	at   time.Time
+}
+
+// held is for how long the ingesters have held the oldest message that they have
+// not stored: the broker does not count what they have taken. One that is paused
+// or has died holds what it held, until the broker must have given that to others.
+func (i *ingest) held(ctx context.Context, now time.Time) (held time.Duration, err error) {
+	said, err := i.stored.IngestReports(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return i.heldBy(said, now), nil
+}
+
+func (i *ingest) heldBy(said []IngestReport, now time.Time) (held time.Duration) {
+	known := make(map[string]report, len(said))
+	for _, s := range said {
+		r, there := i.reports[s.Ingester]
+		if !there || r.said.Beat != s.Beat {
+			r = report{s, now}
+		}
+		known[s.Ingester] = r
+		switch silent := now.Sub(r.at); {
+		case silent > deadAfter:
+		case silent > staleAfter:
+			held = max(held, s.Behind+silent)
+		default:
+			held = max(held, s.Behind)
+		}
+	}
+	i.reports = known
+	return held
 }
 
 // depth counts those as well that wait to be tried again, which is looked at now
@@ -97,15 +152,18 @@ func (i *ingest) depth(ctx context.Context, now time.Time) (ready, consumers int
 	return ready + retrying, consumers, nil
 }
 
-// answered notes an answer; newest is when the first events of the newest batches
-// happened.
-func (i *ingest) answered(at time.Time, ready, consumers int, newest []time.Time, err error) {
+// answered notes an answer; held is for how long ingesters have held something,
+// newest is when the first events of the newest batches happened.
+func (i *ingest) answered(at time.Time, ready, consumers int, held time.Duration, newest []time.Time, err error) {
 	if i.begun.IsZero() {
 		i.begun = at
 	}
 	switch {
 	case err != nil, ready > 0 && consumers == 0:
 		i.forget() // what a consumer had taken is ready again, or nobody knows
+	case held > onItsWay: // what they took long ago is not stored
+		i.forget()
+		i.moveOn(at.Add(-held), newest)
 	case ready > readyMost:
 		i.calm = time.Time{}
 		i.moveOn(at, newest)
@@ -131,15 +189,15 @@ func (i *ingest) answered(at time.Time, ready, consumers int, newest []time.Time
 // moveOn takes what ingesters store now for how far they are. Half of the batches
 // must begin after a time before it is over: a few old events, or a producer whose
 // clock is fast, say nothing. Where most are old, as while a history is imported,
-// nothing moves on.
-func (i *ingest) moveOn(at time.Time, newest []time.Time) {
+// nothing moves on; nor beyond latest, when what is held was taken.
+func (i *ingest) moveOn(latest time.Time, newest []time.Time) {
 	if len(newest) == 0 {
 		return
 	}
 	slices.SortFunc(newest, time.Time.Compare)
 	reached := newest[(len(newest)-1)/2]
-	if reached.After(at) {
-		reached = at
+	if reached.After(latest) {
+		reached = latest
 	}
 	if reached = reached.Add(-onItsWay); reached.After(i.until) {
 		i.until = reached

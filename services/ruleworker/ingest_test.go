@@ -60,6 +60,26 @@ var _ = Describe("what the timer of window rules knows about ingest", func() {
 		Expect(i.Answer(at(604), 9000, 1, nil, at(700))).To(BeTemporally("==", at(599)))
 	})
 
+	It("is not what ingesters hold: what they took long ago, what one holds that is silent, until others must have it", func() {
+		i := ruleworker.NewIngest()
+		says := func(beat int64, behind int) []ruleworker.IngestReport {
+			return []ruleworker.IngestReport{{Ingester: "a", Beat: beat, Behind: time.Duration(behind) * time.Second}}
+		}
+		Expect(i.Reported(at(0), says(1, 0))).To(BeZero())
+		Expect(i.Reported(at(5), says(6, 5))).To(BeTemporally("==", at(5)), "five seconds are on its way")
+		Expect(i.Reported(at(6), says(7, 6))).To(BeTemporally("==", at(5)))
+		Expect(i.Reported(at(60), says(60, 60))).To(BeTemporally("==", at(5)))
+		Expect(i.Reported(at(61), says(61, 40), at(10), at(15), at(50))).To(BeTemporally("==", at(10)), "others store what is newer")
+		Expect(i.Reported(at(62), says(62, 41), at(50), at(50), at(50))).To(BeTemporally("==", at(16)), "and not beyond what it holds")
+		Expect(i.Reported(at(63), says(63, 0))).To(BeTemporally("==", at(16)))
+		Expect(i.Reported(at(68), says(68, 0))).To(BeTemporally("==", at(68)))
+		Expect(i.Reported(at(70), says(68, 0))).To(BeTemporally("==", at(70)), "it may be late itself")
+		Expect(i.Reported(at(74), says(68, 0))).To(BeTemporally("==", at(70)), "or paused, or dead")
+		Expect(i.Reported(at(128), says(68, 0))).To(BeTemporally("==", at(70)))
+		Expect(i.Reported(at(129), says(68, 0))).To(BeTemporally("==", at(70)))
+		Expect(i.Reported(at(134), says(68, 0))).To(BeTemporally("==", at(134)), "the broker has given to others what it held")
+	})
+
 	It("keeps keys from looking silent while their events wait before the ingester", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		_, err := f.Store.CreateRule(ctx, silent("whole"))

@@ -87,6 +87,16 @@ func (l ledger) MarkMatched(ctx context.Context, at time.Time, batchIDs ...strin
 	return l.MarkStages(ctx, at, []store.Stage{store.Matched, store.ActionsPublished}, batchIDs...)
 }
 
+// IngestReports are the last ones of all ingesters.
+func (l ledger) IngestReports(ctx context.Context) ([]IngestReport, error) {
+	found, err := l.Store.IngestReports(ctx)
+	said := make([]IngestReport, len(found))
+	for i, r := range found {
+		said[i] = IngestReport(r)
+	}
+	return said, err
+}
+
 // DecidedUnpublished pages through the rows whose actions are not published
 // and hands over those that are decided; the others are still in their queue.
 func (l ledger) DecidedUnpublished(ctx context.Context, before time.Time, limit int, f func(event.Batch) error) error {

@@ -1,0 +1,52 @@
+package ingester_test
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
+
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+)
+
+var _ = Describe("an ingester that holds what it cannot store", func() {
+	It("says for how long, and says nothing any more when it has stopped", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		p := start(ctx, f)
+		behind := func() (all []time.Duration) {
+			reports, err := f.Store.IngestReports(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			for _, r := range reports {
+				all = append(all, r.Behind)
+			}
+			return all
+		}
+		Eventually(ctx, behind).Should(Equal([]time.Duration{0}))
+
+		// Another's open transaction has the same event, as that of an ingester that
+		// was killed would.
+		client, err := mongo.Connect(ctx, options.Client().ApplyURI(f.MongoURI))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(client.Disconnect)
+		session, err := client.StartSession()
+		Expect(err).NotTo(HaveOccurred())
+		defer session.EndSession(ctx)
+		Expect(session.StartTransaction()).To(Succeed())
+		messages, eventIDs := natives(1)
+		Expect(mongo.WithSession(ctx, session, func(sc mongo.SessionContext) error {
+			_, err := client.Database(f.Database).Collection("events").InsertOne(sc, bson.D{{Key: "event_id", Value: eventIDs[0]}})
+			return err
+		})).To(Succeed())
+		f.Publish(ctx, messages...)
+		Eventually(ctx, behind).WithTimeout(20 * time.Second).Should(HaveExactElements(BeNumerically(">=", 2*time.Second)))
+		Expect(session.AbortTransaction(ctx)).To(Succeed())
+		eventuallyDone(ctx, f, 1, 30*time.Second, p)
+		Eventually(ctx, behind).WithTimeout(5 * time.Second).Should(Equal([]time.Duration{0}))
+
+		Expect(p.Stop(ctx)).To(Succeed())
+		Expect(behind()).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+})
