@@ -33,7 +33,7 @@ const (
 	claimFor = 6 * time.Second
 )
 
-var _ = Describe("two dispatchers, killed in turn and paused for longer than their claims", func() {
+var _ = Describe("two dispatchers, killed in turn and paused for longer than their claims", measures, func() {
 	It("deliver everything, repeat only what a death or a receiver left in doubt, and undo no delivery", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		receivers := []*sink.Running{misbehaving(sink.Faults{LatencyMS: 5}),

@@ -71,7 +71,7 @@ func (l *lineClock) perSecond() float64 {
 	return float64(len(l.at)-floodChunk) / l.at[last].Sub(l.at[0]).Seconds()
 }
 
-var _ = Describe("five thousand dead letters", func() {
+var _ = Describe("five thousand dead letters", measures, func() {
 	dead := func(ctx context.Context, f *fleet.Fleet) int { return f.Depth(ctx, topology.Ingest+".dead") }
 
 	It("are grouped by their five causes, browsed a hundred times, and replayed at a rate through a sudden death; none is lost or goes twice", func(ctx SpecContext) {

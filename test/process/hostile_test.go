@@ -160,7 +160,7 @@ func garbage(t topology.Table) (messages []fleet.Raw, dead map[string]int) {
 	return messages, dead
 }
 
-var _ = Describe("2,000 hostile messages among good ones", func() {
+var _ = Describe("2,000 hostile messages among good ones", measures, func() {
 	It("are dead once with a reason or stored; nothing restarts, and the good ones are not delayed", func(ctx SpecContext) {
 		c := newCrew(ctx, fleet.New(ctx))
 		var all []*running

@@ -53,7 +53,7 @@ func sample(r *rand.Rand) []order {
 	return orders
 }
 
-var _ = Describe("any order of starting", func() {
+var _ = Describe("any order of starting", measures, func() {
 	It("works: who is early waits and says for what, and an event is delivered within 5 s of the last of all", func(ctx SpecContext) {
 		seed := uint64(GinkgoRandomSeed())
 		orders := sample(rand.New(rand.NewPCG(seed, 0)))

@@ -20,7 +20,7 @@ import (
 
 const rounds = 10
 
-var _ = Describe("a whole life: servers away at first, ten rounds of sudden death, both servers restarted and killed, a stop", func() {
+var _ = Describe("a whole life: servers away at first, ten rounds of sudden death, both servers restarted and killed, a stop", measures, func() {
 	It("loses nothing that was accepted, counts it once, and delivers each notification under its id", func(ctx SpecContext) {
 		seed := uint64(GinkgoRandomSeed())
 		AddReportEntry("seed of the deaths", seed)

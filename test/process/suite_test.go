@@ -17,6 +17,10 @@ func TestProcess(t *testing.T) {
 	RunSpecs(t, "Processes")
 }
 
+// measures labels the specs that compare times or rates: scripts/test runs them
+// when nothing else runs. The others only wait.
+var measures = Label("measures")
+
 // bin holds the binaries, built with the fault points armed by EA_FAULT.
 var bin string
 
