@@ -10,6 +10,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 	"github.com/events-aggregator/events-aggregator/test/support/sink"
 )
@@ -130,5 +131,23 @@ var _ = Describe("A target's rate", func() {
 		Expect(took).To(BeNumerically(">=", 2500*time.Millisecond), "58 calls after the first burst of two at 20 a second")
 		last := free.Calls()[9]
 		Expect(last.At).To(BeTemporally("<", calls[len(calls)-1].At))
+	}, SpecTimeout(time.Minute))
+
+	It("is kept when messages come one by one, and by all queues together", func(ctx SpecContext) {
+		f, receiver := fleet.New(ctx), receive()
+		start(ctx, f, func(c *config.Config) { c.Dispatcher.TargetRate = 10 })
+		owed := oweHooks(ctx, f, 100, receiver.URL)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		began := time.Now()
+		for i, m := range owed {
+			if i%2 == 1 {
+				m.Notification.Queue = topology.WebhooksCritical
+			}
+			send(ctx, f, m)
+			<-tick.C
+		}
+		calls := receiver.Stats().Calls
+		Expect(calls).To(And(BeNumerically(">", 5), BeNumerically("<=", 2+10*time.Since(began).Seconds())))
 	}, SpecTimeout(time.Minute))
 })

@@ -90,6 +90,7 @@ type Dispatcher struct {
 	recorder  *recorder
 	breakers  *breakers
 	fellows   fellows
+	rates     rates
 	metrics   *metrics
 	log       *zap.Logger
 

@@ -51,13 +51,24 @@ func (f *fellows) count(queue string) int {
 	return max(1, f.of[queue])
 }
 
+// most is how many dispatchers work on the queue that most do.
+func (f *fellows) most() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	most := 1
+	for _, n := range f.of {
+		most = max(most, n)
+	}
+	return most
+}
+
 // perTarget is this dispatcher's part of the calls of one target at a time.
 func (d *Dispatcher) perTarget(queue string) int {
 	return int(math.Ceil(float64(d.o.TargetConcurrency) / float64(d.fellows.count(queue))))
 }
 
-// rate is this dispatcher's part of the calls of one target a second; 0: no
-// limit.
-func (d *Dispatcher) rate(queue string) float64 {
-	return float64(d.o.TargetRate) / float64(d.fellows.count(queue))
+// rate is this dispatcher's part of the calls of one target a second, for all
+// queues together; 0: no limit.
+func (d *Dispatcher) rate() float64 {
+	return float64(d.o.TargetRate) / float64(d.fellows.most())
 }

@@ -36,7 +36,7 @@ func (l *lane) lookThrough(ctx context.Context, now time.Time) {
 		for len(line.waiting) > 0 && now.Sub(line.waiting[0].arrivedAt) > maxWait {
 			l.holdBackWaiting(ctx, line.pop(), line)
 		}
-		for l.waiting >= l.pressure && line.calling >= limit && len(line.waiting) > 0 &&
+		for l.waiting >= l.pressure && line.full(limit) && len(line.waiting) > 0 &&
 			line.expected(len(line.waiting), limit, now) > patience {
 			l.holdBackWaiting(ctx, line.popLast(), line)
 		}

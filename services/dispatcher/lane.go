@@ -154,7 +154,7 @@ func (l *lane) arrive(ctx context.Context, delivery *broker.Delivery) {
 		l.queueUp(line) // that it may be forgotten
 		return
 	}
-	if l.waiting >= l.pressure && line.calling >= l.limit(line) &&
+	if l.waiting >= l.pressure && line.full(l.limit(line)) &&
 		line.expected(len(line.waiting)+1, l.limit(line), time.Now()) > patience {
 		l.holdBack(ctx, o, &targetTooSlow{line.target}, min(line.nextTurn(l.limit(line), time.Now()), longestHold))
 		return
@@ -174,9 +174,11 @@ func (l *lane) start(ctx context.Context) {
 		line := l.turn[0]
 		l.turn = l.turn[1:]
 		line.inTurn = false
-		if !line.mayStart(l.d.rate(l.queue), time.Now()) {
+		if perSecond := l.d.rate(); !l.d.rates.allow(line.target, perSecond, time.Now()) {
+			line.paced, line.apart = true, time.Duration(float64(time.Second)/perSecond)
 			continue // looked at again when its next call is due
 		}
+		line.paced = false
 		o := line.pop()
 		l.waiting--
 		l.waitingGauge.Dec()

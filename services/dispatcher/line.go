@@ -3,8 +3,6 @@ package dispatcher
 import (
 	"slices"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // line is what waits for, and what calls, one target: a URL's host, a channel.
@@ -16,27 +14,9 @@ type line struct {
 	pace    time.Duration
 	inTurn  bool
 	heldTo  time.Time     // when the last message that was held back should return
-	limiter *rate.Limiter // of calls a second; nil: there is no limit
+	paced   bool          // its rate, and not its calls under way, kept the last call from beginning
+	apart   time.Duration // how far apart its rate keeps its calls; 0: there is no limit
 }
-
-// mayStart says whether the target's rate, in calls a second (0: none), lets
-// another call begin now.
-func (t *line) mayStart(perSecond float64, now time.Time) bool {
-	if perSecond <= 0 || t.target == "" {
-		return true
-	}
-	if t.limiter == nil {
-		t.limiter = rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/rateBurst)))
-	}
-	if t.limiter.Limit() != rate.Limit(perSecond) {
-		t.limiter.SetLimitAt(now, rate.Limit(perSecond))
-	}
-	return t.limiter.AllowN(now, 1)
-}
-
-// rateBurst: a tenth of a second's calls may begin at once, since lines are
-// looked through every 50 ms.
-const rateBurst = 10
 
 func (t *line) push(o *order) {
 	o.arrivedAt, o.line, o.waitingIn = time.Now(), t, t
@@ -93,8 +73,11 @@ func (t *line) expected(n, atATime int, now time.Time) time.Duration {
 	if len(t.under) > 0 {
 		pace = max(pace, now.Sub(t.under[0].startedAt))
 	}
-	return pace * time.Duration(n) / time.Duration(atATime)
+	return max(pace*time.Duration(n)/time.Duration(atATime), t.apart*time.Duration(n))
 }
+
+// full says that no further call may begin: there is no room, or no rate.
+func (t *line) full(atATime int) bool { return t.calling >= atATime || t.paced }
 
 // nextTurn is when a message that is held back should return: after the line,
 // and after those that were held back before it, each at the target's pace. So
