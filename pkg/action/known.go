@@ -13,6 +13,7 @@ type Reference struct {
 	Kind    string // KindQueue, …
 	Name    string
 	Pointer string // relative to the configuration
+	Refused bool   // the known names are those that it must not be
 }
 
 // The kinds of references.
@@ -21,6 +22,8 @@ const (
 	KindChannel  = "channel"
 	KindTemplate = "template"
 	KindUser     = "user"
+	// KindInnerExchange are the exchanges that carry the pipeline's own messages.
+	KindInnerExchange = "inner exchange"
 )
 
 // Referrer is a Type whose configurations name more than a queue.
@@ -28,7 +31,7 @@ type Referrer interface {
 	References(config bson.Raw) []Reference
 }
 
-// Known are the names that exist, by kind. A kind that is not in it is not
+// Known are the names that exist, by kind (of inner exchanges: those of ours). A kind that is not in it is not
 // checked.
 type Known map[string][]string
 
@@ -55,11 +58,15 @@ func (t knowing) Check(config bson.Raw) []Problem {
 	}
 	for _, ref := range refs {
 		names, checked := t.known[ref.Kind]
-		if !checked || ref.Name == "" || slices.Contains(names, ref.Name) ||
+		if !checked || ref.Name == "" || slices.Contains(names, ref.Name) != ref.Refused ||
 			slices.ContainsFunc(problems, func(p Problem) bool { return p.Pointer == ref.Pointer }) {
 			continue
 		}
-		problems = append(problems, Problem{Pointer: ref.Pointer, Message: unknownName(ref, names)})
+		message := fmt.Sprintf("%s is one of our own: it carries the pipeline's messages", ref.Name)
+		if !ref.Refused {
+			message = unknownName(ref, names)
+		}
+		problems = append(problems, Problem{Pointer: ref.Pointer, Message: message})
 	}
 	return problems
 }

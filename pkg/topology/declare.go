@@ -18,7 +18,7 @@ const (
 // Broker is the table as the broker package declares it.
 func (t Table) Broker() broker.Topology {
 	var b broker.Topology
-	for _, name := range []string{ExchangeEvents, ExchangeStored, ExchangeActions, ExchangeControl, ExchangeRetry, ExchangeDead} {
+	for _, name := range append([]string{ExchangeEvents}, innerExchanges...) {
 		b.Exchanges = append(b.Exchanges, broker.Exchange{Name: t.prefix + name, Kind: "topic"})
 	}
 	for _, w := range t.work {

@@ -21,6 +21,9 @@ const (
 	ExchangeDead    = "ea.dead"
 )
 
+// innerExchanges are those that carry the pipeline's own messages.
+var innerExchanges = []string{ExchangeStored, ExchangeActions, ExchangeControl, ExchangeRetry, ExchangeDead}
+
 // The work queues, without prefix.
 const (
 	Ingest                = "ingester.events"
@@ -90,6 +93,16 @@ func (t Table) Prefix() string { return t.prefix }
 
 // Exchange is an exchange's name on the broker.
 func (t Table) Exchange(name string) string { return t.prefix + name }
+
+// InnerExchanges are the names on the broker of those that carry the pipeline's
+// own messages: what anybody else publishes there is a forgery.
+func (t Table) InnerExchanges() []string {
+	names := make([]string, len(innerExchanges))
+	for i, name := range innerExchanges {
+		names[i] = t.prefix + name
+	}
+	return names
+}
 
 // Queues lists the work queues.
 func (t Table) Queues() []Work { return slices.Clone(t.work) }

@@ -29,7 +29,7 @@ type UserList interface {
 const mostNames = 10_000
 
 // actionTypes are the types of actions, which refuse queues, channels, templates
-// and users that do not exist. What existed when a rule was saved may be gone
+// and users that do not exist, and exchanges that are our own. What existed when a rule was saved may be gone
 // when it acts: that is then said of the notification.
 func (s *Server) actionTypes(ctx context.Context) (action.Table, error) {
 	templates, err := s.templates.Templates(ctx, "", mostNames)
@@ -45,6 +45,8 @@ func (s *Server) actionTypes(ctx context.Context) (action.Table, error) {
 		action.KindChannel:  s.channels.Names(),
 		action.KindTemplate: make([]string, len(templates)),
 		action.KindUser:     make([]string, len(users)),
+
+		action.KindInnerExchange: s.topology.InnerExchanges(),
 	}
 	for i, t := range templates {
 		known[action.KindTemplate][i] = t.Name

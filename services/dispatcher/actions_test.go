@@ -119,11 +119,24 @@ var _ = Describe("A PUBLISH", func() {
 		}
 	}
 
+	// foreign is the exchange of another service. What has one of the keys, any by
+	// default, is heard.
+	foreign := func(ctx context.Context, keys ...string) string {
+		GinkgoHelper()
+		t := broker.Topology{Exchanges: []broker.Exchange{{Name: f.Prefix + "orders", Kind: "topic"}}}
+		bound := t
+		for _, key := range append(keys, "#")[:max(1, len(keys))] {
+			bound.Bindings = append(bound.Bindings, broker.Binding{Exchange: f.Prefix + "orders", Key: key, Queue: f.Topology.Work(topology.Ingest).Name})
+		}
+		Expect(f.Connection.Declare(ctx, bound)).To(Succeed())
+		DeferCleanup(func(ctx SpecContext) { Expect(f.Connection.Remove(ctx, t)).To(Succeed()) }, NodeTimeout(10*time.Second))
+		return f.Prefix + "orders"
+	}
+
 	It("to another exchange carries the notification's id, hops, cause and trace", func(ctx SpecContext) {
 		messages := heard(ctx)
 		start(ctx, f)
-		// By its full name the exchange is as good as one of another service.
-		owed := owe(ctx, f, "PUBLISH", to(f.Topology.Exchange(topology.ExchangeEvents), "orders.{{.Event.source}}", body("n={{.Event.payload.n}}")))
+		owed := owe(ctx, f, "PUBLISH", to(foreign(ctx), "orders.{{.Event.source}}", body("n={{.Event.payload.n}}")))
 		send(ctx, f, owed...)
 		n := becomes(ctx, f, owed[0], notification.Delivered)
 		Eventually(ctx, func() []broker.Message { return messages(n.ID) }).Should(HaveLen(1))
@@ -138,24 +151,38 @@ var _ = Describe("A PUBLISH", func() {
 	It("to events is a new event that says what caused it", func(ctx SpecContext) {
 		messages := heard(ctx)
 		start(ctx, f)
-		owed := owe(ctx, f, "PUBLISH", to("events", "events.payment.review", body(`{"type":"PAYMENT_REVIEW","source":"rules","payload":{"n":{{.Event.payload.n}}}}`)))
+		review := body(`{"type":"PAYMENT_REVIEW","source":"rules","payload":{"n":{{.Event.payload.n}}}}`)
+		owed := owe(ctx, f, "PUBLISH", to("events", "events.payment.review", review),
+			to(f.Topology.Exchange(topology.ExchangeEvents), "events.payment.review", review)) // by its full name
 		send(ctx, f, owed...)
-		n := becomes(ctx, f, owed[0], notification.Delivered)
-		Eventually(ctx, func() []broker.Message { return messages(n.ID) }).Should(HaveLen(1))
 		decoder, err := event.NewDecoder(event.Options{})
 		Expect(err).NotTo(HaveOccurred())
-		docs, err := decoder.Decode(event.Input{Body: messages(n.ID)[0].Body, ContentType: "application/json", MessageID: n.ID, Now: time.Now()})
-		Expect(err).NotTo(HaveOccurred())
-		Expect(docs).To(HaveLen(1))
-		Expect(docs[0].Raw.Lookup("metadata", "hops").AsInt64()).To(BeEquivalentTo(3))
-		Expect(docs[0].Raw.Lookup("metadata", "caused_by").StringValue()).To(Equal(n.EventID))
+		for _, m := range owed {
+			n := becomes(ctx, f, m, notification.Delivered)
+			Eventually(ctx, func() []broker.Message { return messages(n.ID) }).Should(HaveLen(1))
+			docs, err := decoder.Decode(event.Input{Body: messages(n.ID)[0].Body, ContentType: "application/json", MessageID: n.ID, Now: time.Now()})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(docs).To(HaveLen(1))
+			Expect(docs[0].Raw.Lookup("metadata", "hops").AsInt64()).To(BeEquivalentTo(3))
+			Expect(docs[0].Raw.Lookup("metadata", "caused_by").StringValue()).To(Equal(n.EventID))
+		}
+	}, SpecTimeout(time.Minute))
+
+	It("to an exchange of our own is dead, whatever the prefix", func(ctx SpecContext) {
+		start(ctx, f)
+		owed := owe(ctx, f, "PUBLISH", to(f.Topology.Exchange(topology.ExchangeControl), "k"), to(topology.ExchangeControl, "k"))
+		send(ctx, f, owed...)
+		for _, m := range owed {
+			Expect(becomes(ctx, f, m, notification.Dead).Attempts[0]).To(And(HaveField("ErrorClass", "invalid_config"), HaveField("Error", ContainSubstring("one of our own"))))
+		}
 	}, SpecTimeout(time.Minute))
 
 	It("to an exchange that does not exist is tried again, and holds nobody up", func(ctx SpecContext) {
 		receiver := receive()
 		start(ctx, f, schedule(time.Second))
 		lost := owe(ctx, f, "PUBLISH", to(f.Prefix+"nowhere", "k"), to(f.Prefix+"nowhere", "k"))
-		good := owe(ctx, f, "PUBLISH", to(f.Topology.Exchange(topology.ExchangeEvents), "k"), to(f.Topology.Exchange(topology.ExchangeEvents), "k"))
+		exchange := foreign(ctx)
+		good := owe(ctx, f, "PUBLISH", to(exchange, "k"), to(exchange, "k"))
 		hooks := oweHooks(ctx, f, 2, receiver.URL)
 		send(ctx, f, lost[0], good[0], hooks[0], lost[1], good[1], hooks[1])
 		for _, m := range append(good, hooks...) {
@@ -171,7 +198,7 @@ var _ = Describe("A PUBLISH", func() {
 
 	It("that no queue takes is tried again, unless nobody has to", func(ctx SpecContext) {
 		start(ctx, f, schedule(time.Second))
-		exchange := f.Topology.Exchange(topology.ExchangeControl)
+		exchange := foreign(ctx, "k")
 		owed := owe(ctx, f, "PUBLISH", to(exchange, "nobody"), to(exchange, "nobody", bson.E{Key: "mandatory", Value: false}))
 		send(ctx, f, owed...)
 		Expect(becomes(ctx, f, owed[1], notification.Delivered).Attempts).To(HaveLen(1))

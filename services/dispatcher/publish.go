@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/publish"
@@ -28,6 +30,15 @@ func (e publishExecutor) prepare(msg notification.Message) (call, error) {
 	cfg, problems := publish.Parse(msg.Notification.Action.Config)
 	if err := problemsError(problems); err != nil {
 		return call{}, err
+	}
+	if slices.Contains(e.topology.InnerExchanges(), cfg.Exchange) {
+		return call{}, fmt.Errorf("action config: /exchange %s is one of our own: it carries the pipeline's messages", cfg.Exchange)
+	}
+	if cfg.Exchange == e.topology.Exchange(topology.ExchangeEvents) {
+		var err error
+		if cfg, err = cfg.AsEvents(); err != nil {
+			return call{}, fmt.Errorf("action config: %w", err)
+		}
 	}
 	// The exchange is the target: one that is missing has a line of its own.
 	return call{target: "exchange " + cfg.Exchange, carryOut: func(ctx context.Context, msg notification.Message) result {

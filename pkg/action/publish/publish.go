@@ -54,13 +54,26 @@ func Parse(config bson.Raw) (Config, []action.Problem) {
 		r.Refuse("/routing_key", "is missing")
 	}
 	if _, there := r.Get("body"); !there && c.Exchange == PublicExchange {
-		r.Refuse("/body", "is missing: a new event, as {\"type\": \"…\", \"source\": \"…\"}; the one that matched is stored already")
+		r.Refuse("/body", noBody)
 	}
 	return c, r.Problems()
 }
 
+// AsEvents is the configuration when its exchange is the public one by its full
+// name: the loop guard holds there as well. An error is permanent.
+func (c Config) AsEvents() (Config, error) {
+	if c.body == nil {
+		return c, errors.New("body " + noBody)
+	}
+	c.Exchange = PublicExchange
+	return c, nil
+}
+
+const noBody = "is missing: a new event, as {\"type\": \"…\", \"source\": \"…\"}; the one that matched is stored already"
+
 // checkExchange refuses the product's own inner exchanges, where a foreign
-// message would be a forgery, and the default exchange, whose keys are queues.
+// message would be a forgery (those with a prefix are a question to the
+// configuration, see References), and the default exchange, whose keys are queues.
 func checkExchange(r *action.Reader, name string) {
 	const at = "/exchange"
 	switch {
@@ -156,6 +169,15 @@ func (Type) Schema() []byte { return schema }
 func (Type) Check(config bson.Raw) []action.Problem {
 	_, problems := Parse(config)
 	return problems
+}
+
+// References is the exchange, which must be none of our own.
+func (Type) References(config bson.Raw) []action.Reference {
+	c, problems := Parse(config)
+	if problems != nil {
+		return nil
+	}
+	return []action.Reference{{Kind: action.KindInnerExchange, Name: c.Exchange, Pointer: "/exchange", Refused: true}}
 }
 
 // Queue is the configuration's, else the notifications'.

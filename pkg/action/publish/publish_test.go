@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action"
 	"github.com/events-aggregator/events-aggregator/pkg/action/actiontest"
 	"github.com/events-aggregator/events-aggregator/pkg/action/publish"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -15,6 +16,19 @@ import (
 
 var _ = Describe("The type", func() {
 	actiontest.DescribeType(publish.Type{}, "notifications.critical", "notifications.default")
+})
+
+var _ = Describe("An exchange of our own", func() {
+	It("is refused under the prefix that is configured", func() {
+		t, _ := action.NewTable(publish.Type{}).Knowing(action.Known{action.KindInnerExchange: {"p.ea.stored"}}).Lookup("PUBLISH")
+		check := func(exchange string) []action.Problem {
+			raw, err := bson.Marshal(bson.D{{Key: "exchange", Value: exchange}, {Key: "routing_key", Value: "k"}})
+			Expect(err).NotTo(HaveOccurred())
+			return t.Check(raw)
+		}
+		Expect(check("p.ea.stored")).To(ConsistOf(HaveField("Pointer", "/exchange")))
+		Expect(check("q.ea.stored")).To(BeEmpty())
+	})
 })
 
 func parse(config bson.D) publish.Config {
