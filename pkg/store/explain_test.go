@@ -266,7 +266,7 @@ var _ = Describe("every query of the store", func() {
 			{ID: "forced", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered},
 		}))
 		drop(s.OverdueNotifications(ctx, now, 10))
-		drop(s.NeverAttempted(ctx, now, []string{"webhooks.default"}, 10))
+		drop(s.LeftAlone(ctx, now, []string{"webhooks.default"}, 10))
 		renew := func(_ string, config bson.Raw) (bson.Raw, bool) { return config, len(config) > 0 }
 		drop(s.RenewRules(ctx, renew, false))
 		drop(s.RenewRuleVersions(ctx, renew, false))
@@ -301,7 +301,7 @@ var _ = Describe("every query of the store", func() {
 		drop(s.Targets(ctx, store.TargetOpen, "a", 10))
 		drop(s.OpenTarget(ctx, "host", "why", "w", now, func(int) time.Time { return now }))
 		drop(s.ProbeTarget(ctx, "host", "w", now, now.Add(time.Second)))
-		every(s.CloseTarget(ctx, "host", "w", now))
+		drop(s.CloseTarget(ctx, "host", "w", now))
 		every(s.DisableTarget(ctx, "endpoint:1", "host", "why", "w", now))
 		drop(s.EnableTarget(ctx, "endpoint:1", "w", now))
 		saved, err := s.SaveTemplate(ctx, letter.Template{Name: "a", Subject: "x", Text: "x"}, 0, now, "spec")

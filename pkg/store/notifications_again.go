@@ -144,7 +144,7 @@ func (s *Store) RecordForced(ctx context.Context, id, nonce string, a notificati
 	unset := bson.D{field("claim", "")}
 	if a.Outcome == notification.OutcomeOK {
 		set = append(set, field("status", notification.Delivered))
-		unset = append(unset, field("reason", ""), field("held", ""))
+		unset = append(unset, field("reason", ""), field("held", ""), field("next_attempt_at", ""))
 	}
 	result, err := s.notifications.UpdateOne(ctx,
 		bson.D{field("_id", id), field("forced.nonce", nonce), field("forced.done", false), field("attempt_count", a.Number-1)},
@@ -171,15 +171,16 @@ func (s *Store) OverdueNotifications(ctx context.Context, before time.Time, limi
 	return found, classify("list overdue notifications", err)
 }
 
-// NeverAttempted lists those of some queues that were made before the given
-// time, are pending, and have neither been called for nor been postponed, oldest
-// first: either they wait in the queue, or their first message is lost.
-func (s *Store) NeverAttempted(ctx context.Context, before time.Time, queues []string, limit int) ([]notification.Notification, error) {
+// LeftAlone lists those of some queues that are pending, wait for no time, and
+// have not changed since before the given one, oldest first: they are new, or
+// somebody had them tried again. Either they wait in the queue, or their message
+// is lost.
+func (s *Store) LeftAlone(ctx context.Context, before time.Time, queues []string, limit int) ([]notification.Notification, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	cur, err := s.notifications.Find(ctx,
 		bson.D{
-			field("status", notification.Pending), field("created_at", bson.D{field("$lt", before)}), field("attempt_count", 0),
+			field("status", notification.Pending), field("created_at", bson.D{field("$lt", before)}), field("updated_at", bson.D{field("$lt", before)}),
 			field("next_attempt_at", bson.D{field("$exists", false)}), field("queue", bson.D{field("$in", queues)}),
 		},
 		options.Find().SetSort(keys("created_at", 1, "_id", 1)).SetLimit(int64(limit)))
@@ -187,7 +188,7 @@ func (s *Store) NeverAttempted(ctx context.Context, before time.Time, queues []s
 	if err == nil {
 		err = cur.All(ctx, &found)
 	}
-	return found, classify("list notifications that were never called for", err)
+	return found, classify("list notifications that were left alone", err)
 }
 
 // Postpone lets the next attempts of pending notifications be due (again) at a

@@ -127,17 +127,21 @@ func (s *Store) ProbeTarget(ctx context.Context, id, by string, now, until time.
 	return result.ModifiedCount == 1, nil
 }
 
-// CloseTarget closes a breaker that is open or half-open.
-func (s *Store) CloseTarget(ctx context.Context, id, by string, now time.Time) error {
+// CloseTarget closes a breaker that the given prober has half-open; false when it
+// has not any more: it took so long that another probed, or opened it again.
+func (s *Store) CloseTarget(ctx context.Context, id, by string, now time.Time) (bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	_, err := s.targets.UpdateOne(ctx,
-		bson.D{field("_id", id), field("state", bson.D{field("$in", bson.A{TargetOpen, TargetHalfOpen})})},
+	result, err := s.targets.UpdateOne(ctx,
+		bson.D{field("_id", id), field("state", TargetHalfOpen), field("by", by)},
 		bson.D{
 			field("$set", bson.D{field("state", TargetClosed), field("opened", 0), field("by", by), field("since", now), field("updated_at", now), field("expires_at", now.Add(closedKept))}),
 			field("$unset", bson.D{field("retry_at", ""), field("reason", "")}),
 		})
-	return classify("close target "+id, err)
+	if err != nil {
+		return false, classify("close target "+id, err)
+	}
+	return result.MatchedCount == 1, nil
 }
 
 // What the audit says about endpoints.

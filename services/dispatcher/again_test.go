@@ -146,6 +146,24 @@ var _ = Describe("An attempt whose message is lost", func() {
 		Expect(becomes(ctx, f, owed[2], notification.Delivered).Attempts).To(HaveLen(1), "its first message is lost, too: nothing waits in the queue")
 		Expect(receiver.Stats().Calls).To(Equal(3))
 	}, SpecTimeout(time.Minute))
+
+	It("is found although somebody had it tried again before, or its target's breaker was left open", func(ctx SpecContext) {
+		f, receiver := fleet.New(ctx), receive()
+		owed := oweHooks(ctx, f, 2, receiver.URL)
+		record(ctx, f, owed[0], notification.Dead, notification.OutcomePermanent, "permanent")
+		n, err := f.Store.RetryNotification(ctx, owed[0].Notification.ID, "ops", time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(f.Store.MarkPublished(ctx, n.ID)).To(Succeed()) // and then its message was lost
+		record(ctx, f, owed[1], notification.Pending, notification.OutcomeRetry, "")
+		_, err = f.Store.OpenTarget(ctx, receiver.Host, "10 of 10 calls failed", "died", time.Now(), func(int) time.Time { return time.Now().Add(2 * time.Second) })
+		Expect(err).NotTo(HaveOccurred())
+		start(ctx, f, breakerWait(time.Second), func(c *config.Config) { c.Sweep.AttemptsAfter, c.Sweep.FirstAttemptsAfter = time.Second, 2*time.Second })
+		for _, m := range owed {
+			Expect(becomes(ctx, f, m, notification.Delivered).Attempts).To(HaveLen(2))
+		}
+		Expect(receiver.Stats().Calls).To(Equal(2))
+		Expect(f.Store.HeldTargets(ctx)).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
 })
 
 var _ = Describe("A schedule", func() {

@@ -20,7 +20,8 @@ type Targets interface {
 	Open(ctx context.Context, target, reason, by string, now time.Time, wait func(opened int) time.Duration) (HeldTarget, error)
 	// Probe takes an open breaker for one call; of several dispatchers one gets it.
 	Probe(ctx context.Context, target, by string, now, until time.Time) (bool, error)
-	Close(ctx context.Context, target, by string, now time.Time) error
+	// Close closes the breaker that by probes; false when by does not any more.
+	Close(ctx context.Context, target, by string, now time.Time) (bool, error)
 	// Disable ends all calls of an endpoint until somebody enables it.
 	Disable(ctx context.Context, endpoint, target, reason, by string, now time.Time) error
 }
@@ -56,6 +57,7 @@ type breakers struct {
 	by      string
 	wait    time.Duration // before the first probe
 	probe   time.Duration // how long one may take
+	metrics *metrics
 	log     *zap.Logger
 
 	mu     sync.Mutex
@@ -63,9 +65,9 @@ type breakers struct {
 	counts map[string]*callCounts
 }
 
-func newBreakers(targets Targets, o Options, log *zap.Logger) *breakers {
+func newBreakers(targets Targets, o Options, m *metrics, log *zap.Logger) *breakers {
 	return &breakers{
-		targets: targets, by: o.Instance, wait: o.BreakerWait, probe: o.Timeout + 10*time.Second, log: log,
+		targets: targets, by: o.Instance, wait: o.BreakerWait, probe: o.Timeout + 10*time.Second, metrics: m, log: log,
 		held: map[string]HeldTarget{}, counts: map[string]*callCounts{},
 	}
 }
@@ -103,6 +105,7 @@ func (b *breakers) see(held []HeldTarget) {
 		}
 	}
 	b.held = view
+	b.gauge()
 	for target, c := range b.counts {
 		if time.Since(c.last) > idleBreaker {
 			delete(b.counts, target)
@@ -204,6 +207,7 @@ func (b *breakers) trip(ctx context.Context, target, reason string, now time.Tim
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.held[target] = h
+	b.gauge()
 	delete(b.counts, target) // it begins anew when it is closed
 }
 
@@ -213,7 +217,8 @@ func (b *breakers) waitOf(opened int) time.Duration {
 }
 
 func (b *breakers) close(ctx context.Context, target string, now time.Time) {
-	if err := b.targets.Close(ctx, target, b.by, now); err != nil {
+	closed, err := b.targets.Close(ctx, target, b.by, now)
+	if err != nil || !closed { // not closed: the next look tells what became of it
 		b.log.Warn("breaker not closed, it is probed again", zap.String("target", target), zap.Error(err))
 		return
 	}
@@ -222,7 +227,20 @@ func (b *breakers) close(ctx context.Context, target string, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.held, target)
+	b.gauge()
 	delete(b.counts, target)
+}
+
+// gauge shows how many are held; b.mu is locked.
+func (b *breakers) gauge() {
+	disabled := 0
+	for _, h := range b.held {
+		if h.Disabled {
+			disabled++
+		}
+	}
+	b.metrics.targets.WithLabelValues(stateDisabled).Set(float64(disabled))
+	b.metrics.targets.WithLabelValues(stateOpen).Set(float64(len(b.held) - disabled))
 }
 
 // disable ends the calls of an endpoint.
@@ -234,6 +252,7 @@ func (b *breakers) disable(ctx context.Context, endpoint, target, reason string)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.held[endpoint] = HeldTarget{ID: endpoint, Disabled: true, Reason: reason}
+	b.gauge()
 	return nil
 }
 

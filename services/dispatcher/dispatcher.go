@@ -93,6 +93,7 @@ type Dispatcher struct {
 	rates     rates
 	metrics   *metrics
 	log       *zap.Logger
+	auditLog  *zap.Logger // where each attempt has its line
 
 	missingSaid atomic.Int64 // when a missing key was last complained of
 }
@@ -106,9 +107,9 @@ func New(o Options, ledger Ledger, targets Targets, publisher Publisher, t topol
 	return &Dispatcher{
 		o: o, ledger: ledger, publisher: publisher, topology: t,
 		executors: executors(o, o.Messages, t, log),
-		breakers:  newBreakers(targets, o, log),
+		breakers:  newBreakers(targets, o, m, log),
 		recorder:  &recorder{ledger: ledger, metrics: m, log: log},
-		metrics:   m, log: log,
+		metrics:   m, log: log, auditLog: log.Named("audit"),
 	}
 }
 

@@ -24,6 +24,7 @@ type metrics struct {
 	outcomes   *prometheus.CounterVec // status
 	bulk       prometheus.Histogram
 	held       prometheus.Gauge
+	targets    *prometheus.GaugeVec // state
 }
 
 // Results of claims.
@@ -32,6 +33,12 @@ const (
 	claimElsewhere = "elsewhere"
 	claimRecorded  = "recorded"
 	claimUnknown   = "unknown"
+)
+
+// States of targets that are not called.
+const (
+	stateOpen     = "open"
+	stateDisabled = "disabled"
 )
 
 // repeatNothing: another message answers for the consequence.
@@ -71,6 +78,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		held: telemetry.Register(reg, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ea_dispatcher_holding", Help: "Operations that an outage of MongoDB or RabbitMQ holds.",
 		})),
+		targets: gauges("ea_dispatcher_targets_held", "Targets whose circuit breaker is not closed (open) and endpoints that are disabled, of all dispatchers as this one sees them.", "state"),
 	}
 }
 

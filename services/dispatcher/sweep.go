@@ -16,8 +16,9 @@ import (
 // Overdue finds notifications whose next attempt is overdue, and their events.
 type Overdue interface {
 	OverdueNotifications(ctx context.Context, before time.Time, limit int) ([]notification.Notification, error)
-	// NeverAttempted are those of some queues that nobody has called for since before.
-	NeverAttempted(ctx context.Context, before time.Time, queues []string, limit int) ([]notification.Notification, error)
+	// LeftAlone are those of some queues that wait for no time, and that nobody has
+	// called for, or changed, since before.
+	LeftAlone(ctx context.Context, before time.Time, queues []string, limit int) ([]notification.Notification, error)
 	Events(ctx context.Context, eventIDs []string) (map[string]bson.Raw, error)
 	// Postpone lets the next attempt be due again at a time, so that a message that
 	// is only late is not published with every round.
@@ -43,7 +44,7 @@ type Ages struct {
 
 // Sweep publishes the orders of attempts that are overdue again: their messages
 // are lost, as when somebody purged a queue, or held back by a breaker for so
-// long. Publishing one that is only late is harmless, since it is claimed before
+// long that it is due for a probe. Publishing one that is only late is harmless, since it is claimed before
 // it is called. First messages are called without a claim, so they must be lost
 // for certain: after a day of being held back they would have paid with an attempt,
 // and nothing may have waited in the queue for as long as a dispatcher may have
@@ -70,7 +71,7 @@ func (d *Dispatcher) Sweep(ctx context.Context, o Overdue, every time.Duration, 
 		}
 		firsts = time.Now()
 		d.sweepAll(ctx, o, func(limit int) ([]notification.Notification, error) {
-			return o.NeverAttempted(ctx, time.Now().Add(-after.Firsts), queues, limit)
+			return o.LeftAlone(ctx, time.Now().Add(-after.Firsts), queues, limit)
 		})
 	}
 }
@@ -136,7 +137,7 @@ func (d *Dispatcher) publishAgain(ctx context.Context, o Overdue, overdue []noti
 			return err
 		}
 		if d.isHeld(msg) {
-			continue // its message circles until the breaker closes
+			continue // its message circles until the breaker may be probed
 		}
 		m, err := d.topology.Actions().Encode(msg)
 		if err == nil {
@@ -152,13 +153,14 @@ func (d *Dispatcher) publishAgain(ctx context.Context, o Overdue, overdue []noti
 	return o.Postpone(ctx, ids, now)
 }
 
-// isHeld says whether the breaker of a message's target is not closed.
+// isHeld says whether the breaker of a message's target holds it back now. When a
+// probe is due it does not: should all that circled for the target be lost, as when
+// somebody purged its tiers, nothing else would ever probe it.
 func (d *Dispatcher) isHeld(msg notification.Message) bool {
 	config, err := d.o.Secrets.Open(msg.Notification.Action.Config)
 	if err != nil {
 		return false
 	}
 	msg.Notification.Action.Config = config
-	_, held := d.breakers.of(d.prepare(msg, nil).target)
-	return held
+	return d.breakers.open(d.prepare(msg, nil).target, time.Now())
 }

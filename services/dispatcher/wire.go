@@ -155,7 +155,7 @@ func (t targets) Probe(ctx context.Context, target, by string, now, until time.T
 	return t.store.ProbeTarget(ctx, target, by, now, until)
 }
 
-func (t targets) Close(ctx context.Context, target, by string, now time.Time) error {
+func (t targets) Close(ctx context.Context, target, by string, now time.Time) (bool, error) {
 	return t.store.CloseTarget(ctx, target, by, now)
 }
 
