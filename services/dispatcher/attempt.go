@@ -75,18 +75,23 @@ const releaseTimeout = 2 * time.Second
 // the breaker what came of it.
 func (d *Dispatcher) throughBreaker(ctx context.Context, o *order) (a notification.Attempt, unmade error) {
 	if o.call.heldBack {
-		return d.call(ctx, o)
+		a, _, unmade = d.call(ctx, o)
+		return a, unmade
 	}
 	ok, probing, err := d.breakers.pass(ctx, o.call.target)
-	if err != nil {
+	// While MongoDB is away nobody can be given the probe. Such messages wait in a
+	// tier: given back at once, each would go round until the queue's delivery limit
+	// makes it a dead letter.
+	outage := broker.IsOutage(err) && ctx.Err() == nil
+	if err != nil && !outage {
 		return a, verdictOf(ctx, err)
 	}
 	if !ok {
 		return a, broker.Uncounted(&targetHeld{o.call.target}, d.o.BreakerWait)
 	}
-	a, unmade = d.call(ctx, o)
-	if unmade == nil {
-		d.breakers.report(ctx, o.call.target, a.Outcome == notification.OutcomeRetry && a.ErrorClass != webhook.ClassRateLimited, probing)
+	a, said, unmade := d.call(ctx, o)
+	if unmade == nil && (said != saysNothing || probing) {
+		d.breakers.report(ctx, o.call.target, said.failing(a), probing)
 	}
 	return a, unmade
 }
@@ -123,7 +128,7 @@ const postponed = time.Second
 // call carries the order's action out. unmade is the verdict on the message when
 // there was no attempt: the process's stop cut it short, so nothing is known of
 // it, or an outage of our own kept it from being made.
-func (d *Dispatcher) call(ctx context.Context, o *order) (a notification.Attempt, unmade error) {
+func (d *Dispatcher) call(ctx context.Context, o *order) (a notification.Attempt, said says, unmade error) {
 	timeout := d.o.Timeout
 	if o.call.timeout > 0 {
 		timeout = min(timeout, o.call.timeout)
@@ -138,14 +143,14 @@ func (d *Dispatcher) call(ctx context.Context, o *order) (a notification.Attempt
 		r = result{outcome: notification.OutcomeRetry, class: classPanic, err: failed.Error()}
 	}
 	if ctx.Err() != nil && r.outcome != notification.OutcomeOK {
-		return notification.Attempt{}, broker.Interrupted(context.Cause(ctx))
+		return notification.Attempt{}, r.says, broker.Interrupted(context.Cause(ctx))
 	}
 	if r.postpone != nil {
-		return notification.Attempt{}, broker.Uncounted(r.postpone, postponed)
+		return notification.Attempt{}, r.says, broker.Uncounted(r.postpone, postponed)
 	}
 	took := time.Since(at)
 	d.metrics.attempted(o, r, took)
-	return newAttempt(o, d.o.Instance, at, took, r), nil
+	return newAttempt(o, d.o.Instance, at, took, r), r.says, nil
 }
 
 func newAttempt(o *order, worker string, at time.Time, took time.Duration, r result) notification.Attempt {
@@ -218,14 +223,10 @@ func (d *Dispatcher) unaccepted(o *order, a notification.Attempt, answer Recorde
 	return nil
 }
 
-// audit is the one line about an attempt.
+// audit is the one line about an attempt, beside those of LOG actions.
 func (d *Dispatcher) audit(o *order, decided decision) {
 	a := decided.attempt
-	level := zap.DebugLevel
-	if a.Outcome != notification.OutcomeOK {
-		level = zap.InfoLevel
-	}
-	entry := d.log.Check(level, "delivery attempt")
+	entry := d.auditLog.Check(zap.InfoLevel, "delivery attempt")
 	if entry == nil {
 		return
 	}

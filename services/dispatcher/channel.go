@@ -90,10 +90,10 @@ func (c logChannel) send(_ context.Context, envelopes []envelope) []error {
 // secretsOf is what takes a URL's secrets out of texts: in a channel's URL every
 // part may be one.
 func secretsOf(text string) *strings.Replacer {
-	var pairs []string
+	var secrets []string
 	hide := func(s string) {
 		if len(s) >= minSecret {
-			pairs = append(pairs, s, "********")
+			secrets = append(secrets, s)
 		}
 	}
 	hide(text)
@@ -117,7 +117,7 @@ func secretsOf(text string) *strings.Replacer {
 			hide(u.Host) // of most services a token
 		}
 	}
-	return strings.NewReplacer(pairs...)
+	return hiding(secrets)
 }
 
 // left is the time that a call has.

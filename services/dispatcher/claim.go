@@ -82,6 +82,10 @@ func (d *Dispatcher) follow(ctx context.Context, o *order, n notification.Notifi
 		d.metrics.repeats.WithLabelValues(string(n.Status)).Inc()
 		return d.announceSuppressed(ctx, o, n.UpdatedAt)
 	}
+	if o.delivery.Replayed && (n.Status == notification.Delivered || n.Status == notification.Suppressed) {
+		// Whoever had it replayed waits to hear what became of it.
+		return d.announceSettled(ctx, o, n)
+	}
 	if !o.handledBefore() || n.AttemptCount != o.msg.Attempt && !o.delivery.Replayed {
 		d.metrics.repeats.WithLabelValues(repeatNothing).Inc()
 		return nil
@@ -100,6 +104,17 @@ func (d *Dispatcher) follow(ctx context.Context, o *order, n notification.Notifi
 		d.disable(ctx, o) // whoever recorded it may have died before
 	}
 	return d.settle(ctx, o, decision{attempt: last, status: n.Status, reason: n.Reason, delay: delay, repeated: true})
+}
+
+// announceSettled tells once more how a notification ended. Its id makes the
+// event a duplicate of the first.
+func (d *Dispatcher) announceSettled(ctx context.Context, o *order, n notification.Notification) error {
+	d.metrics.repeats.WithLabelValues(string(n.Status)).Inc()
+	last, ok := lastAttempt(n)
+	if !ok {
+		last = notification.Attempt{Number: o.msg.Attempt, At: n.UpdatedAt}
+	}
+	return d.announce(ctx, o, decision{attempt: last, status: n.Status, reason: n.Reason})
 }
 
 // lastAttempt is the attempt that made the notification what it is.

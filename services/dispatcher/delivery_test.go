@@ -242,6 +242,8 @@ var _ = Describe("A delivery", func() {
 		send(ctx, f, owed...)
 		n := becomes(ctx, f, owed[0], notification.Delivered)
 		Expect(n.Attempts).To(HaveLen(1))
+		Eventually(ctx, lines.FilterMessage("delivery attempt").All).Should(ConsistOf(And(
+			HaveField("LoggerName", HaveSuffix("audit")), HaveField("ContextMap()", HaveKeyWithValue("outcome", "ok")))))
 		written := lines.FilterMessage("rule action").All()
 		Expect(written).To(HaveLen(1))
 		Expect(written[0].LoggerName).To(HaveSuffix("audit"))

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action/webhook"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
@@ -46,9 +47,29 @@ type result struct {
 	excerpt    string // of the answer, valid UTF-8, without secrets
 	retryAfter time.Duration
 	receipts   []string // who got it, of an action with several receivers
+	// says is what the call says of its target, where that is not the outcome.
+	says says
 	// postpone: nothing was sent for a reason of our own, an outage; it is no
 	// attempt.
 	postpone error
+}
+
+// says is what a call says of its target, for the breaker.
+type says int
+
+const (
+	saysOutcome says = iota // failing when the outcome is one that is tried again
+	saysWell
+	saysFailing
+	saysNothing // it was not asked
+)
+
+// failing judges a call by its attempt.
+func (s says) failing(a notification.Attempt) bool {
+	if s == saysOutcome {
+		return a.Outcome == notification.OutcomeRetry && a.ErrorClass != webhook.ClassRateLimited
+	}
+	return s == saysFailing
 }
 
 // executors is the table of what can be carried out, by the type's name.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -228,10 +229,10 @@ const (
 // echo the request. Every header of the rule counts, since nobody knows which
 // of them a receiver takes as a key.
 func hider(req request, u *url.URL) *strings.Replacer {
-	var pairs []string
+	var secrets []string
 	hide := func(secret string) {
 		if len(secret) >= minSecret {
-			pairs = append(pairs, secret, action.Masked)
+			secrets = append(secrets, secret)
 		}
 	}
 	for _, s := range req.secrets {
@@ -255,6 +256,17 @@ func hider(req request, u *url.URL) *strings.Replacer {
 			hide(v)
 			hide(url.QueryEscape(v))
 		}
+	}
+	return hiding(secrets)
+}
+
+// hiding masks secrets. The longest go first: of one that begins another the rest
+// would be left to see.
+func hiding(secrets []string) *strings.Replacer {
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	pairs := make([]string, 0, 2*len(secrets))
+	for _, s := range secrets {
+		pairs = append(pairs, s, action.Masked)
 	}
 	return strings.NewReplacer(pairs...)
 }

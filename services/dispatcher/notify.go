@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/notify"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
@@ -39,8 +39,6 @@ type notifyExecutor struct {
 }
 
 const (
-	// notifyTimeout: a letter may go to many people, one after the other.
-	notifyTimeout = time.Minute
 	// maxReceivers bounds the people of one notification; a role may have more.
 	maxReceivers = 500
 
@@ -59,15 +57,17 @@ func (e *notifyExecutor) prepare(msg notification.Message) (call, error) {
 	if target == "" {
 		target = e.fallback
 	}
-	return call{target: "channel " + target, timeout: notifyTimeout, carryOut: func(ctx context.Context, msg notification.Message) result {
-		return e.send(ctx, cfg, msg)
+	return call{target: "channel " + target, carryOut: func(ctx context.Context, msg notification.Message) result {
+		return e.send(ctx, cfg, target, msg)
 	}}, nil
 }
 
 // send sends the letter to everybody who did not get it by an earlier attempt.
 // What is not reached for now makes the attempt one that is tried again; what
 // never will be is said, and does not keep it from the others.
-func (e *notifyExecutor) send(ctx context.Context, cfg notify.Config, msg notification.Message) result {
+// The channels are used beside each other, and only what the named one does is
+// held against the target: people may have chosen others.
+func (e *notifyExecutor) send(ctx context.Context, cfg notify.Config, named string, msg notification.Message) result {
 	compiled, err := e.letters.Letter(ctx, cfg.Template)
 	switch {
 	case broker.IsOutage(err):
@@ -85,20 +85,39 @@ func (e *notifyExecutor) send(ctx context.Context, cfg notify.Config, msg notifi
 	if err != nil {
 		return result{postpone: err}
 	}
-	sent := sending{notes: notes}
+	all := sending{notes: notes}
 	byChannel := map[string][]receiver{}
 	for _, r := range to {
 		if !slices.Contains(msg.Receipts, r.String()) {
 			byChannel[r.channel] = append(byChannel[r.channel], r)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(byChannel)) {
-		e.through(ctx, name, byChannel[name], filled, msg, &sent)
+	names := slices.Sorted(maps.Keys(byChannel))
+	through := make([]sending, len(names))
+	var ended sync.WaitGroup
+	for i, name := range names {
+		ended.Add(1)
+		go func() {
+			defer ended.Done()
+			if failed := guarded(func() { e.through(ctx, name, byChannel[name], filled, msg, &through[i]) }); failed != nil {
+				through[i].failed(receiver{channel: name}, failed)
+			}
+		}()
+	}
+	ended.Wait()
+	says := saysNothing
+	for i, name := range names {
+		all.add(through[i])
+		if name == named {
+			says = through[i].says()
+		}
 	}
 	if len(to) == 0 {
-		sent.notes = append(sent.notes, "there is nobody to tell")
+		all.notes = append(all.notes, "there is nobody to tell")
 	}
-	return sent.result()
+	r := all.result()
+	r.says = says
+	return r
 }
 
 // through sends a letter to the receivers of one channel.
@@ -218,6 +237,26 @@ func (s *sending) failed(r receiver, err error) {
 	} else if s.class == "" || len(s.again) == 1 {
 		s.class = classSending
 	}
+}
+
+// add takes in what became of another channel's letters.
+func (s *sending) add(other sending) {
+	s.receipts = append(s.receipts, other.receipts...)
+	s.notes = append(s.notes, other.notes...)
+	s.again = append(s.again, other.again...)
+	s.dead = append(s.dead, other.dead...)
+	if s.class == "" || len(other.again) > 0 && s.class != classTimeout {
+		s.class = other.class
+	}
+}
+
+// says is what one channel's letters say of it: that one reaches nobody is its
+// own failure; that some addresses are refused for now is theirs.
+func (s *sending) says() says {
+	if len(s.again) > 0 && len(s.receipts) == 0 {
+		return saysFailing
+	}
+	return saysWell
 }
 
 func (s *sending) result() result {

@@ -22,6 +22,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/letter"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/user"
 	"github.com/events-aggregator/events-aggregator/services/dispatcher"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
@@ -249,6 +250,28 @@ var _ = Describe("A SEND_NOTIFICATION", func() {
 		Expect(server.to()).To(Equal([]string{"ops@example.com"}))
 	}, SpecTimeout(time.Minute))
 
+	It("reaches everybody else when one channel hangs, and opens no breaker of theirs", func(ctx SpecContext) {
+		ended := make(chan struct{})
+		hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
+		DeferCleanup(func() { close(ended); hangs.Close() })
+		newUser(ctx, "bob", user.Plain, user.Preferences{NotificationChannels: []string{"a-room"}})
+		start(ctx, f, schedule(), func(c *config.Config) { c.Dispatcher.Timeout = time.Second },
+			channels("mail", map[string]string{"mail": server.url, "a-room": "generic://" + hangs.Listener.Addr().String() + "/hook?disabletls=yes"}))
+		configs := make([]bson.D, 12) // enough for a breaker
+		for i := range configs {
+			configs[i] = bson.D{recipients("ops@example.com", "bob")}
+		}
+		owed := owe(ctx, f, "SEND_NOTIFICATION", configs...)
+		send(ctx, f, owed...)
+		for _, m := range owed {
+			a := becomes(ctx, f, m, notification.Dead).Attempts[0]
+			Expect(a).To(And(HaveField("Receipts", ConsistOf("mail:ops@example.com")), HaveField("ErrorClass", "sending"), HaveField("Error", HavePrefix("a-room: "))))
+		}
+		Expect(server.to()).To(HaveLen(12))
+		_, err := f.Store.Target(ctx, "channel mail")
+		Expect(err).To(MatchError(store.ErrNotFound))
+	}, SpecTimeout(time.Minute))
+
 	It("is a line in the log until a channel is configured", func(ctx SpecContext) {
 		start(ctx, f)
 		owed := owe(ctx, f, "SEND_NOTIFICATION", bson.D{recipients("ops@example.com", "other@example.com")})
@@ -269,6 +292,9 @@ var _ = Describe("A SEND_NOTIFICATION", func() {
 			`Post "https://hooks.slack.com/services/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": refused c7f3a9c51d2c7f3a9c51d2cc`)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(said).To(Equal(`Post "https://hooks.slack.com/********": refused ********`))
+		said, err = dispatcher.ShoutError("generic://example.com/secret/secret-and-more", "echoed secret-and-more")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(said).To(Equal("echoed ********"), "also when one secret begins another")
 	})
 
 	It("shows no secret of its channel, whatever goes wrong", func(ctx SpecContext) {

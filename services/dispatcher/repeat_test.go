@@ -237,6 +237,7 @@ var _ = Describe("A message that comes again", func() {
 
 	It("out of the dead letters though it was delivered since is not called", func(ctx SpecContext) {
 		receiver.SetFaults(sink.Faults{Statuses: []int{404}})
+		events := outcomes(ctx, f)
 		start(ctx, f)
 		owed := oweHooks(ctx, f, 1, receiver.URL)
 		send(ctx, f, owed...)
@@ -245,10 +246,13 @@ var _ = Describe("A message that comes again", func() {
 		again := f.DeadLetters(ctx, queue)[0].Replay(f.Topology.Work(queue))
 		Expect(f.Publisher.Publish(ctx, again)).To(Succeed())
 		becomes(ctx, f, owed[0], notification.Delivered)
+		Eventually(ctx, events).Should(HaveLen(2)) // dead, delivered
 		Expect(f.Publisher.Publish(ctx, again)).To(Succeed())
 		empty(ctx, f)
 		Expect(becomes(ctx, f, owed[0], notification.Delivered).Attempts).To(HaveLen(2))
 		Expect(receiver.Stats().Calls).To(Equal(2))
+		Eventually(ctx, events).Should(HaveLen(3), "whoever replayed it is told")
+		Expect(events()[2].EventID).To(Equal(events()[1].EventID), "a duplicate")
 	}, SpecTimeout(time.Minute))
 
 	It("behind a record that has lost attempts takes the next number", func(ctx SpecContext) {

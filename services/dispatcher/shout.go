@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
@@ -20,10 +23,19 @@ type shoutChannel struct {
 	places chan struct{}
 }
 
-// maxShouts is how many sends of one channel may hang.
-const maxShouts = 32
+const (
+	// maxShouts is how many sends of one channel may hang.
+	maxShouts = 32
+	// shoutTimeout ends those of the services that bring no time-out themselves.
+	shoutTimeout = time.Minute
+)
+
+// boundShouts bounds the client that most of the library's services use; there is
+// no other way to it. Nothing else in the process calls anybody through it.
+var boundShouts = sync.OnceFunc(func() { http.DefaultClient.Timeout = shoutTimeout })
 
 func newShoutChannel(url, kind string) (*shoutChannel, error) {
+	boundShouts()
 	c := &shoutChannel{url: url, hide: secretsOf(url), places: make(chan struct{}, maxShouts)}
 	if _, err := c.service(); err != nil {
 		return nil, fmt.Errorf("is no channel of the kind %s: %s", kind, c.withoutSecrets(root(err)))
