@@ -11,6 +11,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
+	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
@@ -198,7 +199,7 @@ func (t *test) shown(r *rule.Rule, a window.Alert) Alert {
 		one.Key, _ = event.ToJSON(a.Key)
 	}
 	if r.ID != "" && r.Version > 0 {
-		one.NotificationID = notification.AlertID(r.ID, r.Version, 0, a.Key, a.Slot)
+		one.NotificationID = notification.AlertID(r.ID, r.Version, decision.FirstAction(r), a.Key, a.Slot)
 	}
 	return one
 }

@@ -5,7 +5,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/bson"
 
-	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
@@ -15,18 +14,7 @@ import (
 // alertID is the identity of an alert's first action. All are committed
 // together, so where it exists the others do.
 func alertID(r *rule.Rule, a window.Alert) string {
-	return notification.AlertID(r.ID, r.Version, firstAction(r), a.Key, a.Slot)
-}
-
-// firstAction is the place of the first action that can be carried out.
-func firstAction(r *rule.Rule) int {
-	types := builtin.Table()
-	for i, spec := range r.Actions {
-		if _, known := types.Lookup(spec.Type); known {
-			return i
-		}
-	}
-	return 0
+	return notification.AlertID(r.ID, r.Version, decision.FirstAction(r), a.Key, a.Slot)
 }
 
 // alertOwed is what an alert owes. event is the one that completed the window;
