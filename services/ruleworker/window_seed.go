@@ -3,6 +3,7 @@ package ruleworker
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,6 +18,8 @@ const (
 	duesWritten = 1000
 	// seedRetry is when a rule is seeded again that the database refused to.
 	seedRetry = time.Minute
+	// seedsTogether are seeded at a time: a slow one leaves places to others.
+	seedsTogether = 3
 )
 
 // seeder makes slots due of rules and versions that are new, so that what was
@@ -25,35 +28,64 @@ const (
 // takes the lease over seeds all rules; what is due already stays as it is.
 type seeder struct {
 	windows *windows
-	done    map[string]int // the version of each rule that is seeded
-	again   map[string]time.Time
+	places  chan struct{}
+	running sync.WaitGroup
+
+	mu    sync.Mutex
+	done  map[string]int // the version of each rule that is seeded
+	again map[string]time.Time
+	busy  map[string]bool
 }
 
 func newSeeder(w *windows) *seeder {
-	return &seeder{windows: w, done: map[string]int{}, again: map[string]time.Time{}}
+	return &seeder{windows: w, places: make(chan struct{}, seedsTogether), done: map[string]int{}, again: map[string]time.Time{}, busy: map[string]bool{}}
 }
 
-// seed seeds what is new. One rule's trouble is not that of the others.
+// seed begins to seed what is new. One rule's trouble is not that of the others,
+// and none waits for a slow one as long as there are places.
 func (s *seeder) seed(ctx context.Context, set *rule.Set, now time.Time) {
 	for id, r := range s.windows.in(set) {
-		if s.done[id] == r.rule.Version || now.Before(s.again[id]) {
+		if !s.begins(id, r.rule.Version, now) {
 			continue
 		}
-		err := s.windows.seedRule(ctx, r, now)
-		switch {
-		case ctx.Err() != nil:
+		select {
+		case s.places <- struct{}{}:
+		case <-ctx.Done():
 			return
-		case err == nil:
-			s.done[id] = r.rule.Version
-			delete(s.again, id)
-		default:
-			s.again[id] = now.Add(seedRetry)
-			if isOutage(err) {
-				delete(s.again, id)
-			}
-			s.windows.log.Warn("windows that began before the rule not watched yet, they will be",
-				zap.String(telemetry.FieldRule, id), zap.Int("version", r.rule.Version), zap.Error(err))
 		}
+		s.running.Go(func() {
+			defer func() { <-s.places }()
+			s.ended(ctx, r.rule, now, s.windows.seedRule(ctx, r, now))
+		})
+	}
+}
+
+func (s *seeder) begins(id string, version int, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[id] || s.done[id] == version || now.Before(s.again[id]) {
+		return false
+	}
+	s.busy[id] = true
+	return true
+}
+
+func (s *seeder) ended(ctx context.Context, r *rule.Rule, now time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.busy, r.ID)
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		s.done[r.ID] = r.Version
+		delete(s.again, r.ID)
+	default:
+		s.again[r.ID] = now.Add(seedRetry)
+		if isOutage(err) {
+			delete(s.again, r.ID)
+		}
+		s.windows.log.Warn("windows that began before the rule not watched yet, they will be",
+			zap.String(telemetry.FieldRule, r.ID), zap.Int("version", r.Version), zap.Error(err))
 	}
 }
 

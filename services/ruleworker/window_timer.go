@@ -23,10 +23,6 @@ const (
 	// A round waits so long for its rules. Those that take longer go on beside the
 	// next rounds, which leave them alone.
 	roundPatience = time.Second
-	// evaluationsTogether bounds what the timer asks of the database at a time,
-	// evaluationsEach what one rule may: a few slow rules leave places to others.
-	evaluationsTogether = 8
-	evaluationsEach     = 2
 )
 
 // DecideWindows decides the slots whose time has come, and publishes what they
@@ -37,9 +33,10 @@ func (w *Worker) DecideWindows(ctx context.Context, every time.Duration) error {
 	all.Go(func() { // beside it: a new rule's slow query holds no other rule up
 		seeds := newSeeder(w.Windows)
 		each(ctx, every, func() { seeds.seed(ctx, w.Rules.Current(), w.Now()) })
+		seeds.running.Wait()
 	})
 	t := &timer{
-		Worker: w, places: make(chan struct{}, evaluationsTogether), busy: map[string]bool{},
+		Worker: w, places: newPlaces(), busy: map[string]bool{},
 		stored: &ingest{queues: w.Queues, stored: w.Storing, queue: w.Topology.Work(topology.Ingest), log: w.Log, metrics: w.Metrics},
 	}
 	all.Go(func() {
@@ -70,7 +67,7 @@ type timer struct {
 	*Worker
 
 	stored *ingest
-	places chan struct{} // for evaluations
+	places *places
 
 	mu   sync.Mutex
 	busy map[string]bool // rules of rounds before that are still evaluated
@@ -186,13 +183,14 @@ func (t *timer) evaluateRule(ctx context.Context, groups []*dueGroup, now, settl
 	o := &duesOutcome{}
 	var mu sync.Mutex
 	var slow, err error
+	long := false // some evaluation took long
 	var group sync.WaitGroup
 	own := make(chan struct{}, evaluationsEach)
 	for _, g := range groups {
 		own <- struct{}{}
-		t.places <- struct{}{}
+		at := t.places.take(g.rule.rule.ID)
 		group.Go(func() {
-			defer func() { <-t.places; <-own }()
+			defer func() { <-own }()
 			mu.Lock()
 			evalErr, behind := slow, slow != nil
 			mu.Unlock()
@@ -200,8 +198,10 @@ func (t *timer) evaluateRule(ctx context.Context, groups []*dueGroup, now, settl
 			if !behind {
 				got, evalErr = t.Windows.evaluateDue(ctx, g, settled)
 			}
+			held := at.give()
 			mu.Lock()
 			defer mu.Unlock()
+			long = long || held
 			switch {
 			case evalErr == nil:
 				o.add(g, got, now)
@@ -216,6 +216,9 @@ func (t *timer) evaluateRule(ctx context.Context, groups []*dueGroup, now, settl
 		})
 	}
 	group.Wait()
+	if !long && slow == nil && len(groups) > 0 {
+		t.places.know(groups[0].rule.rule.ID, false)
+	}
 	return o, err
 }
 

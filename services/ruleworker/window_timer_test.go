@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -351,16 +352,20 @@ var _ = Describe("the timer of window rules", func() {
 
 	It("does not wait for a rule whose queries take for ever, or lose their connection", func(ctx SpecContext) {
 		f := fleet.New(ctx)
-		for _, name := range []string{"slow", "lost", "quick"} {
+		names := []string{"slow", "lost", "quick"}
+		for i := range 9 { // more than there are places for
+			names = append(names, fmt.Sprint("slow-", i))
+		}
+		for _, name := range names {
 			_, err := f.Store.CreateRule(ctx, silent(name))
 			Expect(err).NotTo(HaveOccurred())
 		}
 		trouble := &troubled{asked: func(ctx context.Context, ruleID string, _ window.Query) error {
-			switch ruleID {
-			case "slow":
+			switch {
+			case strings.HasPrefix(ruleID, "slow"):
 				<-ctx.Done()
 				return &store.TooSlow{Err: ctx.Err()}
-			case "lost":
+			case ruleID == "lost":
 				return connectionLost{errors.New("the server closed the connection")}
 			}
 			return nil
