@@ -26,6 +26,8 @@ const pageDefault = 50
 type Events interface {
 	FindEvents(ctx context.Context, f store.EventFilter, after *store.EventPosition, limit int) ([]bson.Raw, error)
 	Event(ctx context.Context, eventID string) (bson.Raw, error)
+	// Events are those of the ids that are there.
+	Events(ctx context.Context, eventIDs []string) (map[string]bson.Raw, error)
 }
 
 // rawJSON renders stored documents as the API shows events.

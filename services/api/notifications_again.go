@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -81,25 +82,32 @@ func (s *Server) redeliver(ctx context.Context, n notification.Notification) err
 	return s.order(ctx, msg)
 }
 
-// order publishes a delivery order, and notes that it is. Whoever dies between
-// leaves a notification that is unpublished, and a sweep does it.
-func (s *Server) order(ctx context.Context, msg notification.Message) error {
-	n := msg.Notification
-	order, err := s.topology.Actions().Encode(msg)
-	if err != nil {
-		return err
+// order publishes delivery orders together, and notes that they are. Whoever dies
+// between leaves notifications that are unpublished, and a sweep does it.
+func (s *Server) order(ctx context.Context, messages ...notification.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	ids := make([]string, len(messages))
+	orders := make([]broker.Message, len(messages))
+	for i, msg := range messages {
+		var err error
+		if orders[i], err = s.topology.Actions().Encode(msg); err != nil {
+			return err
+		}
+		ids[i] = msg.Notification.ID
 	}
 	bound, cancel := context.WithTimeout(ctx, s.cfg.PublishTimeout)
 	defer cancel()
-	err = s.publisher.Publish(bound, order)
+	err := s.publisher.Publish(bound, orders...)
 	var unroutable *broker.UnroutableError
 	switch {
 	case errors.As(err, &unroutable):
-		return problem(http.StatusConflict, "no_queue", "the queue %s is not in the configuration any more", n.Queue)
+		return problem(http.StatusConflict, "no_queue", "the queue %s is not in the configuration any more", unroutable.RoutingKey)
 	case err != nil:
-		return fmt.Errorf("publish notification %s (a sweep does it later): %w", n.ID, err)
+		return fmt.Errorf("publish notifications from %s on (a sweep does it later): %w", ids[0], err)
 	}
-	return s.again.MarkPublished(ctx, n.ID)
+	return s.again.MarkPublished(ctx, ids...)
 }
 
 // cancelNotification: POST /notifications/{notification_id}/cancel, of one that
@@ -116,8 +124,12 @@ func (s *Server) cancelNotification(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// retryMost bounds the notifications of one request.
-const retryMost = 1000
+const (
+	// retryMost bounds the notifications of one request.
+	retryMost = 1000
+	// retryTogether are published at a time, with one wait for their confirms.
+	retryTogether = 100
+)
 
 // retryRequest is the body of POST /notifications/retry.
 type retryRequest struct {
@@ -162,19 +174,42 @@ func (s *Server) retryNotifications(c echo.Context) error {
 	}
 	retried := 0
 	if !asked.DryRun {
-		for _, n := range found {
-			n, err := s.again.RetryNotification(ctx, n.ID, currentUser(c).Email, s.now().Truncate(time.Millisecond))
-			if errors.Is(err, store.ErrConflict) {
-				continue // somebody else did
-			}
-			if err == nil {
-				err = s.redeliver(ctx, n)
-			}
+		for some := range slices.Chunk(found, retryTogether) {
+			n, err := s.retrySome(ctx, some, currentUser(c).Email)
 			if err != nil {
 				return err // what is pending and unpublished is swept; the same request goes on
 			}
-			retried++
+			retried += n
 		}
 	}
 	return c.JSON(http.StatusOK, map[string]any{"matched": len(found), "retried": retried, "dry_run": asked.DryRun, "complete": len(found) < asked.Limit})
+}
+
+// retrySome returns how many it retried: what somebody else did is left out.
+func (s *Server) retrySome(ctx context.Context, some []notification.Notification, by string) (retried int, err error) {
+	eventIDs := make([]string, len(some))
+	for i, n := range some {
+		eventIDs[i] = n.EventID
+	}
+	events, err := s.events.Events(ctx, eventIDs)
+	if err != nil {
+		return 0, err
+	}
+	var messages []notification.Message
+	for _, n := range some {
+		n, err := s.again.RetryNotification(ctx, n.ID, by, s.now().Truncate(time.Millisecond))
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		msg, err := decision.Again(n, events[n.EventID])
+		if err != nil {
+			return 0, err
+		}
+		messages = append(messages, msg)
+	}
+	fault.At(fault.RedeliveryAsked)
+	return len(messages), s.order(ctx, messages...)
 }
