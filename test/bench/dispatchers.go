@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 	// dispatchersRun leaves a process alone between two deaths, this long at least
 	// and at most.
 	dispatchersLeast, dispatchersMost = time.Second, 4 * time.Second
+	// dispatchersTogether is how many calls one makes at a time: what one that dies
+	// leaves unrecorded.
+	dispatchersTogether = 32
 )
 
 // Names of figures.
@@ -34,6 +38,9 @@ const (
 	dispatchersUndone  = "dispatchers.undone"
 	dispatchersBeyond  = "dispatchers.beyond"
 	dispatchersRepeats = "dispatchers.repeats"
+	// dispatchersAmiss are calls in no record that are more than deaths and pauses
+	// explain.
+	dispatchersAmiss = "dispatchers.amiss"
 )
 
 // dispatchers owes webhooks all the time, and compares in the end what the
@@ -99,7 +106,7 @@ func (s *site) strikeDispatchers(ctx, during context.Context) (struck int, err e
 	dispatch := func() (*process, error) {
 		// A receiver with room for more calls is not taken for one that is too slow,
 		// whose messages wait for a minute.
-		p, err := s.start("action-dispatcher", "EA_DISPATCHER_TARGET_CONCURRENCY=24", "EA_DISPATCHER_TIMEOUT=1s", "EA_DISPATCHER_CLAIM_FOR="+dispatchersClaim, "EA_DISPATCHER_BREAKER_WAIT=500ms",
+		p, err := s.start("action-dispatcher", "EA_DISPATCHER_QUEUES=webhooks.default="+strconv.Itoa(dispatchersTogether), "EA_DISPATCHER_TARGET_CONCURRENCY=24", "EA_DISPATCHER_TIMEOUT=1s", "EA_DISPATCHER_CLAIM_FOR="+dispatchersClaim, "EA_DISPATCHER_BREAKER_WAIT=500ms",
 			"EA_DISPATCHER_SCHEDULE=1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s")
 		if err == nil {
 			err = p.ready(ctx)
@@ -152,10 +159,10 @@ func (s *site) compareDeliveries(ctx context.Context, f figures, name string, re
 		return err
 	}
 	count := func(figure string, n int) { f[name+figure] += float64(n) }
-	for _, figure := range []string{dispatchersLost, dispatchersUndone, dispatchersBeyond, dispatchersRepeats} {
+	for _, figure := range []string{dispatchersLost, dispatchersUndone, dispatchersBeyond, dispatchersRepeats, dispatchersAmiss} {
 		count(figure, 0)
 	}
-	seen := 0
+	seen, missing := 0, 0
 	var after *store.NotificationPosition
 	for {
 		page, err := s.store.FindNotifications(ctx, store.NotificationFilter{}, after, 500)
@@ -189,13 +196,15 @@ func (s *site) compareDeliveries(ctx context.Context, f figures, name string, re
 				count(dispatchersLost, 1)
 			}
 			unrecorded := calls - len(n.Attempts)
+			missing += max(0, unrecorded)
 			count(dispatchersRepeats, max(0, effects-1))
 			count(dispatchersBeyond, max(0, effects-delivered-doubtful-unrecorded))
 		}
 	}
 	count(dispatchersLost, total-seen)
 	value := func(figure string) float64 { return f[name+figure] }
-	s.say("%sdispatchers: %.0f notifications/s, %.0f deaths and pauses, %.0f lost, %.0f undone, %.0f effects repeated, %.0f of them without a reason", name,
-		value(dispatchers), value(dispatchersDeaths), value(dispatchersLost), value(dispatchersUndone), value(dispatchersRepeats), value(dispatchersBeyond))
+	count(dispatchersAmiss, max(0, missing-int(value(dispatchersDeaths))*dispatchersTogether))
+	s.say("%sdispatchers: %.0f notifications/s, %.0f deaths and pauses, %.0f lost, %.0f undone, %.0f effects repeated, %.0f of them without a reason, %d calls in no record", name,
+		value(dispatchers), value(dispatchersDeaths), value(dispatchersLost), value(dispatchersUndone), value(dispatchersRepeats), value(dispatchersBeyond), missing)
 	return nil
 }
