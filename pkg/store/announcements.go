@@ -39,11 +39,7 @@ func (s *Store) Announce(ctx context.Context, a decision.Announcement) error {
 func (s *Store) Announcements(ctx context.Context, limit int) ([]decision.Announcement, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	cur, err := s.announcements.Find(ctx, bson.D{}, options.Find().SetSort(keys("created_at", 1)).SetLimit(int64(limit)))
-	var found []decision.Announcement
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+	found, err := page[decision.Announcement](ctx, s, s.announcements, bson.D{}, options.Find().SetSort(keys("created_at", 1)), limit)
 	return found, classify("list announcements", err)
 }
 

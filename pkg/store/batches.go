@@ -151,12 +151,8 @@ func (s *Store) OpenBatches(ctx context.Context, stage Stage, before time.Time, 
 			bson.D{field("_id", bson.D{field("$gt", after.ID)})},
 		}))
 	}
-	cur, err := s.batches.Find(ctx, filter, options.Find().
-		SetSort(keys("stored_at", 1, "_id", 1)).SetLimit(int64(limit)).SetHint(stageIndex[stage]))
-	var rows []LedgerRow
-	if err == nil {
-		err = cur.All(ctx, &rows)
-	}
+	rows, err := page[LedgerRow](ctx, s, s.batches, filter, options.Find().
+		SetSort(keys("stored_at", 1, "_id", 1)).SetHint(stageIndex[stage]), limit)
 	return rows, classify("list open batches", err)
 }
 

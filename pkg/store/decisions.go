@@ -198,7 +198,7 @@ func (s *Store) undone(ctx context.Context, batches []decision.Batch) (left []de
 	if err != nil {
 		return nil, err
 	}
-	exist, err := s.notificationsByID(ctx, notificationIDs)
+	exist, err := s.ExistingNotifications(ctx, notificationIDs)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (s *Store) undone(ctx context.Context, batches []decision.Batch) (left []de
 		}
 		owed := make([]decision.Owed, 0, len(b.Owed))
 		for _, o := range b.Owed {
-			if _, is := exist[o.ID]; !is {
+			if !exist[o.ID] {
 				owed = append(owed, o)
 			}
 		}
@@ -231,27 +231,6 @@ func (s *Store) OwedNotifications(ctx context.Context, eventIDs []string) ([]not
 		field("event_id", bson.D{field("$in", eventIDs)}),
 		field("status", notification.Pending), field("attempt_count", 0),
 	}, options.Find().SetSort(keys("event_id", 1, "_id", 1)))
-	var found []notification.Notification
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+	found, err := readable[notification.Notification](ctx, cur, err, s.leavesOut(s.notifications))
 	return found, classify("list owed notifications", err)
-}
-
-func (s *Store) notificationsByID(ctx context.Context, ids []string) (map[string]notification.Notification, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	cur, err := s.notifications.Find(ctx, bson.D{field("_id", bson.D{field("$in", ids)})})
-	var found []notification.Notification
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
-	if err != nil {
-		return nil, classify("read notifications", err)
-	}
-	byID := make(map[string]notification.Notification, len(found))
-	for _, n := range found {
-		byID[n.ID] = n
-	}
-	return byID, nil
 }

@@ -49,6 +49,29 @@ func (s *Store) SpoilReplay(ctx context.Context, id string) error {
 	return err
 }
 
+// SpoilNotifications makes notifications something that nobody understands.
+func (s *Store) SpoilNotifications(ctx context.Context, ids ...string) error {
+	_, err := s.notifications.UpdateMany(ctx, bson.D{field("_id", bson.D{field("$in", ids)})},
+		bson.D{field("$set", bson.D{field("attempts", "spoilt"), field("action", "spoilt")})})
+	return err
+}
+
+// SpoilMemories makes all throttles and all hours of rules something that nobody
+// understands.
+func (s *Store) SpoilMemories(ctx context.Context) error {
+	_, err := s.throttles.UpdateMany(ctx, bson.D{}, bson.D{field("$set", bson.D{field("expires_at", "spoilt")})})
+	if err == nil {
+		_, err = s.ruleHours.UpdateMany(ctx, bson.D{}, bson.D{field("$set", bson.D{field("expires_at", "spoilt")})})
+	}
+	return err
+}
+
+// SpoilUser makes a user something that nobody understands.
+func (s *Store) SpoilUser(ctx context.Context, id string) error {
+	_, err := s.users.UpdateOne(ctx, bson.D{field("_id", id)}, bson.D{field("$set", bson.D{field("created_at", "spoilt")})})
+	return err
+}
+
 // SpoilSilence makes a silence something that nobody understands.
 func (s *Store) SpoilSilence(ctx context.Context, id string) error {
 	_, err := s.silences.UpdateOne(ctx, bson.D{field("_id", id)}, bson.D{field("$set", bson.D{field("rules", "spoilt")})})

@@ -46,11 +46,8 @@ func (s *Store) FlushGroups(ctx context.Context, at time.Time, ids []string, tel
 	err = s.transaction(ctx, func(sc mongo.SessionContext) error {
 		committed = nil
 		cur, err := s.groups.Find(sc, bson.D{field("_id", bson.D{field("$in", ids)})}, options.Find().SetSort(keys("_id", 1)))
+		groups, err := readable[decision.Group](sc, cur, err, s.leavesOut(s.groups))
 		if err != nil {
-			return err
-		}
-		var groups []decision.Group
-		if err := cur.All(sc, &groups); err != nil {
 			return err
 		}
 		var models []mongo.WriteModel

@@ -58,7 +58,7 @@ var _ = Describe("groups", func() {
 			return err
 		})
 		Expect(told.Load()).To(BeEquivalentTo(1))
-		waiting, err := s.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), 10)
+		waiting, err := s.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(waiting).To(HaveLen(1))
 		Expect(waiting[0].Group.Matches).To(Equal(5))

@@ -110,7 +110,7 @@ var Indexes = []Index{
 		Serves: "a rule's notifications, newest first"},
 	{Collection: "notifications", Name: "time", Keys: keys("created_at", -1, "_id", -1),
 		Serves: "the newest notifications, and every list's cursor"},
-	{Collection: "notifications", Name: "unpublished", Keys: keys("unpublished", 1, "created_at", 1), Partial: exists("unpublished"),
+	{Collection: "notifications", Name: unpublishedIndex, Keys: keys("unpublished", 1, "created_at", 1, "_id", 1), Partial: exists("unpublished"),
 		Serves: "the sweep of what a timer decided and did not publish"},
 	{Collection: "notifications", Name: "next", Keys: keys("next_attempt_at", 1), Partial: exists("next_attempt_at"),
 		Serves: "the sweep of attempts that are overdue"},
@@ -121,9 +121,9 @@ var Indexes = []Index{
 	{Collection: "notifications", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention"},
 
-	{Collection: "window_dues", Name: "due", Keys: keys("due_at", 1),
-		Serves: "the windows whose time to be decided has come"},
-	{Collection: "window_dues", Name: "deferred", Keys: keys("deferred", 1, "due_at", 1), Partial: exists("deferred"),
+	{Collection: "window_dues", Name: "due_rule", Keys: keys("due_at", 1, "rule_id", 1),
+		Serves: "the windows whose time to be decided has come, without those of rules that are busy"},
+	{Collection: "window_dues", Name: "deferred_rule", Keys: keys("deferred", 1, "due_at", 1, "rule_id", 1), Partial: exists("deferred"),
 		Serves: "those that wait for no event to be stored, while others do"},
 	{Collection: "window_dues", Name: "rule", Keys: keys("rule_id", 1, "_id", 1),
 		Serves: "the windows that a rule's new version takes over"},
@@ -189,6 +189,9 @@ var Indexes = []Index{
 	{Collection: "dead_letters", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention"},
 }
+
+// unpublishedIndex is named by whoever goes on after one.
+const unpublishedIndex = "unpublished_time"
 
 // IndexDifference is one way in which the database's indexes are not the table's.
 type IndexDifference struct{ Collection, Index, What string }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -171,13 +172,27 @@ func suppression(r AttemptRecord, now time.Time) mongo.WriteModel {
 // readBack finds out which of the records stand, by worker and time of the
 // attempt with the record's number.
 func (s *Store) readBack(ctx context.Context, records []AttemptRecord) ([]Recorded, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	ids := make([]string, len(records))
 	for i, r := range records {
 		ids[i] = r.ID
 	}
-	have, err := s.notificationsByID(ctx, ids)
+	have := make(map[string]notification.Notification, len(ids))
+	var spoilt error
+	cur, err := s.notifications.Find(ctx, bson.D{field("_id", bson.D{field("$in", ids)})})
+	found, err := readable[notification.Notification](ctx, cur, err, func(id bson.RawValue, _ bson.Raw, err error) {
+		s.leftOut(s.notifications, id, err)
+		spoilt = errors.Join(spoilt, fmt.Errorf("notification %s: %w", idText(id), err))
+	})
 	if err != nil {
-		return nil, err
+		return nil, classify("read notifications", err)
+	}
+	if spoilt != nil { // no outage: given one by one, the other records are accepted
+		return nil, fmt.Errorf("record attempts: %w", spoilt)
+	}
+	for _, n := range found {
+		have[n.ID] = n
 	}
 	answers := make([]Recorded, len(records))
 	for i, r := range records {
@@ -248,12 +263,8 @@ func (s *Store) FindNotifications(ctx context.Context, f NotificationFilter, aft
 			bson.D{field("created_at", after.CreatedAt), field("_id", bson.D{field("$lt", after.ID)})},
 		}))
 	}
-	cur, err := s.notifications.Find(ctx, q, options.Find().
-		SetSort(keys("created_at", -1, "_id", -1)).SetLimit(int64(limit)).SetMaxTime(operationTimeout/2))
-	var found []notification.Notification
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+	found, err := page[notification.Notification](ctx, s, s.notifications, q, options.Find().
+		SetSort(keys("created_at", -1, "_id", -1)).SetMaxTime(operationTimeout/2), limit)
 	return found, classify("list notifications", err)
 }
 

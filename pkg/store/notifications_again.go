@@ -161,13 +161,9 @@ func (s *Store) RecordForced(ctx context.Context, id, nonce string, a notificati
 func (s *Store) OverdueNotifications(ctx context.Context, before time.Time, limit int) ([]notification.Notification, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	cur, err := s.notifications.Find(ctx,
+	found, err := page[notification.Notification](ctx, s, s.notifications,
 		bson.D{field("status", notification.Pending), field("next_attempt_at", bson.D{field("$lt", before)})},
-		options.Find().SetSort(keys("next_attempt_at", 1)).SetLimit(int64(limit)))
-	var found []notification.Notification
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+		options.Find().SetSort(keys("next_attempt_at", 1)), limit)
 	return found, classify("list overdue notifications", err)
 }
 
@@ -178,16 +174,12 @@ func (s *Store) OverdueNotifications(ctx context.Context, before time.Time, limi
 func (s *Store) LeftAlone(ctx context.Context, before time.Time, queues []string, limit int) ([]notification.Notification, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	cur, err := s.notifications.Find(ctx,
+	found, err := page[notification.Notification](ctx, s, s.notifications,
 		bson.D{
 			field("status", notification.Pending), field("created_at", bson.D{field("$lt", before)}), field("updated_at", bson.D{field("$lt", before)}),
 			field("next_attempt_at", bson.D{field("$exists", false)}), field("queue", bson.D{field("$in", queues)}),
 		},
-		options.Find().SetSort(keys("created_at", 1, "_id", 1)).SetLimit(int64(limit)))
-	var found []notification.Notification
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+		options.Find().SetSort(keys("created_at", 1, "_id", 1)), limit)
 	return found, classify("list notifications that were left alone", err)
 }
 

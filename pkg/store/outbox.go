@@ -11,17 +11,26 @@ import (
 )
 
 // UnpublishedNotifications lists those that a timer decided before the given
-// time and whose first message is not confirmed, oldest first.
-func (s *Store) UnpublishedNotifications(ctx context.Context, before time.Time, limit int) ([]notification.Notification, error) {
+// time and whose first message is not confirmed, oldest first, after the last one
+// that was listed (nil begins), without those of some queues.
+func (s *Store) UnpublishedNotifications(ctx context.Context, before time.Time, after *notification.Notification, limit int, without ...string) ([]notification.Notification, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	cur, err := s.notifications.Find(ctx,
-		bson.D{field("unpublished", true), field("created_at", bson.D{field("$lt", before)})},
-		options.Find().SetSort(keys("unpublished", 1, "created_at", 1)).SetLimit(int64(limit)))
-	var found []notification.Notification
-	if err == nil {
-		err = cur.All(ctx, &found)
+	created := bson.D{field("$lt", before)}
+	o := options.Find().SetSort(keys("unpublished", 1, "created_at", 1, "_id", 1))
+	q := bson.D{field("unpublished", true)}
+	if after != nil {
+		created = append(created, field("$gte", after.CreatedAt))
+		q = append(q, field("$or", bson.A{
+			bson.D{field("created_at", bson.D{field("$gt", after.CreatedAt)})},
+			bson.D{field("_id", bson.D{field("$gt", after.ID)})},
+		}))
+		o.SetHint(unpublishedIndex) // an $or must not lead another way
 	}
+	if len(without) > 0 {
+		q = append(q, field("queue", bson.D{field("$nin", without)}))
+	}
+	found, err := page[notification.Notification](ctx, s, s.notifications, append(q, field("created_at", created)), o, limit)
 	return found, classify("list unpublished notifications", err)
 }
 

@@ -136,11 +136,7 @@ func (s *Store) FindReplays(ctx context.Context, state replay.State, after *Repl
 			bson.D{field("created_at", after.CreatedAt), field("_id", bson.D{field("$lt", after.ID)})},
 		}))
 	}
-	cur, err := s.replays.Find(ctx, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)).SetLimit(int64(limit)))
-	var found []replay.Job
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+	found, err := page[replay.Job](ctx, s, s.replays, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)), limit)
 	return found, classify("list replays", err)
 }
 

@@ -51,7 +51,7 @@ var _ = Describe("a replay", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(work.Page.Made).To(BeEquivalentTo(3))
 		Expect(s.Replay(ctx, "j1")).To(And(HaveField("Step", int64(1)), HaveField("Position.Timestamp", now), HaveField("Progress.Made", int64(3)), HaveField("Progress.Rules", HaveLen(1))))
-		waiting, err := s.UnpublishedNotifications(ctx, now.Add(time.Minute), 10)
+		waiting, err := s.UnpublishedNotifications(ctx, now.Add(time.Minute), nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(waiting).To(HaveLen(3))
 		Expect(waiting).To(HaveEach(HaveField("ReplayID", "j1")))
@@ -110,7 +110,7 @@ var _ = Describe("a replay", func() {
 		dry.DryRun = true
 		Expect(run(dry, 1)).To(Equal(replay.Counts{Made: 1, Retried: 1, Delivered: 1, UnderWay: 1}))
 		Expect(s.FindNotifications(ctx, store.NotificationFilter{}, nil, 10)).To(HaveLen(3))
-		Expect(s.UnpublishedNotifications(ctx, now.Add(time.Minute), 10)).To(BeEmpty())
+		Expect(s.UnpublishedNotifications(ctx, now.Add(time.Minute), nil, 10)).To(BeEmpty())
 
 		Expect(run(job("skips", now), 1)).To(Equal(replay.Counts{Made: 1, Retried: 1, Delivered: 1, UnderWay: 1}))
 		Expect(s.Notification(ctx, owed[1].ID)).To(And(HaveField("Status", notification.Pending), HaveField("Base", 1), HaveField("Unpublished", true)))

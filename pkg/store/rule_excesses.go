@@ -19,7 +19,7 @@ const ruleDisabled = "rule.disable"
 // transaction: a batch that comes again is not counted again.
 func (s *Store) countExcesses(sc mongo.SessionContext, at time.Time, batches []decision.Batch) error {
 	c := decision.NewExcessCounter(batches)
-	if err := recall(sc, s.ruleExcesses, &c.Rules); err != nil {
+	if err := recall(sc, s, s.ruleExcesses, &c.Rules); err != nil {
 		return err
 	}
 	c.Count(at)

@@ -55,9 +55,9 @@ func (s *Store) RuleHoldings(ctx context.Context) ([]rule.Holding, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	cur, err := s.ruleWorkers.Find(ctx, bson.D{}, options.Find().SetSort(keys("_id", 1)))
-	found := []rule.Holding{}
-	if err == nil {
-		err = cur.All(ctx, &found)
+	found, err := readable[rule.Holding](ctx, cur, err, s.leavesOut(s.ruleWorkers))
+	if found == nil {
+		found = []rule.Holding{}
 	}
 	return found, classify("list what the rule-workers hold", err)
 }

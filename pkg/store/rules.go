@@ -42,23 +42,8 @@ func (s *Store) EnabledRules(ctx context.Context) (found []rule.Rule, unreadable
 func (s *Store) Rules(ctx context.Context, after string, limit int) (found []rule.Rule, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	for missing := limit; missing > 0; {
-		cur, err := s.rules.Find(ctx, bson.D{field("_id", bson.D{field("$gt", after)})}, options.Find().SetSort(keys("_id", 1)).SetLimit(int64(missing)))
-		missing = 0
-		some, err := readable[rule.Rule](ctx, cur, err, func(id bson.RawValue, _ bson.Raw, err error) {
-			s.leftOut(s.rules, id, err)
-			after = max(after, idText(id))
-			missing++
-		})
-		if err != nil {
-			return nil, classify("list rules", err)
-		}
-		found = append(found, some...)
-		if len(found) > 0 {
-			after = max(after, found[len(found)-1].ID)
-		}
-	}
-	return found, nil
+	found, err = page[rule.Rule](ctx, s, s.rules, bson.D{field("_id", bson.D{field("$gt", after)})}, options.Find().SetSort(keys("_id", 1)), limit)
+	return found, classify("list rules", err)
 }
 
 // Rule reads one by its id.

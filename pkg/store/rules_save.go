@@ -35,10 +35,7 @@ func (s *Store) RulesBy(ctx context.Context, ids, names []string) ([]rule.Rule, 
 			continue
 		}
 		cur, err := s.rules.Find(ctx, bson.D{field(by.path, bson.D{field("$in", by.values)})})
-		var some []rule.Rule
-		if err == nil {
-			err = cur.All(ctx, &some)
-		}
+		some, err := readable[rule.Rule](ctx, cur, err, s.leavesOut(s.rules))
 		if err != nil {
 			return nil, classify("list rules by "+by.path, err)
 		}
@@ -70,7 +67,8 @@ func (s *Store) rulesAmong(ctx context.Context, ids, names []string) ([]rule.Rul
 		}
 		var r rule.Rule
 		if err := cur.Decode(&r); err != nil {
-			return nil, err
+			s.leftOut(s.rules, cur.Current.Lookup("_id"), err)
+			continue
 		}
 		found = append(found, r)
 	}

@@ -130,7 +130,7 @@ var _ = Describe("rules", func() {
 	It("that nobody understands keep no other rule back, and are named", func(ctx SpecContext) {
 		spoilt := map[string]int{}
 		database := emptyDatabase(ctx)
-		s, err := store.Open(ctx, store.Options{URI: mongoURI(), Database: database, Spoilt: func(collection string) { spoilt[collection]++ }})
+		s, err := store.Open(ctx, store.Options{URI: mongoURI(), Database: database, Spoilt: func(collection, _ string) { spoilt[collection]++ }})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func(ctx SpecContext) { Expect(s.Close(ctx)).To(Succeed()) }, NodeTimeout(10*time.Second))
 		for _, name := range []string{"a", "b", "c"} {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -66,7 +65,7 @@ func renewActions(actions []rule.ActionSpec, renew Renew) (renewed []rule.Action
 // RenewRuleVersions is RenewRules for the versions, which are immutable but for
 // this: what they say stays the same.
 func (s *Store) RenewRuleVersions(ctx context.Context, renew Renew, dry bool) (changed int, err error) {
-	return renewAll(ctx, s.ruleVersions, everyDocument, bson.D{field("rule.actions", 1)}, dry, func(v RuleVersion) (string, bson.D, bool) {
+	return renewAll(ctx, s, s.ruleVersions, everyDocument, bson.D{field("rule.actions", 1)}, dry, func(v RuleVersion) (string, bson.D, bool) {
 		actions, ok := renewActions(v.Rule.Actions, renew)
 		return v.ID, bson.D{field("rule.actions", actions)}, ok
 	})
@@ -78,7 +77,7 @@ func (s *Store) RenewNotifications(ctx context.Context, since time.Time, renew R
 	if !since.IsZero() {
 		filter = bson.D{field("created_at", bson.D{field("$gte", since)})}
 	}
-	return renewAll(ctx, s.notifications, filter, bson.D{field("action", 1)}, dry, func(n notification.Notification) (string, bson.D, bool) {
+	return renewAll(ctx, s, s.notifications, filter, bson.D{field("action", 1)}, dry, func(n notification.Notification) (string, bson.D, bool) {
 		config, ok := renew(n.Action.Type, n.Action.Config)
 		return n.ID, bson.D{field("action.config", config)}, ok
 	})
@@ -87,8 +86,9 @@ func (s *Store) RenewNotifications(ctx context.Context, since time.Time, renew R
 // everyDocument goes by the ids, which are texts.
 var everyDocument = bson.D{field("_id", bson.D{field("$gt", "")})}
 
-// renewAll goes through a collection and sets in each document what change says.
-func renewAll[T any](ctx context.Context, c *mongo.Collection, filter, fields bson.D, dry bool, change func(T) (id string, set bson.D, ok bool)) (changed int, err error) {
+// renewAll goes through a collection and sets in each document what change says;
+// one that cannot be read is left out.
+func renewAll[T any](ctx context.Context, s *Store, c *mongo.Collection, filter, fields bson.D, dry bool, change func(T) (id string, set bson.D, ok bool)) (changed int, err error) {
 	doing := "encrypt " + c.Name() + " anew"
 	cur, err := c.Find(ctx, filter, options.Find().SetProjection(fields).SetBatchSize(renewChunk))
 	if err != nil {
@@ -112,7 +112,8 @@ func renewAll[T any](ctx context.Context, c *mongo.Collection, filter, fields bs
 	for cur.Next(ctx) {
 		var doc T
 		if err := cur.Decode(&doc); err != nil {
-			return changed, fmt.Errorf("%s: a document cannot be decoded: %w", doing, err)
+			s.leftOut(c, cur.Current.Lookup("_id"), err)
+			continue
 		}
 		id, set, ok := change(doc)
 		if !ok {

@@ -100,7 +100,7 @@ func (s *Store) SilencesAfter(ctx context.Context, at time.Time) ([]silence.Sile
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	cur, err := s.silences.Find(ctx, bson.D{field("until", bson.D{field("$gt", at)})}, options.Find().SetSort(keys("until", 1)))
-	found, err := readable[silence.Silence](ctx, cur, err, func(id bson.RawValue, _ bson.Raw, err error) { s.leftOut(s.silences, id, err) })
+	found, err := readable[silence.Silence](ctx, cur, err, s.leavesOut(s.silences))
 	return found, classify("list silences that have not ended", err)
 }
 
@@ -128,17 +128,9 @@ func (s *Store) FindSilences(ctx context.Context, state silence.State, at time.T
 			bson.D{field("created_at", after.CreatedAt), field("_id", bson.D{field("$lt", after.ID)})},
 		}))
 	}
-	return s.findSilences(ctx, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)).SetLimit(int64(limit)))
-}
-
-func (s *Store) findSilences(ctx context.Context, q bson.D, o *options.FindOptions) ([]silence.Silence, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	cur, err := s.silences.Find(ctx, q, o)
-	var found []silence.Silence
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+	found, err := page[silence.Silence](ctx, s, s.silences, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)), limit)
 	return found, classify("list silences", err)
 }
 

@@ -42,7 +42,7 @@ type Options struct {
 	Observe func(collection, op, outcome string)
 	// Spoilt hears of every document that is left out because it cannot be read.
 	// May be nil.
-	Spoilt func(collection string)
+	Spoilt func(collection, id string)
 
 	commands *event.CommandMonitor // specs look at the commands themselves
 }
@@ -55,7 +55,7 @@ type Store struct {
 	cutOff cutOff
 	few    int64 // events that may be read for each look-up
 	heavy  int64 // events that are many for one evaluation
-	spoilt func(collection string)
+	spoilt func(collection, id string)
 
 	events, batches, marks, rules, ruleVersions, notifications        *mongo.Collection
 	counters, metricWindows, dimensions, metrics                      *mongo.Collection

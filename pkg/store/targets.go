@@ -59,11 +59,7 @@ func (s *Store) Targets(ctx context.Context, state TargetState, after string, li
 func (s *Store) findTargets(ctx context.Context, q bson.D, limit int) ([]Target, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	cur, err := s.targets.Find(ctx, q, options.Find().SetSort(keys("_id", 1)).SetLimit(int64(limit)))
-	var found []Target
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+	found, err := page[Target](ctx, s, s.targets, q, options.Find().SetSort(keys("_id", 1)), limit)
 	return found, classify("list targets", err)
 }
 

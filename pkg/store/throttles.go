@@ -18,13 +18,13 @@ import (
 // wrote; so a throttle lets through one, however many workers ask.
 func (s *Store) hold(sc mongo.SessionContext, owed []decision.Owed) ([]decision.Owed, error) {
 	h := decision.NewHolder(owed)
-	if err := recall(sc, s.throttles, &h.Throttles); err != nil {
+	if err := recall(sc, s, s.throttles, &h.Throttles); err != nil {
 		return nil, err
 	}
-	if err := recall(sc, s.ruleHours, &h.Hours); err != nil {
+	if err := recall(sc, s, s.ruleHours, &h.Hours); err != nil {
 		return nil, err
 	}
-	if err := recall(sc, s.groups, &h.Groups); err != nil {
+	if err := recall(sc, s, s.groups, &h.Groups); err != nil {
 		return nil, err
 	}
 	held := h.Hold()
@@ -40,8 +40,10 @@ func (s *Store) hold(sc mongo.SessionContext, owed []decision.Owed) ([]decision.
 	return held, s.announce(sc, h.Announcements)
 }
 
-// recall reads what a memory needs.
-func recall[T any](sc mongo.SessionContext, c *mongo.Collection, m *decision.Memory[T]) error {
+// recall reads what a memory needs. What cannot be read is forgotten, and written
+// anew: as an error it would keep all batches back that need it, until they are
+// dead letters.
+func recall[T any](sc mongo.SessionContext, s *Store, c *mongo.Collection, m *decision.Memory[T]) error {
 	ids := m.Needed()
 	if len(ids) == 0 {
 		return nil
@@ -54,7 +56,11 @@ func recall[T any](sc mongo.SessionContext, c *mongo.Collection, m *decision.Mem
 	for cur.Next(sc) {
 		var doc T
 		if err := cur.Decode(&doc); err != nil {
-			return err
+			id := cur.Current.Lookup("_id")
+			s.log.Error("what a rule remembers cannot be read, so it begins anew",
+				zap.String("collection", c.Name()), zap.String("id", idText(id)), zap.Error(err))
+			s.toldSpoilt(c, id)
+			continue
 		}
 		id, _ := cur.Current.Lookup("_id").StringValueOK()
 		m.Put(id, doc)

@@ -7,6 +7,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
 	"go.uber.org/zap"
 )
 
@@ -42,12 +43,43 @@ func readable[T any](ctx context.Context, cur *mongo.Cursor, err error, bad func
 	return found, cur.Err()
 }
 
+// leavesOut says of each document that it is left out.
+func (s *Store) leavesOut(c *mongo.Collection) func(bson.RawValue, bson.Raw, error) {
+	return func(id bson.RawValue, _ bson.Raw, err error) { s.leftOut(c, id, err) }
+}
+
+// page reads the first limit documents of a query that can be read: the place of
+// one that is left out goes to the next, so that a short page is the last one and
+// spoilt documents take nobody's turn.
+func page[T any](ctx context.Context, s *Store, c *mongo.Collection, q any, o *options.FindOptions, limit int) (found []T, err error) {
+	for skip, missing := 0, limit; missing > 0; {
+		if skip > 0 {
+			o.SetSkip(int64(skip))
+		}
+		cur, err := c.Find(ctx, q, o.SetLimit(int64(missing)))
+		skip, missing = skip+missing, 0
+		some, err := readable[T](ctx, cur, err, func(id bson.RawValue, _ bson.Raw, err error) {
+			s.leftOut(c, id, err)
+			missing++
+		})
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	return found, nil
+}
+
 // leftOut says that a document is left out, and where it is.
 func (s *Store) leftOut(c *mongo.Collection, id bson.RawValue, err error) {
 	s.log.Error("document left out: it cannot be read; mend it, or remove it",
 		zap.String("collection", c.Name()), zap.String("id", idText(id)), zap.Error(err))
+	s.toldSpoilt(c, id)
+}
+
+func (s *Store) toldSpoilt(c *mongo.Collection, id bson.RawValue) {
 	if s.spoilt != nil {
-		s.spoilt(c.Name())
+		s.spoilt(c.Name(), idText(id))
 	}
 }
 

@@ -47,11 +47,7 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (user.User, error
 func (s *Store) Users(ctx context.Context, limit int) ([]user.User, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	cur, err := s.users.Find(ctx, bson.D{}, options.Find().SetSort(keys("email", 1)).SetLimit(int64(limit)))
-	var found []user.User
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+	found, err := page[user.User](ctx, s, s.users, bson.D{}, options.Find().SetSort(keys("email", 1)), limit)
 	return found, classify("list users", err)
 }
 
@@ -99,11 +95,7 @@ func (s *Store) People(ctx context.Context, ids []string, roles []user.Role) ([]
 	if len(either) == 0 {
 		return nil, nil
 	}
-	cur, err := s.users.Find(ctx, bson.D{field("$or", either)},
-		options.Find().SetProjection(bson.D{field("api_keys", 0)}).SetSort(keys("email", 1)).SetLimit(1000))
-	var found []user.User
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
+	found, err := page[user.User](ctx, s, s.users, bson.D{field("$or", either)},
+		options.Find().SetProjection(bson.D{field("api_keys", 0)}).SetSort(keys("email", 1)), 1000)
 	return found, classify("look up recipients", err)
 }

@@ -193,7 +193,7 @@ func (s *Store) HandOverDues(ctx context.Context, ruleID string, version int, af
 		return nil, "", classify(doing, err)
 	}
 	cur, err = s.windowDues.Find(ctx, whole)
-	dues, err = readable[window.Due](ctx, cur, err, func(id bson.RawValue, _ bson.Raw, err error) { s.leftOut(s.windowDues, id, err) })
+	dues, err = readable[window.Due](ctx, cur, err, s.leavesOut(s.windowDues))
 	return dues, ids[len(ids)-1], classify(doing, err)
 }
 
@@ -217,8 +217,18 @@ func (s *Store) DropDues(ctx context.Context, token primitive.ObjectID, dues []w
 	return classify("take due slots away", err)
 }
 
-// PostponeDues lets slots that could not be decided wait, and says why.
+// PostponeDues lets slots that could not be decided wait, says why, and counts the
+// try.
 func (s *Store) PostponeDues(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string) error {
+	return s.letWait(ctx, token, dues, until, why, 1)
+}
+
+// SleepDues lets slots wait that nobody tried to decide, and says why.
+func (s *Store) SleepDues(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string) error {
+	return s.letWait(ctx, token, dues, until, why, 0)
+}
+
+func (s *Store) letWait(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string, tries int) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if len(dues) == 0 {
@@ -226,7 +236,7 @@ func (s *Store) PostponeDues(ctx context.Context, token primitive.ObjectID, dues
 	}
 	_, err := s.windowDues.UpdateMany(ctx, listedDues(dues, field("claim", token)), bson.D{
 		field("$set", bson.D{field("due_at", until), field("error", why)}),
-		field("$inc", bson.D{field("tries", 1)}), field("$unset", bson.D{field("claim", "")})})
+		field("$inc", bson.D{field("tries", tries)}), field("$unset", bson.D{field("claim", "")})})
 	return classify("postpone due slots", err)
 }
 
@@ -357,12 +367,16 @@ func (s *Store) ExistingNotifications(ctx context.Context, ids []string) (map[st
 	if len(ids) == 0 {
 		return exist, nil
 	}
-	found, err := s.notificationsByID(ctx, ids)
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	cur, err := s.notifications.Find(ctx, bson.D{field("_id", bson.D{field("$in", ids)})}, options.Find().SetProjection(bson.D{field("_id", 1)}))
 	if err != nil {
-		return nil, err
+		return nil, classify("look for notifications", err)
 	}
-	for id := range found {
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	for cur.Next(ctx) {
+		id, _ := cur.Current.Lookup("_id").StringValueOK()
 		exist[id] = true
 	}
-	return exist, nil
+	return exist, classify("look for notifications", cur.Err())
 }

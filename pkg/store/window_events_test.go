@@ -378,9 +378,13 @@ var _ = Describe("due slots", func() {
 			Expect(dues).To(BeEmpty())
 			now = now.Add(time.Minute)
 		}
-		_, dues, err := s.ClaimDues(ctx, now, now, 10)
+		token, dues, err := s.ClaimDues(ctx, now, now, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(dues[0].Error).To(Equal("slow"))
+		Expect(s.SleepDues(ctx, token, dues, now, "asleep")).To(Succeed())
+		_, dues, err = s.ClaimDues(ctx, now, now, 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(dues).To(ConsistOf(And(HaveField("Error", "asleep"), HaveField("Tries", 2))), "nobody tried")
 	}, SpecTimeout(time.Minute))
 
 	It("are made once by many at a time", func(ctx SpecContext) {

@@ -103,11 +103,11 @@ func MongoOperations(r prometheus.Registerer) func(collection, op, outcome strin
 
 // MongoUnreadable registers ea_mongodb_unreadable_total{collection} and returns
 // its observer, which store.Options takes as Spoilt.
-func MongoUnreadable(r prometheus.Registerer) func(collection string) {
+func MongoUnreadable(r prometheus.Registerer) func(collection, id string) {
 	vec := Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ea_mongodb_unreadable_total", Help: "Documents left out because they cannot be read (changed by hand, or written by a newer release), by collection.",
 	}, []string{"collection"}))
-	return func(collection string) { vec.WithLabelValues(collection).Inc() }
+	return func(collection, _ string) { vec.WithLabelValues(collection).Inc() }
 }
 
 // Register registers c, or returns the collector that the registry has under

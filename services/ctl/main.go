@@ -66,7 +66,8 @@ func Run(ctx context.Context, args, environ []string, out, errOut io.Writer) int
 type tool struct {
 	environ     []string
 	out, errOut io.Writer
-	output      string // -o
+	output      string   // -o
+	leftOut     []string // documents that cannot be read
 }
 
 func (t *tool) root() *cobra.Command {

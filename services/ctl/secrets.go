@@ -27,6 +27,7 @@ type rotation struct {
 	Notifications int      `json:"notifications"`
 	Unreadable    int      `json:"unreadable"` // sealed values' configurations that no key opens
 	UnknownKeys   []string `json:"unknown_keys"`
+	LeftOut       []string `json:"left_out"` // documents that cannot be read, by collection and id
 	DryRun        bool     `json:"dry_run"`
 }
 
@@ -40,6 +41,8 @@ const (
 	// look every 15 s.
 	reloadWait = 40 * time.Second
 	reloadLook = 200 * time.Millisecond
+	// leftOutNamed of the documents that cannot be read are in the error.
+	leftOutNamed = 10
 )
 
 // secretsRotate encrypts everything that is stored with the key that is now
@@ -73,12 +76,17 @@ are encrypted with EA_SECRET_KEY_OLD, and those that are not encrypted at all.
 				if err != nil {
 					return fmt.Errorf("%w\nNothing is lost: what is done is done, run it again to finish", err)
 				}
+				r.LeftOut = append([]string{}, t.leftOut...)
 				if err := t.print(r, func() error { return t.sayRotation(r) }); err != nil {
 					return err
 				}
 				if r.Unreadable > 0 {
 					return fmt.Errorf("%d stored actions are encrypted with keys that are neither EA_SECRET_KEY nor EA_SECRET_KEY_OLD (%s): run it again with EA_SECRET_KEY_OLD set to each",
 						r.Unreadable, strings.Join(r.UnknownKeys, ", "))
+				}
+				if len(r.LeftOut) > 0 {
+					return fmt.Errorf("%d documents cannot be read and are as they were (%s): mend them, or remove them, and run it again",
+						len(r.LeftOut), strings.Join(r.LeftOut[:min(len(r.LeftOut), leftOutNamed)], ", "))
 				}
 				return nil
 			})
@@ -100,14 +108,15 @@ func (t *tool) sayRotation(r rotation) error {
 	case r.DryRun:
 		_, err := fmt.Fprintln(t.out, "Nothing was changed: this was a dry run.")
 		return err
-	case r.changed() == 0 && r.Unreadable == 0:
+	case r.Unreadable > 0 || len(r.LeftOut) > 0: // why is said by the error
+		return nil
+	case r.changed() == 0:
 		_, err := fmt.Fprintln(t.out, "Everything is encrypted with EA_SECRET_KEY already; EA_SECRET_KEY_OLD is not needed any more.")
 		return err
-	case r.Unreadable == 0:
+	default:
 		_, err := fmt.Fprintln(t.out, "EA_SECRET_KEY_OLD is not needed any more, once api and action-dispatcher have EA_SECRET_KEY.")
 		return err
 	}
-	return nil
 }
 
 // rotate renews rules until there is nothing left to do, then their versions, and

@@ -3,6 +3,7 @@ package ctl
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,7 +81,7 @@ func (t *tool) withStore(ctx context.Context, f func(*store.Store) error) error 
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, store.Options{URI: c.Mongo.URI, Database: c.Mongo.Database, AppName: "eactl"})
+	s, err := store.Open(ctx, store.Options{URI: c.Mongo.URI, Database: c.Mongo.Database, AppName: "eactl", Spoilt: t.leaveOut})
 	if err != nil {
 		return &usageError{err}
 	}
@@ -107,5 +108,12 @@ func waitFor(ctx context.Context, check func(context.Context) error) error {
 			return err
 		case <-ticker.C:
 		}
+	}
+}
+
+// leaveOut hears of documents that cannot be read, of each perhaps more than once.
+func (t *tool) leaveOut(collection, id string) {
+	if document := collection + " " + id; !slices.Contains(t.leftOut, document) {
+		t.leftOut = append(t.leftOut, document)
 	}
 }

@@ -91,10 +91,11 @@ func (w *Worker) flushGroups(ctx context.Context) (more bool, err error) {
 	}
 	fault.At(fault.RuleWorkerGroupFlushed)
 	w.Metrics.decided(nil, committed)
-	if err := w.publish(ctx, decision.MessagesOf(committed)); err != nil {
+	told, err := w.tell(ctx, committed)
+	if err != nil {
 		return false, err // the sweep publishes them
 	}
-	return len(due) == groupsTogether, w.Outbox.MarkPublished(ctx, notificationIDs(committed)...)
+	return len(due) == groupsTogether, w.Outbox.MarkPublished(ctx, told...)
 }
 
 // teller makes groups' notifications of what was read before.

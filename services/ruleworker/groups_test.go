@@ -79,7 +79,7 @@ var _ = Describe("a rule that groups its matches", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(grouped).To(HaveLen(batches * size))
 		Eventually(ctx, func() (int, error) {
-			left, err := f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), 10)
+			left, err := f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), nil, 10)
 			return len(left), err
 		}).Should(BeZero())
 	}, SpecTimeout(2*time.Minute))
@@ -157,6 +157,25 @@ var _ = Describe("a rule that groups its matches", func() {
 			left, err := f.Store.DueGroups(ctx, time.Now(), 100)
 			return len(left), err
 		}).Should(BeZero())
+	}, SpecTimeout(time.Minute))
+
+	It("is told once with the others when the queue of one is gone", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		for i := range 4 {
+			r := groupRule(time.Second)
+			r.ID, r.Name = fmt.Sprint("grouped", i), fmt.Sprint("grouped", i)
+			if i == 0 {
+				r.Actions[0].Config = document(bson.D{{Key: "level", Value: "info"}, {Key: "queue", Value: "a.queue.that.is.gone"}})
+			}
+			_, err := f.Store.CreateRule(ctx, r)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		orders := collect(ctx, f, topology.NotificationsDefault)
+		f.Start(ctx, "rule-worker", ruleworker.Wire)
+		offer(ctx, f, batch(3, "PAYMENT_FAILED", 5))
+		Eventually(ctx, func() map[string]int { return ids(orders()) }).WithTimeout(20 * time.Second).Should(HaveLen(3))
+		Consistently(ctx, orders, 2*time.Second).Should(HaveLen(3), "none is left to the sweep")
+		Expect(f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), nil, 10)).To(HaveExactElements(HaveField("RuleID", "grouped0")))
 	}, SpecTimeout(time.Minute))
 
 	It("is silenced by what began while it waited", func(ctx SpecContext) {

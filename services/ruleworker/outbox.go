@@ -2,6 +2,8 @@ package ruleworker
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -16,8 +18,9 @@ import (
 // message to be confirmed.
 type Outbox interface {
 	// UnpublishedNotifications lists those created before the given time, oldest
-	// first.
-	UnpublishedNotifications(ctx context.Context, before time.Time, limit int) ([]notification.Notification, error)
+	// first, after the last one that was listed (nil begins), without those of
+	// some queues.
+	UnpublishedNotifications(ctx context.Context, before time.Time, after *notification.Notification, limit int, without ...string) ([]notification.Notification, error)
 	MarkPublished(ctx context.Context, ids ...string) error
 	Events(ctx context.Context, eventIDs []string) (map[string]bson.Raw, error)
 }
@@ -45,41 +48,60 @@ func (w *Worker) SweepOutbox(ctx context.Context, every, age time.Duration, limi
 	}
 }
 
-// sweepOutbox returns how many it published.
-func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (int, error) {
-	waiting, err := w.Outbox.UnpublishedNotifications(ctx, before, limit)
-	if err != nil || len(waiting) == 0 {
-		return 0, err
+// sweepOutbox returns how many it published: limit, or all that can be. It goes on
+// past those that cannot, or they would be the oldest for ever and hold up every
+// later one.
+func (w *Worker) sweepOutbox(ctx context.Context, before time.Time, limit int) (published int, err error) {
+	var after *notification.Notification
+	var gone []string // queues
+	for published < limit {
+		waiting, err := w.Outbox.UnpublishedNotifications(ctx, before, after, limit, gone...)
+		if err != nil || len(waiting) == 0 {
+			return published, err
+		}
+		n, without, err := w.sweepPage(ctx, waiting)
+		if published += n; err != nil || len(waiting) < limit {
+			return published, err
+		}
+		after, gone = &waiting[len(waiting)-1], append(gone, without...)
 	}
-	ids := make([]string, len(waiting))
-	var eventIDs []string
+	return published, nil
+}
+
+// sweepPage publishes some, and names the queues that are gone.
+func (w *Worker) sweepPage(ctx context.Context, waiting []notification.Notification) (published int, gone []string, err error) {
+	eventIDs := make([]string, len(waiting))
 	for i, n := range waiting {
-		ids[i] = n.ID
-		eventIDs = append(eventIDs, n.EventID)
+		eventIDs[i] = n.EventID
 	}
 	events, err := w.Outbox.Events(ctx, eventIDs)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
+	var settled []string
 	var messages []notification.Message
 	for _, n := range waiting {
 		if !owesMessage(n) {
+			settled = append(settled, n.ID)
 			continue
 		}
 		msg, err := decision.Again(n, events[n.EventID])
 		if err != nil {
-			return 0, err
+			w.notPublished(n, err)
+			continue
 		}
 		messages = append(messages, msg)
 	}
-	err = w.publish(ctx, messages)
-	if err == nil {
-		return len(messages), w.Outbox.MarkPublished(ctx, ids...)
+	failed, gone, err := w.publishEach(ctx, messages)
+	if err != nil {
+		return 0, nil, err
 	}
-	if broker.IsOutage(err) {
-		return 0, err
+	for _, m := range messages {
+		if !failed[m.Notification.ID] {
+			settled, published = append(settled, m.Notification.ID), published+1
+		}
 	}
-	return w.publishSingly(ctx, messages)
+	return published, gone, w.Outbox.MarkPublished(ctx, settled...)
 }
 
 // owesMessage: one that was attempted since or is held back needs no first
@@ -91,19 +113,67 @@ func owesMessage(n notification.Notification) bool {
 	return n.Forced != nil && !n.Forced.Done
 }
 
-// publishSingly keeps a message that cannot be published (its queue is gone from
-// the configuration) from holding up the others; it waits, and is said.
-func (w *Worker) publishSingly(ctx context.Context, messages []notification.Message) (published int, err error) {
-	var ids []string
-	for _, m := range messages {
-		switch err := w.publish(ctx, []notification.Message{m}); {
+// tell publishes what notifications that belong to no batch owe, and lists the ids
+// of those that are to be marked. What cannot be published stays unpublished, and
+// the sweep tries it again, as it does after an error.
+func (w *Worker) tell(ctx context.Context, committed []decision.Owed) (ids []string, err error) {
+	failed, _, err := w.publishEach(ctx, decision.MessagesOf(committed))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(notificationIDs(committed), func(id string) bool { return failed[id] }), nil
+}
+
+// publishEach keeps messages that cannot be published from holding up the others:
+// they are said and named, with the queues that are gone from the configuration.
+// An error is an outage, and says nothing about any of them.
+func (w *Worker) publishEach(ctx context.Context, messages []notification.Message) (failed map[string]bool, gone []string, err error) {
+	failed = map[string]bool{}
+	for _, some := range byQueue(messages) {
+		err := w.publish(ctx, some)
+		var unroutable *broker.UnroutableError
+		switch {
+		case err == nil:
+			continue
 		case broker.IsOutage(err) || ctx.Err() != nil:
-			return 0, err
-		case err != nil:
-			w.Log.Warn("notification not published, it is tried again", zap.String("notification_id", m.Notification.ID), zap.Error(err))
-		default:
-			ids = append(ids, m.Notification.ID)
+			return nil, nil, err
+		case errors.As(err, &unroutable): // so are all of this queue
+			gone = append(gone, some[0].Notification.Queue)
+			w.Log.Warn("notifications not published, they are tried again", zap.String("queue", some[0].Notification.Queue),
+				zap.Int("notifications", len(some)), zap.String("notification_id", some[0].Notification.ID), zap.Error(err))
+			for _, m := range some {
+				failed[m.Notification.ID] = true
+			}
+			continue
+		}
+		for _, m := range some {
+			m.Republished = true // it may have been published with the others
+			switch err := w.publish(ctx, []notification.Message{m}); {
+			case broker.IsOutage(err) || ctx.Err() != nil:
+				return nil, nil, errors.Join(err, ctx.Err())
+			case err != nil:
+				w.notPublished(m.Notification, err)
+				failed[m.Notification.ID] = true
+			}
 		}
 	}
-	return len(ids), w.Outbox.MarkPublished(ctx, ids...)
+	return failed, gone, nil
+}
+
+// byQueue sorts messages by their queues, which keep the order of their first.
+func byQueue(messages []notification.Message) (queues [][]notification.Message) {
+	place := map[string]int{}
+	for _, m := range messages {
+		at, known := place[m.Notification.Queue]
+		if !known {
+			at = len(queues)
+			place[m.Notification.Queue], queues = at, append(queues, nil)
+		}
+		queues[at] = append(queues[at], m)
+	}
+	return queues
+}
+
+func (w *Worker) notPublished(n notification.Notification, err error) {
+	w.Log.Warn("notification not published, it is tried again", zap.String("notification_id", n.ID), zap.Error(err))
 }

@@ -130,7 +130,7 @@ var _ = Describe("a replay of stored events", func() {
 		Eventually(ctx, func() map[string]int { return ids(orders()) }).Should(HaveLen(3 * size))
 		Expect(orders()).To(HaveEach(And(HaveField("Notification.ReplayID", "j1"), HaveField("Republished", true), HaveField("Attempt", 1))))
 		Eventually(ctx, func() ([]notification.Notification, error) {
-			return f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), 10)
+			return f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), nil, 10)
 		}).Should(BeEmpty())
 
 		again(ctx, f, "j2", func(j *replay.Job) {
@@ -241,7 +241,7 @@ var _ = Describe("a replay of stored events", func() {
 		f.Start(ctx, "rule-worker", ruleworker.Wire, often)
 		Eventually(ctx, orders).WithTimeout(20 * time.Second).Should(ConsistOf(And(HaveField("Force", "j1"), HaveField("Attempt", 2), HaveField("Republished", true))))
 		Eventually(ctx, func() ([]notification.Notification, error) {
-			return f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), 10)
+			return f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), nil, 10)
 		}).Should(BeEmpty())
 		Consistently(ctx, func() int { return len(orders()) }).WithTimeout(500 * time.Millisecond).Should(Equal(1))
 	}, SpecTimeout(time.Minute))

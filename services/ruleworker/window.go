@@ -30,6 +30,8 @@ type WindowStore interface {
 	ClaimDues(ctx context.Context, now, settled time.Time, limit int, without ...string) (token primitive.ObjectID, dues []window.Due, err error)
 	DropDues(ctx context.Context, token primitive.ObjectID, dues []window.Due) error
 	PostponeDues(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string) error
+	// SleepDues is PostponeDues of what nobody tried to decide.
+	SleepDues(ctx context.Context, token primitive.ObjectID, dues []window.Due, until time.Time, why string) error
 	// DecideDues commits what due slots owe and takes them away, but for those
 	// that have changed.
 	DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) (committed []decision.Owed, err error)

@@ -62,7 +62,7 @@ func (w *windows) settleQuiet(ctx context.Context, token primitive.ObjectID, o *
 	if err := w.store.AddDues(ctx, unique(o.heirs)); err != nil {
 		return err
 	}
-	if err := w.store.PostponeDues(ctx, token, o.asleep, now.Add(asleepFor), whyAsleep); err != nil {
+	if err := w.store.SleepDues(ctx, token, o.asleep, now.Add(asleepFor), whyAsleep); err != nil {
 		return err
 	}
 	for _, f := range alike(o.failed) {
@@ -153,11 +153,12 @@ func (w *Worker) settleLoud(ctx context.Context, token primitive.ObjectID, p por
 	fault.At(fault.RuleWorkerWindowDecided)
 	w.Metrics.decided(nil, committed)
 	w.Windows.remember(committed)
-	if err := w.publish(ctx, decision.MessagesOf(committed)); err != nil {
+	told, err := w.tell(ctx, committed)
+	if err != nil {
 		return err // the sweep publishes them
 	}
 	fault.At(fault.RuleWorkerWindowPublished)
-	return w.Outbox.MarkPublished(ctx, notificationIDs(committed)...)
+	return w.Outbox.MarkPublished(ctx, told...)
 }
 
 func (w *windows) commitDues(ctx context.Context, token primitive.ObjectID, p portion, now time.Time) ([]decision.Owed, error) {

@@ -149,7 +149,7 @@ var _ = Describe("a frequency rule", func() {
 		Eventually(ctx, func() map[string]int { return ids(orders()) }).Should(HaveLen(3))
 		Consistently(ctx, func() map[string]int { return ids(orders()) }, time.Second).Should(HaveLen(3))
 		Expect(alertsOf(ctx, f, "often")).To(Equal(recounted(ctx, f, r, start.Add(-time.Hour), start.Add(time.Hour))))
-		waiting, err := f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), 10)
+		waiting, err := f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(waiting).To(BeEmpty())
 	}, SpecTimeout(time.Minute))

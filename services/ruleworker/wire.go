@@ -99,9 +99,9 @@ func (l ledger) IngestReports(ctx context.Context) ([]IngestReport, error) {
 
 // DecidedUnpublished pages through the rows whose actions are not published
 // and hands over those that are decided; the others are still in their queue.
-func (l ledger) DecidedUnpublished(ctx context.Context, before time.Time, limit int, f func(event.Batch) error) error {
+func (l ledger) DecidedUnpublished(ctx context.Context, before time.Time, limit int, skip func(batchID string) bool, f func(event.Batch) (published bool, err error)) error {
 	after := store.LedgerRow{}
-	for found := 0; found < limit; {
+	for published := 0; published < limit; {
 		rows, err := l.OpenBatches(ctx, store.ActionsPublished, before, after, limit)
 		if err != nil || len(rows) == 0 {
 			return err
@@ -115,17 +115,20 @@ func (l ledger) DecidedUnpublished(ctx context.Context, before time.Time, limit 
 			return err
 		}
 		for _, row := range rows {
-			if !decided[row.ID] {
+			if !decided[row.ID] || skip(row.ID) {
 				continue
 			}
 			batch, err := l.LoadBatch(ctx, row)
 			if err != nil {
 				return err
 			}
-			if err := f(batch); err != nil {
+			done, err := f(batch)
+			if err != nil {
 				return err
 			}
-			found++
+			if done { // others take no place from those behind them
+				published++
+			}
 		}
 		after = rows[len(rows)-1]
 	}

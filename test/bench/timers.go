@@ -108,7 +108,7 @@ func (s *site) noteTimers(ctx context.Context, f figures, build string, rules []
 	missing := 0
 	deadline := ended.Add(timersQuiet + alertsWithin)
 	err := await(ctx, "alerts of the timer published", time.Second, longest, func() (bool, error) {
-		waiting, err := s.store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), 1)
+		waiting, err := s.store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), nil, 1)
 		if err == nil {
 			told, err = s.told(ctx)
 		}

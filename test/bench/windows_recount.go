@@ -26,7 +26,7 @@ func (s *site) noteAlerts(ctx context.Context, f figures, build string, began ti
 	// What was left to the timer comes later; what has not come by then is missing.
 	deadline := time.Now().Add(alertsWithin)
 	err = await(ctx, "alerts published", time.Second, longest, func() (bool, error) {
-		waiting, err := s.store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), 1)
+		waiting, err := s.store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), nil, 1)
 		if err == nil {
 			found, err = s.alerts(ctx)
 		}

@@ -127,7 +127,7 @@ var _ = Describe("an api that is killed before it has published what somebody as
 			post(ctx, c, fault.RedeliveryAsked, "/notifications/"+refused+"/retry")
 			Eventually(ctx, func() (notification.Notification, error) { return c.Store.Notification(ctx, refused) }).
 				WithTimeout(patience).Should(And(HaveField("Status", notification.Delivered), HaveField("Attempts", HaveLen(2))))
-			waiting, err := c.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), 10)
+			waiting, err := c.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), nil, 10)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(waiting).To(BeEmpty())
 		})(ctx, struct{}{})
