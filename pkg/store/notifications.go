@@ -18,8 +18,8 @@ func (s *Store) Notification(ctx context.Context, id string) (notification.Notif
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	var n notification.Notification
-	err := s.notifications.FindOne(ctx, bson.D{field("_id", id)}).Decode(&n)
-	return n, classify("read notification "+id, err)
+	err := decode(s.notifications.FindOne(ctx, bson.D{field("_id", id)}), &n, "read notification "+id)
+	return n, err
 }
 
 // InsertNotification stores one that no match owes.
@@ -55,13 +55,13 @@ func (s *Store) Claim(ctx context.Context, c Claim) (n notification.Notification
 	} else {
 		filter = append(filter, field("status", notification.Pending), field("attempt_count", c.Attempt-1))
 	}
-	err = s.notifications.FindOneAndUpdate(bound, filter, bson.D{field("$set", set)},
-		options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&n)
+	err = decode(s.notifications.FindOneAndUpdate(bound, filter, bson.D{field("$set", set)},
+		options.FindOneAndUpdate().SetReturnDocument(options.After)), &n, "claim notification "+c.ID)
 	if err == nil {
 		return n, true, nil
 	}
-	if !errors.Is(err, mongo.ErrNoDocuments) {
-		return n, false, classify("claim notification "+c.ID, err)
+	if !errors.Is(err, ErrNotFound) {
+		return n, false, err
 	}
 	n, err = s.Notification(ctx, c.ID)
 	// The answer to an earlier try of the same claim may have been lost.

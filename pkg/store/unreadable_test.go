@@ -39,10 +39,15 @@ var _ = Describe("documents that nobody understands", func() {
 		renew := func(_ string, config bson.Raw) (bson.Raw, bool) { return config, true }
 		Expect(s.RenewNotifications(ctx, time.Time{}, renew, true)).To(Equal(2))
 
+		_, err := s.Notification(ctx, "n0")
+		Expect(errors.As(err, new(interface{ Outage() bool }))).To(BeFalse())
+		_, _, err = s.Claim(ctx, claim("n0", 1, "t", now))
+		Expect(err).To(MatchError(ContainSubstring("cannot be decoded")))
+		Expect(errors.As(err, new(interface{ Outage() bool }))).To(BeFalse())
 		record := func(id string) store.AttemptRecord {
 			return store.AttemptRecord{ID: id, Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered}
 		}
-		_, err := s.RecordAttempts(ctx, now, []store.AttemptRecord{record("n0"), record("none")})
+		_, err = s.RecordAttempts(ctx, now, []store.AttemptRecord{record("n0"), record("none")})
 		Expect(err).To(MatchError(ContainSubstring("n0")))
 		Expect(errors.As(err, new(interface{ Outage() bool }))).To(BeFalse(), "it would hold all calls")
 		Expect(s.RecordAttempts(ctx, now, []store.AttemptRecord{record("n2"), record("none")})).To(HaveExactElements(
