@@ -39,17 +39,17 @@ const (
 // Ages are those of what the sweep takes for lost.
 type Ages struct {
 	Attempts time.Duration // how late a further attempt is
-	Firsts   time.Duration // how old a notification is that nobody called for
+	Firsts   time.Duration // how long ago a notification that waits for no time was changed last
 }
 
 // Sweep publishes the orders of attempts that are overdue again: their messages
 // are lost, as when somebody purged a queue, or held back by a breaker for so
-// long that it is due for a probe. Publishing one that is only late is harmless, since it is claimed before
-// it is called. First messages are called without a claim, so they must be lost
-// for certain: after a day of being held back they would have paid with an attempt,
-// and nothing may have waited in the queue for as long as a dispatcher may have
-// one in hand. depth asks the broker for a queue's ready messages. It is run by
-// one process at a time.
+// long that it is due for a probe. Publishing one that is only late is harmless,
+// since it is claimed before it is called. First messages are called without a
+// claim, so they must be lost for certain: after a day of being held back they
+// would have paid with an attempt, and nothing may have waited in the queue for
+// as long as a dispatcher may have one in hand. depth asks the broker for a
+// queue's ready messages. It is run by one process at a time.
 func (d *Dispatcher) Sweep(ctx context.Context, o Overdue, every time.Duration, after Ages, depth func(ctx context.Context, queue string) (int, error)) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
