@@ -114,10 +114,10 @@ var _ = Describe("when connections to the broker are cut at random", func() {
 		stop := every(50*time.Millisecond, 700*time.Millisecond, amqp.Cut)
 		trickle(ctx, f, shuffled(append(messages, messages[:100]...)), 300, 150*time.Millisecond)
 		stop()
-		eventuallyDone(ctx, f, 5000, 60*time.Second, p)
+		eventuallyDone(ctx, f, 5000, 30*time.Second, p)
 		expectStoredOnce(ctx, f, eventIDs)
 		expectNothingFailed(ctx, f)
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("does so with two ingesters, while the database's connections are cut too", func(ctx SpecContext) {
 		f := fleet.New(ctx)
@@ -140,7 +140,7 @@ var _ = Describe("when connections to the broker are cut at random", func() {
 		expectNothingFailed(ctx, f)
 		rows := readBooks(ctx, f).rows
 		Eventually(ctx, heard.heard).WithTimeout(20*time.Second).Should(HaveLen(len(rows)), "every batch is announced")
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("handles alone what was given out again and again", func(ctx SpecContext) {
 		f := fleet.New(ctx)

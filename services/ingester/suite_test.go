@@ -94,11 +94,15 @@ func stored(ctx context.Context, f *fleet.Fleet) int {
 }
 
 // eventuallyDone waits until the ingester's queue and the queues that lead back
-// to it hold nothing, delivered or not, and n events are stored.
-func eventuallyDone(ctx context.Context, f *fleet.Fleet, n int, within time.Duration, processes ...*app.Running) {
+// to it hold nothing, delivered or not, and n events are stored: as long as it
+// takes on a slow server, but never longer than still without one more event.
+func eventuallyDone(ctx context.Context, f *fleet.Fleet, n int, still time.Duration, processes ...*app.Running) {
 	GinkgoHelper()
-	Eventually(ctx, func() int { return stored(ctx, f) }).WithTimeout(within).WithPolling(100 * time.Millisecond).
-		Should(BeNumerically(">=", n))
+	for now := stored(ctx, f); now < n; {
+		Eventually(ctx, func() int { return stored(ctx, f) }).WithTimeout(still).WithPolling(100*time.Millisecond).
+			Should(BeNumerically(">", now), "stored events, of %d", n)
+		now = stored(ctx, f)
+	}
 	Eventually(ctx, func(g Gomega) {
 		g.Expect(f.Depth(ctx, topology.Ingest)).To(BeZero())
 		for _, p := range processes {
