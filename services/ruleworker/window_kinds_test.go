@@ -77,7 +77,7 @@ var _ = Describe("rules of every window kind", func() {
 		}
 		orders := collect(ctx, f, topology.NotificationsDefault)
 		for range 2 {
-			f.Start(ctx, "rule-worker", ruleworker.Wire)
+			f.Start(ctx, "rule-worker", ruleworker.Wire, patient)
 		}
 		seed := uint64(GinkgoRandomSeed())
 		random := rand.New(rand.NewPCG(seed, 7))

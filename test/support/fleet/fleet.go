@@ -118,7 +118,7 @@ func (f *Fleet) Config(process string) config.Config {
 	c.AMQP.URL, c.Broker.Prefix = f.AMQPURL, f.Prefix
 	c.Admin.Addr, c.API.Addr = "127.0.0.1:0", "127.0.0.1:0"
 	c.Sweep.Every, c.Sweep.StoredAfter, c.Sweep.ActionsAfter = 200*time.Millisecond, time.Second, time.Second
-	c.Lease.Beat, c.Lease.Takeover = 200*time.Millisecond, time.Second
+	c.Lease.Beat, c.Lease.Takeover = 200*time.Millisecond, 2*time.Second
 	c.RuleWorker.Poll, c.RuleWorker.WindowsEvery = time.Second, 100*time.Millisecond
 	c.Shutdown.DrainTimeout = 5 * time.Second
 	c.Dispatcher.AllowNetworks, c.Dispatcher.BreakerWait = loopback, 200*time.Millisecond
