@@ -2,25 +2,30 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
+	"net/url"
 	"time"
 )
 
 // API is the section of the public HTTP server.
 type API struct {
-	Addr              string
-	BootstrapAdminKey string // creates the first admin when there are no users
-	BodyLimit         int
-	EventsPerRequest  int
-	PageLimit         int
-	RequestTimeout    time.Duration
-	PublishTimeout    time.Duration
-	BacktestTimeout   time.Duration
-	AnalyticsTimeout  time.Duration
-	RateLimit         int // requests per second and key
-	RateBurst         int
-	StreamClients     int
-	StreamBuffer      int
-	StreamHeartbeat   time.Duration
+	Addr               string
+	BootstrapAdminKey  string // creates the first admin when there are no users
+	BodyLimit          int
+	EventsPerRequest   int
+	PageLimit          int
+	RequestTimeout     time.Duration
+	PublishTimeout     time.Duration
+	BacktestTimeout    time.Duration
+	AnalyticsTimeout   time.Duration
+	RateLimit          int // requests per second and key
+	RateBurst          int
+	WrongKeysPerMinute int // of one address
+	TrustedProxies     []netip.Prefix
+	CORSOrigins        []string
+	StreamClients      int
+	StreamBuffer       int
+	StreamHeartbeat    time.Duration
 }
 
 func (a *API) keys(r *registry) {
@@ -37,9 +42,19 @@ func (a *API) keys(r *registry) {
 	r.duration("analytics_timeout", &a.AnalyticsTimeout, 10*time.Second, 100*time.Millisecond, 10*time.Minute, "Longest time for the database's part of one analysis; what takes longer is a 504.")
 	r.integer("rate_limit", &a.RateLimit, 200, 1, 1_000_000, "Requests per second and API key.")
 	r.integer("rate_burst", &a.RateBurst, 400, 1, 1_000_000, "Requests that a key may make at once.")
+	r.integer("wrong_keys_per_minute", &a.WrongKeysPerMinute, 60, 1, 1_000_000, "Wrong API keys that one address may send a minute; more are answered 429 without a look at the database.")
+	r.networks("trusted_proxies", &a.TrustedProxies, "Proxies whose X-Forwarded-For says the address that a request comes from; of others it is not believed.")
+	r.texts("cors_origins", &a.CORSOrigins, "Origins whose pages may call the API from a browser. The dashboard needs none.",
+		"a list of origins, as https://ops.example.com", isOrigin)
 	r.integer("stream_clients", &a.StreamClients, 1000, 1, 100_000, "Most live clients of one process.")
 	r.integer("stream_buffer", &a.StreamBuffer, 256, 1, 65_536, "Frames that one live client may be behind.")
 	r.duration("stream_heartbeat", &a.StreamHeartbeat, 15*time.Second, 100*time.Millisecond, 5*time.Minute, "How often a silent live connection shows that it lives.")
+}
+
+// isOrigin: scheme, host and port, as browsers send it.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && s == u.Scheme+"://"+u.Host
 }
 
 func (a *API) check(report func(key, message string)) {

@@ -165,6 +165,26 @@ func (r *registry) durationList(name string, field *[]time.Duration, preset []ti
 	r.add(k)
 }
 
+// texts is a list of texts of one form.
+func (r *registry) texts(name string, field *[]string, doc, want string, allow func(string) bool) {
+	k := &key{name: name, doc: doc, want: want, preset: value{kind: list}}
+	k.set = func(v value) error {
+		items, ok := v.asList()
+		if !ok {
+			return k.expected()
+		}
+		for _, item := range items {
+			if !allow(item) {
+				return k.expectedOf(item)
+			}
+		}
+		*field = items
+		return nil
+	}
+	k.get = func() value { return value{kind: list, items: *field} }
+	r.add(k)
+}
+
 func (r *registry) networks(name string, field *[]netip.Prefix, doc string) {
 	k := &key{name: name, doc: doc, want: "a list of networks, as 10.1.0.0/16 or ::1/128", preset: value{kind: list}}
 	k.set = func(v value) error {

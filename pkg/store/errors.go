@@ -88,6 +88,14 @@ func classify(doing string, err error) error {
 	return &outage{fmt.Errorf("%s: %w", doing, err)}
 }
 
+// matches asks a caller whether a document is the one that they mean to change.
+func matches[T any](match func(T) error, doc T) error {
+	if match == nil {
+		return nil
+	}
+	return match(doc)
+}
+
 func isDuplicateKey(err error) bool { return mongo.IsDuplicateKeyError(err) }
 
 // IsRefusal says that the server refuses a query for what is in it: it knows the

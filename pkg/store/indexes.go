@@ -97,6 +97,10 @@ var Indexes = []Index{
 
 	{Collection: "audit", Name: "subject_time", Keys: keys("subject", 1, "at", -1, "_id", -1),
 		Serves: "who changed one rule, newest first"},
+	{Collection: "audit", Name: "by_time", Keys: keys("by", 1, "at", -1, "_id", -1),
+		Serves: "what one user changed, newest first"},
+	{Collection: "audit", Name: "kind_time", Keys: keys("kind", 1, "at", -1, "_id", -1),
+		Serves: "what was changed of one kind, newest first"},
 	{Collection: "audit", Name: "time", Keys: keys("at", -1, "_id", -1),
 		Serves: "the newest changes"},
 	{Collection: "audit", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
@@ -177,6 +181,8 @@ var Indexes = []Index{
 		Serves: "a user by address"},
 	{Collection: "users", Name: "api_key", Keys: keys("api_keys.hash", 1), Unique: true, Partial: exists("api_keys.hash"),
 		Serves: "the user of an API key, once per request and cache miss"},
+	{Collection: "users", Name: "api_key_id", Keys: keys("api_keys.id", 1), Partial: exists("api_keys.id"),
+		Serves: "the user of a key that is rotated or revoked"},
 
 	{Collection: "dead_letters", Name: "queue_time", Keys: keys("queue", 1, "dead_at", -1, "_id", -1),
 		Serves: "a queue's dead letters, newest first"},

@@ -102,8 +102,9 @@ func (s *Store) changeNotification(ctx context.Context, id, action, by string, n
 			if err != nil {
 				return err
 			}
+			before := shownStatus(n)
 			n = changed
-			return s.noteAudit(sc, Audit{At: now, By: by, Action: action, Subject: id, Detail: bson.D{field("rule_id", n.RuleID)}})
+			return s.noteAudit(sc, Audit{At: now, By: by, Action: action, Subject: id, Detail: bson.D{field("rule_id", n.RuleID)}, Before: before, After: shownStatus(n)})
 		})
 		if !errors.Is(err, errMoved) {
 			break
@@ -113,6 +114,14 @@ func (s *Store) changeNotification(ctx context.Context, id, action, by string, n
 		return n, err
 	}
 	return n, classify("change notification "+id, err)
+}
+
+func shownStatus(n notification.Notification) bson.D {
+	d := bson.D{field("status", n.Status)}
+	if n.Reason != "" {
+		d = append(d, field("reason", n.Reason))
+	}
+	return d
 }
 
 // errMoved: the notification changed while it was looked at.

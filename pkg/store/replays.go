@@ -93,12 +93,13 @@ func (s *Store) changeReplay(ctx context.Context, id, action, by string, now tim
 		if !may {
 			return fmt.Errorf("replay %s is %s: %w", id, j.State, ErrConflict)
 		}
+		was := j.State
 		next.UpdatedAt = now
 		if _, err := s.replays.ReplaceOne(sc, bson.D{field("_id", id)}, next); err != nil {
 			return err
 		}
 		j = next
-		return s.noteAudit(sc, Audit{At: now, By: by, Action: action, Subject: id})
+		return s.noteAudit(sc, Audit{At: now, By: by, Action: action, Subject: id, Before: bson.D{field("state", was)}, After: bson.D{field("state", j.State)}})
 	})
 	if errors.Is(err, ErrConflict) {
 		return j, err

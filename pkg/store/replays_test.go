@@ -148,7 +148,7 @@ var _ = Describe("a replay", func() {
 		Expect(err).To(MatchError(store.ErrConflict))
 		_, err = s.CancelReplay(ctx, "none", "admin", now)
 		Expect(err).To(MatchError(store.ErrNotFound))
-		audits, err := s.Audits(ctx, "j1", 10)
+		audits, err := s.FindAudit(ctx, store.AuditFilter{Subject: "j1"}, nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(audits).To(ConsistOf(HaveField("Action", "replay.start"), HaveField("Action", "replay.pause"), HaveField("Action", "replay.resume"),
 			HaveField("Action", "replay.resume"), HaveField("Action", "replay.cancel")))

@@ -39,7 +39,7 @@ const (
 	ruleReplaced   = "rule.replace"
 	ruleRolledBack = "rule.rollback"
 	ruleDeleted    = "rule.delete"
-	rulesImported  = "rules.import"
+	rulesImported  = "rule.import"
 )
 
 func (s *Store) noteVersion(sc mongo.SessionContext, v RuleVersion, action string) error {
@@ -68,6 +68,19 @@ func (s *Store) RuleVersions(ctx context.Context, id string, before, limit int) 
 		err = cur.All(ctx, &versions)
 	}
 	return versions, classify("list versions of rule "+id, err)
+}
+
+// RuleVersionsOf reads the versions of these ids ("<rule_id>:<version>") that there
+// are.
+func (s *Store) RuleVersionsOf(ctx context.Context, ids []string) ([]RuleVersion, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	cur, err := s.ruleVersions.Find(ctx, bson.D{field("_id", bson.D{field("$in", ids)})})
+	found, err := readable[RuleVersion](ctx, cur, err, s.leavesOut(s.ruleVersions))
+	return found, classify("list versions of rules", err)
 }
 
 // RuleVersion reads one version of a rule.

@@ -108,8 +108,22 @@ func (s *Store) saveRules(ctx context.Context, at time.Time, by string, created,
 			return err
 		}
 		return s.noteAudit(sc, Audit{At: at, By: by, Action: rulesImported,
-			Detail: bson.D{field("created", len(created)), field("changed", len(changed)), field("stamp", stamp)}})
+			Detail: bson.D{field("created", len(created)), field("changed", len(changed)), field("stamp", stamp), field("rules", namedVersions(versions))}})
 	})
+}
+
+// namedMost bounds the rules that one entry of the audit names; all of them are
+// the versions of its stamp.
+const namedMost = 100
+
+func namedVersions(versions []any) bson.A {
+	named := bson.A{}
+	for _, v := range versions[:min(len(versions), namedMost)] {
+		if v, ok := v.(RuleVersion); ok {
+			named = append(named, bson.D{field("rule_id", v.RuleID), field("name", v.Rule.Name), field("version", v.Version)})
+		}
+	}
+	return named
 }
 
 func (s *Store) insertRules(sc mongo.SessionContext, stamp int64, rules []rule.Rule, lookUp bool, versions *[]any) error {

@@ -76,7 +76,7 @@ var _ = Describe("rules", func() {
 		again, err := s.CreateRule(ctx, testRule("a"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(again.Version).To(Equal(4), "a version number never means two things")
-		audits, err := s.Audits(ctx, r.ID, 10)
+		audits, err := s.FindAudit(ctx, store.AuditFilter{Subject: r.ID}, nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		actions := make([]string, len(audits))
 		for i, a := range audits {

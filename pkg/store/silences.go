@@ -28,8 +28,7 @@ func (s *Store) CreateSilence(ctx context.Context, one silence.Silence) error {
 		if _, err := s.silences.InsertOne(sc, one); err != nil {
 			return err
 		}
-		return s.noteAudit(sc, Audit{At: one.CreatedAt, By: one.Author, Action: silenceCreated, Subject: one.ID,
-			Detail: bson.D{field("comment", one.Comment), field("until", one.Until)}})
+		return s.noteAudit(sc, Audit{At: one.CreatedAt, By: one.Author, Action: silenceCreated, Subject: one.ID, After: shownDoc(one)})
 	})
 	if isDuplicateKey(err) && !isTransient(err) {
 		return nil // ids are made for one silence each: an earlier commit took place
@@ -38,25 +37,31 @@ func (s *Store) CreateSilence(ctx context.Context, one silence.Silence) error {
 }
 
 // ExpireSilence ends a silence now and returns it; one that is over stays as it
-// is.
-func (s *Store) ExpireSilence(ctx context.Context, id string, at time.Time, by string) (silence.Silence, error) {
+// is. match may be nil; an error of it, which sees the silence as it is, is returned as it is.
+func (s *Store) ExpireSilence(ctx context.Context, id string, at time.Time, by string, match func(silence.Silence) error) (silence.Silence, error) {
 	var one silence.Silence
+	var refused error
 	err := s.changeSilences(ctx, func(sc mongo.SessionContext) error {
 		one = silence.Silence{}
 		if err := s.silences.FindOne(sc, bson.D{field("_id", id)}).Decode(&one); err != nil {
 			return err
 		}
+		if refused = matches(match, one); refused != nil {
+			return refused
+		}
 		if one.State(at) == silence.Expired {
 			return nil
 		}
-		was := one.Until
+		was := one
 		one = one.Expire(at)
 		if _, err := s.silences.ReplaceOne(sc, bson.D{field("_id", id)}, one); err != nil {
 			return err
 		}
-		return s.noteAudit(sc, Audit{At: at, By: by, Action: silenceExpired, Subject: id,
-			Detail: bson.D{field("comment", one.Comment), field("until", was)}})
+		return s.noteAudit(sc, Audit{At: at, By: by, Action: silenceExpired, Subject: id, Before: shownDoc(was), After: shownDoc(one)})
 	})
+	if refused != nil {
+		return one, refused
+	}
 	return one, classify("expire silence "+id, err)
 }
 

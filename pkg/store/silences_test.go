@@ -29,17 +29,17 @@ var _ = Describe("silences", func() {
 		Expect(created).To(BeNumerically(">", 0))
 		Expect(s.CreateSilence(ctx, one)).To(Succeed(), "the answer to the first call was lost")
 
-		ended, err := s.ExpireSilence(ctx, "s1", now.Add(time.Minute), "b@example.com")
+		ended, err := s.ExpireSilence(ctx, "s1", now.Add(time.Minute), "b@example.com", nil)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(ended.Until).To(Equal(now.Add(time.Minute)))
 		Expect(stamp()).To(BeNumerically(">", created))
-		again, err := s.ExpireSilence(ctx, "s1", now.Add(2*time.Minute), "c@example.com")
+		again, err := s.ExpireSilence(ctx, "s1", now.Add(2*time.Minute), "c@example.com", nil)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(again.Until.UTC()).To(Equal(now.Add(time.Minute)))
-		_, err = s.ExpireSilence(ctx, "none", now, "b@example.com")
+		_, err = s.ExpireSilence(ctx, "none", now, "b@example.com", nil)
 		Expect(err).To(MatchError(store.ErrNotFound))
 
-		audit, err := s.Audits(ctx, "s1", 10)
+		audit, err := s.FindAudit(ctx, store.AuditFilter{Subject: "s1"}, nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(audit).To(HaveExactElements(
 			And(HaveField("Action", "silence.expire"), HaveField("By", "b@example.com")),

@@ -146,39 +146,67 @@ const (
 	targetEnabled  = "target.enable"
 )
 
-// DisableTarget disables an endpoint; target is what it belongs to.
-func (s *Store) DisableTarget(ctx context.Context, id, target, reason, by string, now time.Time) error {
+// DisableTarget disables an endpoint; target is what it belongs to. match may be
+// nil; an error of it, which sees the target as it is, is returned as it is.
+func (s *Store) DisableTarget(ctx context.Context, id, target, reason, by string, now time.Time, match func(Target) error) error {
+	var refused error
 	t := Target{ID: id, Target: target, State: TargetDisabled, Reason: reason, By: by, Since: now, UpdatedAt: now}
 	err := s.transaction(ctx, func(sc mongo.SessionContext) error {
-		result, err := s.targets.UpdateOne(sc, bson.D{field("_id", id), field("state", TargetDisabled)}, bson.D{field("$set", bson.D{field("updated_at", now)})})
-		if err != nil || result.MatchedCount == 1 {
-			return err // it is already
+		var old Target
+		err := s.targets.FindOne(sc, bson.D{field("_id", id)}).Decode(&old)
+		known := !errors.Is(err, mongo.ErrNoDocuments)
+		if err != nil && known {
+			return err
+		}
+		var before bson.D
+		if known {
+			before = shownDoc(old)
+			if refused = matches(match, old); refused != nil {
+				return refused
+			}
+		}
+		if old.State == TargetDisabled { // written all the same: a transaction beside this one that enables it must conflict
+			_, err := s.targets.UpdateOne(sc, bson.D{field("_id", id)}, bson.D{field("$set", bson.D{field("updated_at", now)})})
+			return err
 		}
 		if _, err := s.targets.ReplaceOne(sc, bson.D{field("_id", id)}, t, options.Replace().SetUpsert(true)); err != nil {
 			return raced(err)
 		}
-		return s.noteAudit(sc, Audit{At: now, By: by, Action: targetDisabled, Subject: id, Detail: bson.D{field("target", target), field("reason", reason)}})
+		return s.noteAudit(sc, Audit{At: now, By: by, Action: targetDisabled, Subject: id, Detail: bson.D{field("target", target), field("reason", reason)},
+			Before: before, After: shownDoc(t)})
 	})
+	if refused != nil {
+		return refused
+	}
 	return classify("disable target "+id, err)
 }
 
-// EnableTarget lets an endpoint be called again, or closes a breaker by hand.
-func (s *Store) EnableTarget(ctx context.Context, id, by string, now time.Time) (Target, error) {
+// EnableTarget lets an endpoint be called again, or closes a breaker by hand. An
+// error of match, which sees the target as it is, is returned as it is.
+func (s *Store) EnableTarget(ctx context.Context, id, by string, now time.Time, match func(Target) error) (Target, error) {
 	var t Target
+	var refused error
 	err := s.transaction(ctx, func(sc mongo.SessionContext) error {
 		t = Target{}
 		if err := s.targets.FindOne(sc, bson.D{field("_id", id)}).Decode(&t); err != nil {
 			return err
 		}
+		if refused = matches(match, t); refused != nil {
+			return refused
+		}
 		if t.State == TargetClosed {
 			return nil
 		}
+		before := shownDoc(t)
 		expires := now.Add(closedKept)
 		t.State, t.Reason, t.RetryAt, t.Opened, t.By, t.Since, t.UpdatedAt, t.ExpiresAt = TargetClosed, "", nil, 0, by, now, now, &expires
 		if _, err := s.targets.ReplaceOne(sc, bson.D{field("_id", id)}, t); err != nil {
 			return err
 		}
-		return s.noteAudit(sc, Audit{At: now, By: by, Action: targetEnabled, Subject: id, Detail: bson.D{field("target", t.Target)}})
+		return s.noteAudit(sc, Audit{At: now, By: by, Action: targetEnabled, Subject: id, Detail: bson.D{field("target", t.Target)}, Before: before, After: shownDoc(t)})
 	})
+	if refused != nil {
+		return t, refused
+	}
 	return t, classify(fmt.Sprintf("enable target %s", id), err)
 }

@@ -24,6 +24,7 @@ const (
 func (s *Store) SaveTemplate(ctx context.Context, t letter.Template, expected int, at time.Time, by string) (letter.Template, error) {
 	t.Version, t.UpdatedAt, t.UpdatedBy = expected+1, at, by
 	err := s.transaction(ctx, func(sc mongo.SessionContext) error {
+		var before bson.D
 		if expected == 0 {
 			t.CreatedAt = at
 			if _, err := s.templates.InsertOne(sc, t); err != nil {
@@ -37,12 +38,12 @@ func (s *Store) SaveTemplate(ctx context.Context, t letter.Template, expected in
 			if old.Version != expected {
 				return ErrConflict
 			}
-			t.CreatedAt = old.CreatedAt
+			t.CreatedAt, before = old.CreatedAt, shownDoc(old)
 			if _, err := s.templates.ReplaceOne(sc, bson.D{field("_id", t.Name)}, t); err != nil {
 				return err
 			}
 		}
-		return s.noteAudit(sc, Audit{At: at, By: by, Action: templateSaved, Subject: t.Name, Detail: bson.D{field("version", t.Version)}})
+		return s.noteAudit(sc, Audit{At: at, By: by, Action: templateSaved, Subject: t.Name, Before: before, After: shownDoc(t)})
 	})
 	if isDuplicateKey(err) && !isTransient(err) || errors.Is(err, ErrConflict) {
 		return t, fmt.Errorf("template %s changed meanwhile, or exists: %w", t.Name, ErrConflict)
@@ -93,18 +94,26 @@ func (s *Store) Templates(ctx context.Context, after string, limit int) ([]lette
 }
 
 // DeleteTemplate takes one away; ErrNotFound when there is none of the name.
-// Whether rules still name it is the caller's to ask.
-func (s *Store) DeleteTemplate(ctx context.Context, name string, at time.Time, by string) error {
+// Whether rules still name it is the caller's to ask. match may be nil; an error of it, which sees
+// the template as it is, is returned as it is.
+func (s *Store) DeleteTemplate(ctx context.Context, name string, at time.Time, by string, match func(letter.Template) error) error {
+	var refused error
 	err := s.transaction(ctx, func(sc mongo.SessionContext) error {
-		result, err := s.templates.DeleteOne(sc, bson.D{field("_id", name)})
-		if err != nil {
+		var old letter.Template
+		if err := s.templates.FindOne(sc, bson.D{field("_id", name)}).Decode(&old); err != nil {
 			return err
 		}
-		if result.DeletedCount == 0 {
-			return mongo.ErrNoDocuments
+		if refused = matches(match, old); refused != nil {
+			return refused
 		}
-		return s.noteAudit(sc, Audit{At: at, By: by, Action: templateDeleted, Subject: name})
+		if _, err := s.templates.DeleteOne(sc, bson.D{field("_id", name)}); err != nil {
+			return err
+		}
+		return s.noteAudit(sc, Audit{At: at, By: by, Action: templateDeleted, Subject: name, Before: shownDoc(old)})
 	})
+	if refused != nil {
+		return refused
+	}
 	return classify("delete template "+name, err)
 }
 

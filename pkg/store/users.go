@@ -2,28 +2,12 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"github.com/events-aggregator/events-aggregator/pkg/user"
 )
-
-// CreateUser stores a user; ErrConflict when the address is taken.
-func (s *Store) CreateUser(ctx context.Context, u user.User) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	if u.APIKeys == nil {
-		u.APIKeys = []user.APIKey{}
-	}
-	_, err := s.users.InsertOne(ctx, u)
-	if isDuplicateKey(err) {
-		return fmt.Errorf("a user with the address %s, or with this key, exists: %w", u.Email, ErrConflict)
-	}
-	return classify("create user", err)
-}
 
 // UserByKeyHash finds the user of an API key; ErrNotFound when there is none.
 func (s *Store) UserByKeyHash(ctx context.Context, hash string) (user.User, error) {
@@ -51,33 +35,34 @@ func (s *Store) Users(ctx context.Context, limit int) ([]user.User, error) {
 	return found, classify("list users", err)
 }
 
+// User reads one; ErrNotFound when there is none of the id.
+func (s *Store) User(ctx context.Context, id string) (user.User, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var u user.User
+	err := decode(s.users.FindOne(ctx, bson.D{field("_id", id)}), &u, "read user "+id)
+	return u, err
+}
+
+// FindUsers lists users by address, after the given one: all ("") or those of a
+// role.
+func (s *Store) FindUsers(ctx context.Context, role user.Role, after string, limit int) ([]user.User, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	q := bson.D{field("email", bson.D{field("$gt", after)})}
+	if role != "" {
+		q = append(q, field("role", role))
+	}
+	found, err := page[user.User](ctx, s, s.users, q, options.Find().SetSort(keys("email", 1)).SetMaxTime(operationTimeout/2), limit)
+	return found, searched("list users", err)
+}
+
 // HasUsers says whether there is any user.
 func (s *Store) HasUsers(ctx context.Context) (bool, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	n, err := s.users.CountDocuments(ctx, bson.D{}, options.Count().SetLimit(1))
 	return n > 0, classify("count users", err)
-}
-
-// ReplaceKeys gives a user exactly these API keys.
-func (s *Store) ReplaceKeys(ctx context.Context, userID string, now time.Time, apiKeys ...user.APIKey) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	result, err := s.users.UpdateOne(ctx, bson.D{field("_id", userID)},
-		bson.D{field("$set", bson.D{field("api_keys", apiKeys), field("updated_at", now)})})
-	if err == nil && result.MatchedCount == 0 {
-		return fmt.Errorf("user %s: %w", userID, ErrNotFound)
-	}
-	return classify("replace API keys", err)
-}
-
-// TouchKey notes when a key was last used.
-func (s *Store) TouchKey(ctx context.Context, hash string, now time.Time) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	_, err := s.users.UpdateOne(ctx, bson.D{field("api_keys.hash", hash)},
-		bson.D{field("$set", bson.D{field("api_keys.$.last_used_at", now)})})
-	return classify("note key use", err)
 }
 
 // People are the users with the ids, and all of the roles, by address; at most

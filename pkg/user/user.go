@@ -7,9 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"net/mail"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -30,8 +28,29 @@ type User struct {
 	Role        Role        `bson:"role" json:"role"`
 	Preferences Preferences `bson:"preferences" json:"preferences"`
 	APIKeys     []APIKey    `bson:"api_keys" json:"api_keys"`
+	Version     int         `bson:"version" json:"version"` // rises with every change but those of keys
+	CreatedBy   string      `bson:"created_by,omitempty" json:"created_by,omitempty"`
 	CreatedAt   time.Time   `bson:"created_at" json:"created_at"`
 	UpdatedAt   time.Time   `bson:"updated_at" json:"updated_at"`
+}
+
+// KeysMost bounds the keys of one user. Those that expired make room for new
+// ones.
+const KeysMost = 20
+
+// Key is the user's key of an id.
+func (u User) Key(id string) (APIKey, bool) {
+	for _, k := range u.APIKeys {
+		if k.ID == id {
+			return k, true
+		}
+	}
+	return APIKey{}, false
+}
+
+// Enters says whether one of the user's keys is in force.
+func (u User) Enters(now time.Time) bool {
+	return slices.ContainsFunc(u.APIKeys, func(k APIKey) bool { return !k.Expired(now) })
 }
 
 // Preferences choose how and about what a user is told.
@@ -59,9 +78,14 @@ type APIKey struct {
 	ID         string     `bson:"id" json:"id"`
 	Hash       string     `bson:"hash" json:"-"`
 	Prefix     string     `bson:"prefix" json:"prefix"` // for people to tell keys apart
+	Name       string     `bson:"name,omitempty" json:"name,omitempty"`
 	CreatedAt  time.Time  `bson:"created_at" json:"created_at"`
 	LastUsedAt *time.Time `bson:"last_used_at,omitempty" json:"last_used_at,omitempty"`
+	ExpiresAt  *time.Time `bson:"expires_at,omitempty" json:"expires_at,omitempty"`
 }
+
+// Expired says whether the key's time is over.
+func (k APIKey) Expired(now time.Time) bool { return k.ExpiresAt != nil && !now.Before(*k.ExpiresAt) }
 
 const (
 	keyPrefix    = "ea_"
@@ -95,22 +119,4 @@ func KeyFrom(plain string, now time.Time) (APIKey, error) {
 func HashKey(plain string) string {
 	sum := sha256.Sum256([]byte(plain))
 	return hex.EncodeToString(sum[:])
-}
-
-// Validate names everything that is wrong with the user.
-func (u User) Validate() error {
-	var wrong []string
-	if _, err := mail.ParseAddress(u.Email); err != nil {
-		wrong = append(wrong, fmt.Sprintf("/email: %q is no e-mail address", u.Email))
-	}
-	if u.Role != Admin && u.Role != Plain {
-		wrong = append(wrong, fmt.Sprintf("/role: %q, expected admin or user", u.Role))
-	}
-	if len(u.Name) > 200 {
-		wrong = append(wrong, "/name: longer than 200 characters")
-	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("%s", strings.Join(wrong, "; "))
-	}
-	return nil
 }

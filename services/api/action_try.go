@@ -50,7 +50,14 @@ func (s *Server) tryAction(c echo.Context) error {
 		return err
 	}
 	msg := s.trial(stored, n, doc)
+	noted, err := s.audit.NoteAudit(ctx, store.Audit{At: s.now(), By: currentUser(c).Email, Action: "rule.try", Subject: stored.ID, Detail: bson.D{
+		{Key: "action", Value: n}, {Key: "notification_id", Value: msg.Notification.ID}, {Key: "event_id", Value: msg.Notification.EventID},
+	}})
+	if err != nil {
+		return err
+	}
 	if err := s.again.InsertNotification(ctx, msg.Notification); err != nil {
+		s.endAudit(ctx, noted, nil)
 		return err
 	}
 	fault.At(fault.TrialStored)

@@ -3,60 +3,64 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
+	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/user"
 )
 
 const (
-	// knownFor is how long a key's user is believed without asking again: a
-	// revoked key works for at most so long.
-	knownFor = 5 * time.Second
-	// keysKnown bounds the memory; beyond it the oldest half is forgotten.
-	keysKnown = 10_000
+	// knownFor is how long a key's user is believed without asking again: what
+	// another process revokes, deletes or lowers works here for at most so long.
+	// It costs each key in use one small read in that time.
+	knownFor = 2 * time.Second
+	// wrongKnown bounds the memory of wrong keys.
+	wrongKnown = 10_000
 	// noteUseEvery bounds the writes of last_used_at.
 	noteUseEvery = time.Minute
 )
 
-// Users is where API keys are looked up.
-type Users interface {
+// KeyUsers is where API keys are looked up.
+type KeyUsers interface {
 	UserByKeyHash(ctx context.Context, hash string) (user.User, error)
-	TouchKey(ctx context.Context, hash string, now time.Time) error
+	TouchKey(ctx context.Context, hash string, now time.Time, every time.Duration) error
 }
 
-// auth recognises users by their API keys and limits the rate of each key.
+// auth recognises users by their API keys and limits the rate of each key, in
+// this process: sharing the count would cost each request a write.
 type auth struct {
-	users Users
-	limit rate.Limit
-	burst int
-	now   func() time.Time
-	log   *zap.Logger
+	users    KeyUsers
+	limit    rate.Limit
+	burst    int
+	failures *failures
+	now      func() time.Time
+	log      *zap.Logger
 
 	mu    sync.Mutex
-	known map[string]*knownKey // by hash
+	known map[string]*knownKey // in force when last looked up, by hash: as many as there are keys
+	wrong map[string]time.Time // until when, by hash
 }
 
 type knownKey struct {
 	user    user.User
-	valid   bool
-	until   time.Time
-	noted   time.Time
+	ends    *time.Time // of the key
+	until   time.Time  // it is believed
 	limiter *rate.Limiter
 }
 
-func newAuth(users Users, perSecond, burst int, log *zap.Logger, now func() time.Time) *auth {
-	return &auth{users: users, limit: rate.Limit(perSecond), burst: burst, log: log, now: now, known: map[string]*knownKey{}}
+func newAuth(users KeyUsers, cfg config.API, log *zap.Logger, now func() time.Time) *auth {
+	return &auth{users: users, limit: rate.Limit(cfg.RateLimit), burst: cfg.RateBurst, failures: newFailures(cfg.WrongKeysPerMinute), log: log, now: now,
+		known: map[string]*knownKey{}, wrong: map[string]time.Time{}}
 }
 
 const userKey = "user"
@@ -67,132 +71,176 @@ func currentUser(c echo.Context) user.User {
 	return u
 }
 
-// require lets requests with a valid key pass, and only admins where admin.
-func (a *auth) require(admin bool) echo.MiddlewareFunc {
+// require lets requests with a key in force pass, and only admins where the route
+// says so. A stream ends when its key is no longer in force.
+func (a *auth) require(r route) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			key, err := a.check(c)
+			key, hash, err := a.check(c)
 			if err != nil {
 				return err
 			}
-			if admin && key.user.Role != user.Admin {
+			if r.admin && key.user.Role != user.Admin {
 				return problem(http.StatusForbidden, "forbidden", "this needs the role admin; your role is %s", key.user.Role)
 			}
 			c.Set(userKey, key.user)
+			if r.path == streamPath {
+				ctx, cancel := context.WithCancel(c.Request().Context())
+				defer cancel()
+				c.SetRequest(c.Request().WithContext(ctx))
+				go a.watch(ctx, cancel, hash)
+			}
 			return next(c)
 		}
 	}
 }
 
-func (a *auth) check(c echo.Context) (*knownKey, error) {
-	scheme, plain, _ := strings.Cut(c.Request().Header.Get(echo.HeaderAuthorization), " ")
-	if !strings.EqualFold(scheme, "Bearer") || plain == "" {
-		c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Bearer realm="events-aggregator"`)
-		return nil, problem(http.StatusUnauthorized, "no_key", "send an API key: `Authorization: Bearer <key>`; `eactl users create` makes one")
+// watch ends a stream whose key is revoked or expires. That the database does not
+// answer ends none.
+func (a *auth) watch(ctx context.Context, end func(), hash string) {
+	ticker := time.NewTicker(knownFor)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		key, err := a.lookUp(ctx, hash)
+		if err == nil && (key == nil || key.expired(a.now())) {
+			end()
+			return
+		}
 	}
-	key, err := a.lookUp(c.Request().Context(), user.HashKey(strings.TrimSpace(plain)))
-	if err != nil {
-		return nil, err
-	}
-	if !key.valid {
-		c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Bearer realm="events-aggregator", error="invalid_token"`)
-		return nil, problem(http.StatusUnauthorized, "wrong_key", "this API key is not known, or was replaced")
-	}
-	header := c.Response().Header()
-	header.Set("X-RateLimit-Limit", strconv.Itoa(a.burst))
-	header.Set("X-RateLimit-Remaining", strconv.Itoa(max(0, int(key.limiter.Tokens())-1)))
-	if !key.limiter.Allow() {
-		header.Set(echo.HeaderRetryAfter, "1")
-		return nil, problem(http.StatusTooManyRequests, "rate_limited", "this key made more than %v requests a second; wait a second", float64(a.limit))
-	}
-	return key, nil
 }
 
-// lookUp finds the user of a key, from memory if asked within knownFor. Wrong
-// keys are remembered as well, so that they cost the database nothing.
+func (k *knownKey) expired(now time.Time) bool { return k.ends != nil && !now.Before(*k.ends) }
+
+// check is the key of a request, and its hash.
+func (a *auth) check(c echo.Context) (*knownKey, string, error) {
+	header := c.Response().Header()
+	scheme, plain, _ := strings.Cut(c.Request().Header.Get(echo.HeaderAuthorization), " ")
+	if !strings.EqualFold(scheme, "Bearer") || plain == "" {
+		header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="events-aggregator"`)
+		return nil, "", problem(http.StatusUnauthorized, "no_key", "send an API key: `Authorization: Bearer <key>`; `eactl users create` makes one")
+	}
+	hash, now := user.HashKey(strings.TrimSpace(plain)), a.now()
+	if !a.wasGood(hash) { // whoever is in goes on, also from an address that others try keys from
+		if wait := a.failures.wait(c.RealIP(), now); wait > 0 {
+			header.Set(echo.HeaderRetryAfter, seconds(wait))
+			return nil, "", problem(http.StatusTooManyRequests, "too_many_failures", "too many wrong keys came from this address; wait as long as Retry-After says")
+		}
+	}
+	key, err := a.lookUp(c.Request().Context(), hash)
+	if err != nil {
+		return nil, "", err
+	}
+	if key == nil || key.expired(now) {
+		a.failures.note(c.RealIP(), now)
+		header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="events-aggregator", error="invalid_token"`)
+		if key != nil {
+			return nil, "", problem(http.StatusUnauthorized, "expired_key", "this API key expired at %s; make another one, or rotate keys before they expire", key.ends.UTC().Format(time.RFC3339))
+		}
+		return nil, "", problem(http.StatusUnauthorized, "wrong_key", "this API key is not known, or was replaced")
+	}
+	return key, hash, a.take(header, key)
+}
+
+// take counts a request against its key's rate, in the headers of
+// draft-ietf-httpapi-ratelimit-headers: what may be asked at once, what is left
+// of it, and in how many seconds all of it is there again.
+func (a *auth) take(header http.Header, key *knownKey) error {
+	allowed := key.limiter.Allow()
+	tokens := max(0, key.limiter.Tokens())
+	header.Set("RateLimit-Limit", strconv.Itoa(a.burst))
+	header.Set("RateLimit-Remaining", strconv.Itoa(int(tokens)))
+	header.Set("RateLimit-Reset", strconv.Itoa(int(math.Ceil((float64(a.burst)-tokens)/float64(a.limit)))))
+	if allowed {
+		return nil
+	}
+	header.Set(echo.HeaderRetryAfter, "1")
+	return problem(http.StatusTooManyRequests, "rate_limited", "this key made more than %v requests a second; wait a second", float64(a.limit))
+}
+
+func (a *auth) wasGood(hash string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known[hash] != nil
+}
+
+// lookUp finds a key, from memory if it was asked for within knownFor; nil when
+// there is none. Wrong keys are remembered as well, so that they cost the
+// database nothing.
 func (a *auth) lookUp(ctx context.Context, hash string) (*knownKey, error) {
 	now := a.now()
 	a.mu.Lock()
-	key := a.known[hash]
+	key, wrong := a.known[hash], now.Before(a.wrong[hash])
 	a.mu.Unlock()
-	if key != nil && now.Before(key.until) {
+	if wrong || key != nil && now.Before(key.until) {
 		return key, nil
 	}
 	u, err := a.users.UserByKeyHash(ctx, hash)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	fresh := &knownKey{user: u, valid: err == nil, until: now.Add(knownFor), limiter: rate.NewLimiter(a.limit, a.burst)}
-	if a.remember(hash, fresh, now) {
-		if err := a.users.TouchKey(ctx, hash, now); err != nil {
+	fresh := a.remember(hash, u, err == nil, now)
+	if fresh != nil && !fresh.expired(now) && unnoted(u, hash, now) {
+		if err := a.users.TouchKey(ctx, hash, now, noteUseEvery); err != nil {
 			a.log.Warn("use of an API key not noted", zap.String("user_id", u.ID), zap.Error(err))
 		}
 	}
 	return fresh, nil
 }
 
-// remember keeps what was looked up, and says whether to note the key's use.
-func (a *auth) remember(hash string, fresh *knownKey, now time.Time) (note bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if old := a.known[hash]; old != nil {
-		fresh.limiter, fresh.noted = old.limiter, old.noted
-	}
-	if len(a.known) >= keysKnown {
-		a.forget(now)
-	}
-	note = fresh.valid && now.Sub(fresh.noted) > noteUseEvery
-	if note {
-		fresh.noted = now
-	}
-	a.known[hash] = fresh
-	return note
-}
-
-// forget drops what has run out, or everything when nothing has.
-func (a *auth) forget(now time.Time) {
-	for hash, key := range a.known {
-		if now.After(key.until) {
-			delete(a.known, hash)
+// unnoted says whether the use of a key is to be noted.
+func unnoted(u user.User, hash string, now time.Time) bool {
+	for _, k := range u.APIKeys {
+		if k.Hash == hash {
+			return k.LastUsedAt == nil || now.Sub(*k.LastUsedAt) >= noteUseEvery
 		}
 	}
-	if len(a.known) >= keysKnown {
-		clear(a.known)
-	}
+	return false
 }
 
-// UserMaker is where the first admin is created.
-type UserMaker interface {
-	HasUsers(ctx context.Context) (bool, error)
-	CreateUser(ctx context.Context, u user.User) error
-}
-
-const bootstrapEmail = "admin@localhost"
-
-// bootstrap creates the first admin with the configured key when there are no
-// users. Several api processes may do so at once: one wins.
-func bootstrap(ctx context.Context, users UserMaker, plain string, now time.Time, log *zap.Logger) error {
-	if plain == "" {
+// remember keeps what was looked up.
+func (a *auth) remember(hash string, u user.User, valid bool, now time.Time) *knownKey {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !valid {
+		delete(a.known, hash)
+		if len(a.wrong) >= wrongKnown {
+			clear(a.wrong)
+		}
+		a.wrong[hash] = now.Add(knownFor)
 		return nil
 	}
-	have, err := users.HasUsers(ctx)
-	if err != nil || have {
-		return err
+	delete(a.wrong, hash)
+	fresh := &knownKey{user: u, until: now.Add(knownFor)}
+	for _, k := range u.APIKeys {
+		if k.Hash == hash {
+			fresh.ends = k.ExpiresAt
+		}
 	}
-	key, err := user.KeyFrom(plain, now)
-	if err != nil {
-		return fmt.Errorf("api.bootstrap_admin_key (EA_API_BOOTSTRAP_ADMIN_KEY): %w", err)
+	if old := a.known[hash]; old != nil {
+		fresh.limiter = old.limiter
+	} else {
+		fresh.limiter = rate.NewLimiter(a.limit, a.burst)
 	}
-	err = users.CreateUser(ctx, user.User{
-		ID: uuid.NewString(), Email: bootstrapEmail, Name: "First admin", Role: user.Admin,
-		Preferences: user.Preferences{NotificationChannels: []string{}, EventTypes: []string{}},
-		APIKeys:     []user.APIKey{key}, CreatedAt: now, UpdatedAt: now,
-	})
-	if errors.Is(err, store.ErrConflict) {
-		return nil
-	}
-	if err == nil {
-		log.Info("first admin created", zap.String("email", bootstrapEmail), zap.String("key_prefix", key.Prefix))
-	}
-	return err
+	a.known[hash] = fresh
+	return fresh
 }
+
+// forget has every key looked up again: this process has changed users.
+func (a *auth) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for hash, key := range a.known {
+		stale := *key
+		stale.until = time.Time{}
+		a.known[hash] = &stale
+	}
+	clear(a.wrong)
+}
+
+// seconds is a time to wait as Retry-After has it.
+func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }

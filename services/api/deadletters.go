@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/deadletter"
@@ -171,8 +173,13 @@ func (s *Server) replayDeadLetters(c echo.Context) error {
 	if request.Canary {
 		o.Canary = s.cfg.RequestTimeout / 2
 	}
+	noted, err := s.noteDeadReplay(c, request)
+	if err != nil {
+		return err
+	}
 	var failed *deadletter.CanaryError
 	r, err := queue.Replay(ctx, f, o)
+	s.endDeadReplay(ctx, noted, r)
 	switch {
 	case errors.As(err, &failed):
 		return problem(http.StatusConflict, "canary_failed", "%s", failed)
@@ -193,6 +200,31 @@ func (s *Server) replayDeadLetters(c echo.Context) error {
 			zap.String("by", currentUser(c).Email), zap.Int("replayed", r.Done), zap.Int("failed", r.Failed), zap.Bool("complete", r.Complete))
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// noteDeadReplay notes in the audit that dead letters are given back, before they
+// are: the broker has no part in a transaction. Of a dry run nothing is noted.
+func (s *Server) noteDeadReplay(c echo.Context, asked replayRequest) (noted primitive.ObjectID, err error) {
+	if asked.DryRun {
+		return noted, nil
+	}
+	filter, err := json.Marshal(asked.Filter)
+	if err != nil {
+		return noted, fmt.Errorf("note replay: %w", err)
+	}
+	return s.audit.NoteAudit(c.Request().Context(), store.Audit{At: s.now(), By: currentUser(c).Email, Action: "dead_letter.replay", Subject: asked.Queue,
+		Detail: bson.D{{Key: "filter", Value: string(filter)}, {Key: "limit", Value: *asked.Limit}, {Key: "to_rule", Value: asked.ToRule}}})
+}
+
+// endDeadReplay says what came of it; of nothing, nothing is kept.
+func (s *Server) endDeadReplay(ctx context.Context, noted primitive.ObjectID, r deadletter.Result) {
+	switch {
+	case noted.IsZero():
+	case r.Done == 0:
+		s.endAudit(ctx, noted, nil)
+	default:
+		s.endAudit(ctx, noted, bson.D{{Key: "replay_id", Value: r.ID}, {Key: "replayed", Value: r.Done}, {Key: "failed", Value: r.Failed}, {Key: "complete", Value: r.Complete}})
+	}
 }
 
 func (a *replayAnswer) note(l *deadletter.Letter, failed error) {

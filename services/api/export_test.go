@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // Row is one row of the route table.
 type Row struct {
 	Method, Path string
@@ -14,3 +16,18 @@ func Routes() []Row {
 	}
 	return rows
 }
+
+// Failures is failures for specs.
+type Failures struct{ *failures }
+
+// NewFailures is newFailures.
+func NewFailures(perMinute int) Failures { return Failures{newFailures(perMinute)} }
+
+// Wait is wait.
+func (f Failures) Wait(address string, now time.Time) time.Duration { return f.wait(address, now) }
+
+// Note is note.
+func (f Failures) Note(address string, now time.Time) { f.note(address, now) }
+
+// Len is how many addresses are counted.
+func (f Failures) Len() int { return len(f.by) }

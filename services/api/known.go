@@ -16,7 +16,7 @@ type Templates interface {
 	SaveTemplate(ctx context.Context, t letter.Template, expected int, at time.Time, by string) (letter.Template, error)
 	Template(ctx context.Context, name string) (letter.Template, error)
 	Templates(ctx context.Context, after string, limit int) ([]letter.Template, error)
-	DeleteTemplate(ctx context.Context, name string, at time.Time, by string) error
+	DeleteTemplate(ctx context.Context, name string, at time.Time, by string, match func(letter.Template) error) error
 	RulesWithTemplate(ctx context.Context, name string) ([]string, error)
 }
 
@@ -36,7 +36,7 @@ func (s *Server) actionTypes(ctx context.Context) (action.Table, error) {
 	if err != nil {
 		return action.Table{}, err
 	}
-	users, err := s.users.Users(ctx, mostNames)
+	users, err := s.people.Users(ctx, mostNames)
 	if err != nil {
 		return action.Table{}, err
 	}

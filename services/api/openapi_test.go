@@ -3,7 +3,9 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -67,6 +69,17 @@ var _ = Describe("the document", func() {
 			wrong = append(wrong, d.Examples(o)...)
 		}
 		Expect(wrong).To(BeEmpty())
+	})
+
+	It("says of each operation that may change something what the audit says of it", func() {
+		d, err := contract.Load()
+		Expect(err).NotTo(HaveOccurred())
+		harmless := []string{"postEvents", "testRule", "backtestRule", "explainDraft", "previewTemplate"} // they change nothing that people keep
+		for _, o := range d.Operations {
+			if o.Method != http.MethodGet && !slices.Contains(harmless, o.ID) {
+				Expect(o.Has("x-audit")).To(BeTrue(), "%s: name its entry as x-audit, and make its case in test/e2e/audit_test.go", o.ID)
+			}
+		}
 	})
 
 	It("lists for each operation what any of its kind may answer", func() {

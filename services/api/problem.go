@@ -16,6 +16,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/silence"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/user"
 )
 
 // Problem is every error's body: application/problem+json (RFC 9457) with a
@@ -54,6 +55,7 @@ func problemOf(err error) *Problem {
 		invalid *event.Invalid
 		wrong   *rule.ValidationError
 		unquiet *silence.Invalid
+		unfit   *user.Invalid
 		compile *rule.CompileError
 		file    *rule.FileError
 		slow    *store.TooSlow
@@ -82,6 +84,16 @@ func problemOf(err error) *Problem {
 			p.Errors = append(p.Errors, FieldFlaw{Pointer: v.Pointer, Message: v.Message})
 		}
 		return p
+	case errors.As(err, &unfit):
+		p = problem(http.StatusUnprocessableEntity, invalidUser, "this cannot be saved")
+		for _, v := range unfit.Problems {
+			p.Errors = append(p.Errors, FieldFlaw{Pointer: v.Pointer, Message: v.Message})
+		}
+		return p
+	case errors.Is(err, store.ErrLastAdmin):
+		return problem(http.StatusConflict, "last_admin", "afterwards no admin would have a key that works, and nobody could change that; make another admin first")
+	case errors.Is(err, store.ErrTooManyKeys):
+		return problem(http.StatusConflict, "too_many_keys", "%s", err)
 	case errors.As(err, &file):
 		p = problem(http.StatusUnprocessableEntity, "invalid_rule", "a rule cannot be saved, so none was")
 		for _, m := range file.Mistakes {
@@ -133,7 +145,7 @@ func codeOf(status int) string {
 // write answers a request with the problem.
 func (p *Problem) write(c echo.Context) error {
 	answer := *p
-	answer.RequestID = c.Response().Header().Get(echo.HeaderXRequestID)
+	answer.RequestID = requestID(c)
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("encode problem: %w", err)

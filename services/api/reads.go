@@ -127,7 +127,4 @@ func (s *Server) status(c echo.Context) error {
 	})
 }
 
-// me: GET /users/me.
-func (s *Server) me(c echo.Context) error { return c.JSON(http.StatusOK, currentUser(c)) }
-
 func bytesText(n int) string { return strconv.Itoa(n) + "B" }

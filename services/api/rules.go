@@ -257,16 +257,24 @@ func (s *Server) stamp(c echo.Context, r *rule.Rule) {
 func etag(version int) string { return strconv.Quote(strconv.Itoa(version)) }
 
 func ifMatch(c echo.Context, version int) error {
+	if ifMatchTag(c, etag(version)) == nil {
+		return nil
+	}
+	return problem(http.StatusPreconditionFailed, "lost_update", "it is at version %d; read it again and apply your change to that", version)
+}
+
+// ifMatchTag is ifMatch for what has a tag and no version.
+func ifMatchTag(c echo.Context, now string) error {
 	want := c.Request().Header.Get("If-Match")
 	if want == "" || want == "*" {
 		return nil
 	}
 	for _, tag := range strings.Split(want, ",") {
-		if strings.TrimSpace(tag) == etag(version) {
+		if strings.TrimSpace(tag) == now {
 			return nil
 		}
 	}
-	return problem(http.StatusPreconditionFailed, "lost_update", "it is at version %d; read it again and apply your change to that", version)
+	return problem(http.StatusPreconditionFailed, "lost_update", "it changed meanwhile, its ETag is %s now; look at it again first", now)
 }
 
 // answerSaved answers with a rule that was just saved.

@@ -63,9 +63,9 @@ func nullField(body []byte) error {
 		if string(value) == "null" {
 			return fmt.Errorf("%q is null; leave it out", name)
 		}
-		if name == "filter" { // a part of the request, as conditions and rules are not
+		if name == "filter" || name == "preferences" || name == "key" { // parts of the request, as conditions and rules are not
 			if err := nullField(value); err != nil {
-				return fmt.Errorf("filter: %w", err)
+				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
@@ -42,7 +43,9 @@ type Server struct {
 	analytics Analytics
 	silences  Silences
 	templates Templates
-	users     UserList
+	people    UserList
+	users     Users
+	audit     AuditLog
 	again     Redeliveries
 	replays   Replays
 	targets   Targets
@@ -63,8 +66,12 @@ type Server struct {
 
 const (
 	headerTimeout = 10 * time.Second // a client that dribbles its headers is cut
+	headerLimit   = 64 << 10         // and one that sends too many gets a 431
 	idleTimeout   = 2 * time.Minute
 )
+
+// streamPath has no bound of time.
+const streamPath = "/stream/events"
 
 // route is one row of the route table.
 type route struct {
@@ -134,8 +141,19 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/replays/:replay_id/cancel", true, s.cancelReplay},
 		{http.MethodGet, "/lag", false, s.lag},
 		{http.MethodGet, "/status", false, s.status},
+		{http.MethodGet, "/users", true, s.listUsers},
+		{http.MethodPost, "/users", true, s.createUser},
 		{http.MethodGet, "/users/me", false, s.me},
-		{http.MethodGet, "/stream/events", false, s.streamEvents},
+		{http.MethodPatch, "/users/me", false, s.patchMe},
+		{http.MethodGet, "/users/:user_id", true, s.getUser},
+		{http.MethodPatch, "/users/:user_id", true, s.patchUser},
+		{http.MethodDelete, "/users/:user_id", true, s.deleteUser},
+		{http.MethodGet, "/api-keys", false, s.listKeys},
+		{http.MethodPost, "/api-keys", false, s.createKey},
+		{http.MethodPost, "/api-keys/:key_id/rotate", false, s.rotateKey},
+		{http.MethodDelete, "/api-keys/:key_id", false, s.revokeKey},
+		{http.MethodGet, "/audit", true, s.listAudit},
+		{http.MethodGet, streamPath, false, s.streamEvents},
 	}
 }
 
@@ -144,11 +162,13 @@ func (s *Server) handler() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
+	e.IPExtractor = addressOf(s.cfg.TrustedProxies)
 	e.Use(
 		middleware.RequestIDWithConfig(middleware.RequestIDConfig{Generator: uuid.NewString, RequestIDHandler: limitRequestID}),
 		s.observe,
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.panicked}),
 		secure,
+		crossOrigin(s.cfg.CORSOrigins),
 		middleware.BodyLimitWithConfig(middleware.BodyLimitConfig{Limit: bytesText(s.cfg.BodyLimit), Skipper: ownLimit}),
 	)
 	doc, err := Document()
@@ -161,7 +181,7 @@ func (s *Server) handler() *echo.Echo {
 	}
 	group := e.Group("/api/v1")
 	for _, r := range s.routes() {
-		group.Add(r.method, r.path, r.handle, s.bound(r), s.auth.require(r.admin), parameters.only(r))
+		group.Add(r.method, r.path, r.handle, s.bound(r), s.auth.require(r), parameters.only(r))
 	}
 	for _, path := range []string{"/livez", "/readyz", "/health", "/health/mongodb", "/health/rabbitmq", "/health/redis"} {
 		e.GET(path, echo.WrapHandler(s.health))
@@ -182,11 +202,11 @@ func (s *Server) bound(r route) echo.MiddlewareFunc {
 		limit = max(limit, s.cfg.BacktestTimeout+backtestGrace)
 	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		if r.path == "/stream/events" {
+		if r.path == streamPath {
 			return next
 		}
 		return func(c echo.Context) error {
-			ctx, cancel := context.WithTimeout(c.Request().Context(), limit)
+			ctx, cancel := context.WithTimeout(store.ForRequest(c.Request().Context(), requestID(c)), limit)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
 			controller := http.NewResponseController(c.Response())
@@ -205,17 +225,7 @@ func limitRequestID(c echo.Context, id string) {
 	}
 }
 
-// secure sets the headers that keep a browser from being misled.
-func secure(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-		return next(c)
-	}
-}
+func requestID(c echo.Context) string { return c.Response().Header().Get(echo.HeaderXRequestID) }
 
 // observe counts requests by route and status.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
@@ -243,7 +253,7 @@ func (s *Server) fail(err error, c echo.Context) {
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError {
 		s.log.Error("request failed", zap.String("method", c.Request().Method), zap.String("path", c.Path()),
-			zap.String("request_id", c.Response().Header().Get(echo.HeaderXRequestID)), zap.Error(err))
+			zap.String("request_id", requestID(c)), zap.Error(err))
 	}
 	if err := p.write(c); err != nil {
 		s.log.Debug("problem not written", zap.Error(err))
@@ -253,7 +263,7 @@ func (s *Server) fail(err error, c echo.Context) {
 // run serves on the listener until ctx ends. Streams end first: an open one
 // would keep the shutdown waiting.
 func (s *Server) run(ctx context.Context, l net.Listener, drain time.Duration) error {
-	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: headerLimit, IdleTimeout: idleTimeout,
 		ErrorLog: zap.NewStdLog(s.log), BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) }}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,7 +20,7 @@ import (
 // Silences is where silences are kept.
 type Silences interface {
 	CreateSilence(ctx context.Context, s silence.Silence) error
-	ExpireSilence(ctx context.Context, id string, at time.Time, by string) (silence.Silence, error)
+	ExpireSilence(ctx context.Context, id string, at time.Time, by string, match func(silence.Silence) error) (silence.Silence, error)
 	Silence(ctx context.Context, id string) (silence.Silence, error)
 	SilencesAfter(ctx context.Context, at time.Time) ([]silence.Silence, error)
 	FindSilences(ctx context.Context, state silence.State, at time.Time, after *store.SilencePosition, limit int) ([]silence.Silence, error)
@@ -143,9 +144,11 @@ func (s *Server) previewSilence(c echo.Context, one silence.Silence, now time.Ti
 }
 
 // expireSilence: POST /silences/{silence_id}/expire, and DELETE: it ends now.
-// It stays readable, since what it held back names it.
+// It stays readable, since what it held back names it. With If-Match it ends only
+// if nobody ended it before.
 func (s *Server) expireSilence(c echo.Context) error {
-	one, err := s.silences.ExpireSilence(c.Request().Context(), c.Param("silence_id"), s.now().Truncate(time.Millisecond), currentUser(c).Email)
+	one, err := s.silences.ExpireSilence(c.Request().Context(), c.Param("silence_id"), s.now().Truncate(time.Millisecond), currentUser(c).Email,
+		func(one silence.Silence) error { return ifMatchTag(c, silenceTag(one)) })
 	if err != nil {
 		return err
 	}
@@ -162,7 +165,13 @@ func (s *Server) answerSilence(c echo.Context, status int, one silence.Silence) 
 	if err != nil {
 		return err
 	}
+	c.Response().Header().Set("ETag", silenceTag(one))
 	return c.JSONBlob(status, body)
+}
+
+// silenceTag changes with the only thing that changes in a silence: its end.
+func silenceTag(one silence.Silence) string {
+	return strconv.Quote(strconv.FormatInt(one.Until.UnixMilli(), 10))
 }
 
 // tellWorkers says that something changed. The word may be lost: they look every

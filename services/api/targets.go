@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -15,8 +16,8 @@ import (
 type Targets interface {
 	Targets(ctx context.Context, state store.TargetState, after string, limit int) ([]store.Target, error)
 	Target(ctx context.Context, id string) (store.Target, error)
-	EnableTarget(ctx context.Context, id, by string, now time.Time) (store.Target, error)
-	DisableTarget(ctx context.Context, id, target, reason, by string, now time.Time) error
+	EnableTarget(ctx context.Context, id, by string, now time.Time, match func(store.Target) error) (store.Target, error)
+	DisableTarget(ctx context.Context, id, target, reason, by string, now time.Time, match func(store.Target) error) error
 }
 
 // listTargets: GET /targets, those that are or were held back for lately;
@@ -50,18 +51,32 @@ func (s *Server) getTarget(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return answerTarget(c, t)
+}
+
+func answerTarget(c echo.Context, t store.Target) error {
+	c.Response().Header().Set("ETag", targetTag(t))
 	return c.JSON(http.StatusOK, t)
+}
+
+// targetTag changes with the target's state.
+func targetTag(t store.Target) string {
+	return strconv.Quote(string(t.State) + "-" + strconv.FormatInt(t.Since.UnixMilli(), 10))
+}
+
+func matchTarget(c echo.Context) func(store.Target) error {
+	return func(t store.Target) error { return ifMatchTag(c, targetTag(t)) }
 }
 
 // enableTarget: POST /targets/{target_id}/enable. An endpoint gets calls again,
 // and a breaker is closed by hand. What was suppressed meanwhile stays so until
 // POST /notifications/retry {"status": "suppressed", "reason": "target_disabled"}.
 func (s *Server) enableTarget(c echo.Context) error {
-	t, err := s.targets.EnableTarget(c.Request().Context(), c.Param("target_id"), currentUser(c).Email, s.now().Truncate(time.Millisecond))
+	t, err := s.targets.EnableTarget(c.Request().Context(), c.Param("target_id"), currentUser(c).Email, s.now().Truncate(time.Millisecond), matchTarget(c))
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, t)
+	return answerTarget(c, t)
 }
 
 // disableTarget: POST /targets/{target_id}/disable {"reason": "…"}, of an endpoint
@@ -91,7 +106,7 @@ func (s *Server) disableTarget(c echo.Context) error {
 	if asked.Reason == "" {
 		asked.Reason = "by " + by
 	}
-	if err := s.targets.DisableTarget(ctx, id, t.Target, asked.Reason, by, s.now().Truncate(time.Millisecond)); err != nil {
+	if err := s.targets.DisableTarget(ctx, id, t.Target, asked.Reason, by, s.now().Truncate(time.Millisecond), matchTarget(c)); err != nil {
 		return err
 	}
 	return s.getTarget(c)

@@ -101,6 +101,9 @@ func (s *Server) putTemplate(c echo.Context) error {
 		return err
 	}
 	saved, err := s.templates.SaveTemplate(ctx, t, old.Version, s.now(), currentUser(c).Email)
+	if errors.Is(err, store.ErrConflict) && c.Request().Header.Get("If-Match") != "" {
+		return problem(http.StatusPreconditionFailed, "lost_update", "the template changed meanwhile; read it again and apply your change to the new version")
+	}
 	if err != nil {
 		return err
 	}
@@ -143,7 +146,7 @@ func (s *Server) deleteTemplate(c echo.Context) error {
 	if len(rules) > 0 {
 		return problem(http.StatusConflict, "in_use", "these rules name the template %s; change them first: %s", name, strings.Join(rules, ", "))
 	}
-	if err := s.templates.DeleteTemplate(ctx, name, s.now(), currentUser(c).Email); err != nil {
+	if err := s.templates.DeleteTemplate(ctx, name, s.now(), currentUser(c).Email, func(t letter.Template) error { return ifMatch(c, t.Version) }); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

@@ -32,10 +32,10 @@ func Wire(ctx context.Context, p *app.Process) error {
 	m := newMetrics(p.Metrics)
 	s := &Server{
 		cfg: cfg, log: p.Log, now: now, metrics: m,
-		auth:   newAuth(p.Store, cfg.RateLimit, cfg.RateBurst, p.Log, now),
+		auth:   newAuth(p.Store, cfg, p.Log, now),
 		events: p.Store, rules: sealedRules{p.Store, keys}, indexes: p.Store, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
 		analytics: p.Store, counters: p.Config.Aggregator.CounterRetention,
-		templates: p.Store, users: p.Store, again: p.Store, replays: p.Store, targets: p.Store, channels: p.Config.Channels,
+		templates: p.Store, people: p.Store, users: p.Store, audit: p.Store, again: p.Store, replays: p.Store, targets: p.Store, channels: p.Config.Channels,
 		publisher: p.Publisher, topology: p.Topology, decoder: decoder,
 		dead: func(queue string) (DeadLetters, error) {
 			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)

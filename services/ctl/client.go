@@ -80,9 +80,9 @@ func (p problem) Error() string {
 func (p problem) advice() string {
 	switch {
 	case p.Status == http.StatusUnauthorized:
-		return "Set EA_API_KEY to a key that is in use; `eactl users create` makes one."
+		return "Set EA_API_KEY to a key that is in use; `eactl users create --database` makes one, and `eactl keys create` more of your own."
 	case p.Status == http.StatusForbidden:
-		return "Use an admin's key; `eactl users create --role admin` makes one."
+		return "Use an admin's key; `eactl users create --database --role admin` makes one."
 	case p.Status >= http.StatusInternalServerError:
 		return "`eactl doctor` tries the servers; the api's log has this under request id " + p.RequestID + "."
 	}

@@ -99,7 +99,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 nothing matched.`,
 		}
 		return nil
 	}
-	root.AddCommand(t.publish(), t.simulate(), t.tail(), t.events(), t.analytics(), t.rules(), t.silence(), t.notifications(), t.targets(), t.templates(), t.dlq(), t.replay(), t.topology(), t.users(), t.secrets(), t.status(), t.doctor())
+	root.AddCommand(t.publish(), t.simulate(), t.tail(), t.events(), t.analytics(), t.rules(), t.silence(), t.notifications(), t.targets(), t.templates(), t.dlq(), t.replay(), t.topology(), t.users(), t.keys(), t.audit(), t.secrets(), t.status(), t.doctor())
 	return root
 }
 

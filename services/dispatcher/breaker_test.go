@@ -106,10 +106,10 @@ var _ = Describe("An endpoint that is gone", func() {
 		Eventually(ctx, func() []outcomeEvent { return events() }).Should(ContainElement(HaveField("Payload", And(
 			HaveKeyWithValue("notification_id", owed[1].Notification.ID), HaveKeyWithValue("status", "suppressed"), HaveKeyWithValue("reason", "target_disabled")))))
 
-		_, err := f.Store.EnableTarget(ctx, endpoint.ID, "ops@example.com", time.Now())
+		_, err := f.Store.EnableTarget(ctx, endpoint.ID, "ops@example.com", time.Now(), nil)
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(ctx, func() ([]store.Target, error) { return f.Store.HeldTargets(ctx) }).Should(BeEmpty())
-		audit, err := f.Store.Audits(ctx, endpoint.ID, 10)
+		audit, err := f.Store.FindAudit(ctx, store.AuditFilter{Subject: endpoint.ID}, nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(audit).To(HaveLen(2))
 		empty(ctx, f)

@@ -160,7 +160,7 @@ func (t targets) Close(ctx context.Context, target, by string, now time.Time) (b
 }
 
 func (t targets) Disable(ctx context.Context, endpoint, target, reason, by string, now time.Time) error {
-	return t.store.DisableTarget(ctx, endpoint, target, reason, by, now)
+	return t.store.DisableTarget(ctx, endpoint, target, reason, by, now, nil)
 }
 
 func heldOf(t store.Target) HeldTarget {

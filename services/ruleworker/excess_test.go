@@ -56,7 +56,7 @@ var _ = Describe("a rule that costs too much", func() {
 		}).WithTimeout(30 * time.Second).Should(Succeed())
 		Expect(events()[0].RoutingKey).To(Equal("events.rule.disabled"))
 		Expect(string(events()[0].Body)).To(And(ContainSubstring(`"type":"RULE_DISABLED"`), ContainSubstring(`"rule_name":"costly"`)))
-		audit, err := f.Store.Audits(ctx, costly.ID, 10)
+		audit, err := f.Store.FindAudit(ctx, store.AuditFilter{Subject: costly.ID}, nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(audit[0]).To(And(HaveField("Action", "rule.disable"), HaveField("By", "rule-worker")))
 

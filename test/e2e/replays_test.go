@@ -118,7 +118,7 @@ var _ = Describe("replays", Ordered, func() {
 		Expect(p.eactl(ctx, "replay", "show", id, "--follow").Code).To(Equal(1))
 		Expect(p.eactl(ctx, "replay", "list", "-o", "json").lines()).To(HaveLen(5))
 		Expect(p.eactl(ctx, "replay", "show", "none").Code).To(Equal(3))
-		audits, err := p.Store.Audits(ctx, id, 10)
+		audits, err := p.Store.FindAudit(ctx, store.AuditFilter{Subject: id}, nil, 10)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(audits).To(HaveEach(HaveField("By", "admin@localhost")))
 		Expect(audits).To(HaveLen(4))

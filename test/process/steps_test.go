@@ -73,7 +73,7 @@ var _ = Describe("a dispatcher that is killed over an endpoint that is gone", fu
 				g.Expect(c.Depth(ctx, topology.WebhooksDefault+".dead")).To(Equal(1))
 			}).WithTimeout(patience).WithPolling(100 * time.Millisecond).Should(Succeed())
 			Expect(c.receiver.Stats().Calls).To(Equal(1), "the record tells what nobody has to ask twice")
-			audit, err := c.Store.Audits(ctx, held[0].ID, 10)
+			audit, err := c.Store.FindAudit(ctx, store.AuditFilter{Subject: held[0].ID}, nil, 10)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(audit).To(HaveLen(1))
 		}))

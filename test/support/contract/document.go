@@ -31,6 +31,7 @@ type Document struct {
 // Operation is one method of a path.
 type Operation struct {
 	ID, Method, Path, Role string
+	Audit                  string // what the audit says of it, "" of what changes nothing
 	Parameters             []Parameter
 	Body                   map[string]any // nil when it takes none
 	BodyAt                 string         // JSON pointer
@@ -88,6 +89,7 @@ func (d *Document) readOperations() error {
 			o := Operation{Method: strings.ToUpper(method), Path: path, at: at, node: node, route: routeOf(path)}
 			o.ID, _ = node["operationId"].(string)
 			o.Role, _ = node["x-role"].(string)
+			o.Audit, _ = node["x-audit"].(string)
 			for _, from := range []struct {
 				list any
 				at   string

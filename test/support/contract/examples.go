@@ -70,3 +70,8 @@ func (d *Document) media(body map[string]any, at string, flaw func(at, format st
 		}
 	}
 }
+
+// Takes says whether an operation has a parameter of the name.
+func (o *Operation) Takes(name string) bool {
+	return slices.ContainsFunc(o.Parameters, func(p Parameter) bool { return p.Name == name })
+}
