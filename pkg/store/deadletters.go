@@ -144,7 +144,7 @@ func (s *Store) FindDeadLetters(ctx context.Context, f DeadLetterFilter, after *
 	if err == nil {
 		err = cur.All(ctx, &found)
 	}
-	return found, classify("list dead letters", err)
+	return found, searched("list dead letters", err)
 }
 
 // DeadLetter reads one record.
@@ -192,5 +192,5 @@ func (s *Store) DeadLetterGroups(ctx context.Context, f DeadLetterFilter) ([]Dea
 	if err == nil {
 		err = cur.All(ctx, &found)
 	}
-	return found, classify("group dead letters", err)
+	return found, searched("group dead letters", err)
 }

@@ -154,12 +154,12 @@ func mergeTimestamp(q bson.D) bson.D {
 func (s *Store) CountEvents(ctx context.Context, f EventFilter, limit int64) (int64, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	o := options.Count()
+	o := options.Count().SetMaxTime(operationTimeout / 2)
 	if limit > 0 {
 		o.SetLimit(limit)
 	}
 	n, err := s.events.CountDocuments(ctx, f.Query(), o)
-	return n, classify("count events", err)
+	return n, searched("count events", err)
 }
 
 // EventCounts says how many events are stored (from the collection's metadata,
@@ -168,13 +168,13 @@ func (s *Store) CountEvents(ctx context.Context, f EventFilter, limit int64) (in
 func (s *Store) EventCounts(ctx context.Context) (stored, unprocessed int64, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if stored, err = s.events.EstimatedDocumentCount(ctx); err != nil {
-		return 0, 0, classify("count events", err)
+	if stored, err = s.events.EstimatedDocumentCount(ctx, options.EstimatedDocumentCount().SetMaxTime(operationTimeout/2)); err != nil {
+		return 0, 0, searched("count events", err)
 	}
 	cur, err := s.batches.Aggregate(ctx, bson.A{
 		bson.D{field("$match", openStage(Matched))},
 		bson.D{field("$group", bson.D{field("_id", nil), field("events", bson.D{field("$sum", "$count")})})},
-	})
+	}, options.Aggregate().SetMaxTime(operationTimeout/2))
 	var sums []struct {
 		Events int64 `bson:"events"`
 	}

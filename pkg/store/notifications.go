@@ -265,7 +265,7 @@ func (s *Store) FindNotifications(ctx context.Context, f NotificationFilter, aft
 	}
 	found, err := page[notification.Notification](ctx, s, s.notifications, q, options.Find().
 		SetSort(keys("created_at", -1, "_id", -1)).SetMaxTime(operationTimeout/2), limit)
-	return found, classify("list notifications", err)
+	return found, searched("list notifications", err)
 }
 
 // CountNotifications counts by status in the filter's range.
@@ -275,9 +275,9 @@ func (s *Store) CountNotifications(ctx context.Context, f NotificationFilter) (m
 	counts := map[notification.Status]int64{}
 	for _, status := range []notification.Status{notification.Pending, notification.Delivered, notification.Dead, notification.Suppressed} {
 		f.Status = status
-		n, err := s.notifications.CountDocuments(ctx, f.query())
+		n, err := s.notifications.CountDocuments(ctx, f.query(), options.Count().SetMaxTime(operationTimeout/2))
 		if err != nil {
-			return nil, classify("count notifications", err)
+			return nil, searched("count notifications", err)
 		}
 		counts[status] = n
 	}

@@ -137,8 +137,8 @@ func (s *Store) FindReplays(ctx context.Context, state replay.State, after *Repl
 			bson.D{field("created_at", after.CreatedAt), field("_id", bson.D{field("$lt", after.ID)})},
 		}))
 	}
-	found, err := page[replay.Job](ctx, s, s.replays, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)), limit)
-	return found, classify("list replays", err)
+	found, err := page[replay.Job](ctx, s, s.replays, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)).SetMaxTime(operationTimeout/2), limit)
+	return found, searched("list replays", err)
 }
 
 // TakeReplay gives the holder of a lease's term the replay that is to go on: one

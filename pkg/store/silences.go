@@ -135,8 +135,8 @@ func (s *Store) FindSilences(ctx context.Context, state silence.State, at time.T
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	found, err := page[silence.Silence](ctx, s, s.silences, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)), limit)
-	return found, classify("list silences", err)
+	found, err := page[silence.Silence](ctx, s, s.silences, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)).SetMaxTime(operationTimeout/2), limit)
+	return found, searched("list silences", err)
 }
 
 // HeldBy counts the notifications that a silence, throttle or group held back,
@@ -144,6 +144,6 @@ func (s *Store) FindSilences(ctx context.Context, state silence.State, at time.T
 func (s *Store) HeldBy(ctx context.Context, id string, limit int64) (int64, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	n, err := s.notifications.CountDocuments(ctx, bson.D{field("held.id", id)}, options.Count().SetLimit(limit))
-	return n, classify("count what "+id+" held back", err)
+	n, err := s.notifications.CountDocuments(ctx, bson.D{field("held.id", id)}, options.Count().SetLimit(limit).SetMaxTime(operationTimeout/2))
+	return n, searched("count what "+id+" held back", err)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -157,11 +158,15 @@ func (s *Server) expireSilence(c echo.Context) error {
 }
 
 func (s *Server) answerSilence(c echo.Context, status int, one silence.Silence) error {
-	held, err := s.silences.HeldBy(c.Request().Context(), one.ID, heldShown)
-	if err != nil {
+	var held *int64
+	var slow *store.TooSlow
+	n, err := s.silences.HeldBy(c.Request().Context(), one.ID, heldShown)
+	if err == nil {
+		held = &n
+	} else if !errors.As(err, &slow) { // what was done is done: then the answer says less
 		return err
 	}
-	body, err := one.JSON(s.now(), &held)
+	body, err := one.JSON(s.now(), held)
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,10 @@ EA_MONGO_DATABASE) and needs no API key: that is how the first admin is made.`,
 				create = t.createInDatabase
 			}
 			made, err := create(cmd, u)
+			var refused problem
+			if errors.Is(err, store.ErrConflict) || errors.As(err, &refused) && refused.Status == http.StatusConflict {
+				return fmt.Errorf("%s is a user already; choose another address, or make a new key with `eactl keys create --user %s`: a lost one cannot be shown again", u.Email, u.Email)
+			}
 			if err != nil {
 				return err
 			}
@@ -95,9 +99,6 @@ func (t *tool) createInDatabase(cmd *cobra.Command, u user.User) (made createdUs
 		}
 		return s.CreateUser(cmd.Context(), u)
 	})
-	if errors.Is(err, store.ErrConflict) {
-		return made, fmt.Errorf("%s is a user already; choose another address, or make a new key with `eactl keys create --user %s`", u.Email, u.Email)
-	}
 	return createdUser{u.ID, u.Email, u.Role, plain}, err
 }
 

@@ -67,8 +67,12 @@ func (p *product) sendText(ctx context.Context, path, body string, result any) i
 // withMatch makes a request with If-Match.
 func (p *product) withMatch(ctx context.Context, method, path, match string, body map[string]any) int {
 	GinkgoHelper()
-	text, err := json.Marshal(body)
-	Expect(err).NotTo(HaveOccurred())
+	var text []byte
+	if body != nil {
+		var err error
+		text, err = json.Marshal(body)
+		Expect(err).NotTo(HaveOccurred())
+	}
 	r, err := http.NewRequestWithContext(ctx, method, p.base+path, bytes.NewReader(text))
 	Expect(err).NotTo(HaveOccurred())
 	r.Header.Set("Authorization", "Bearer "+adminKey)
