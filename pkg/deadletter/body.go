@@ -1,7 +1,6 @@
 package deadletter
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
@@ -9,7 +8,6 @@ import (
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
-	"github.com/events-aggregator/events-aggregator/pkg/action/outgoing"
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -100,9 +98,7 @@ func readOrder(doc bson.Raw) content {
 	if t := event.Text(m.Event, "type"); t != "" {
 		c.eventTypes = []string{t}
 	}
-	if u, err := url.Parse(event.Text(n.Action.Config, "url")); err == nil {
-		c.target = outgoing.Target(u)
-	}
+	c.target = seal.Target(n.Action.Config)
 	// An action type that is not known here keeps its configuration to itself.
 	masked := bson.Raw(bsoncore.NewDocumentBuilder().Build())
 	if kind, known := builtin.Table().Lookup(n.Action.Type); known && len(n.Action.Config) > 0 {

@@ -10,6 +10,8 @@ import (
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
 
+	"github.com/events-aggregator/events-aggregator/pkg/action/builtin"
+	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/deadletter"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
@@ -65,6 +67,20 @@ var _ = Describe("a dead letter", func() {
 			Expect(string(text)).NotTo(ContainSubstring("secret-"))
 			Expect(string(r.Body)).NotTo(ContainSubstring("secret-"))
 		}
+	})
+
+	It("that calls an encrypted URL names its target all the same, which a filter finds", func() {
+		keys, err := seal.New("a-key-of-the-spec-0123456789")
+		Expect(err).NotTo(HaveOccurred())
+		webhook, _ := builtin.Table().Lookup("WEBHOOK")
+		sealed := order(9)
+		sealed.Notification.Action.Config, err = keys.Seal(webhook, sealed.Notification.Action.Config)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(seal.Sealed(document(bson.D{{Key: "url", Value: sealed.Notification.Action.Config.Lookup("url")}}))).To(BeTrue())
+		l := letter("application/bson", document(sealed))
+		Expect(l.Target).To(Equal("example.com"))
+		Expect(deadletter.Filter{Target: "example.com"}.Match(l)).To(BeTrue())
+		Expect(string(l.Full().Body)).NotTo(ContainSubstring("ea-sealed"))
 	})
 
 	It("whose body cannot be read keeps to itself what may be a secret", func() {

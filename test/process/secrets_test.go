@@ -88,7 +88,8 @@ func (c *crew) rotating(fault, current, old string, args ...string) *exec.Cmd {
 func sealedWith(text string) map[string]int {
 	keys := map[string]int{}
 	for _, part := range strings.Split(text, "ea-sealed:1:")[1:] {
-		id, _, _ := strings.Cut(part, ":")
+		of, _, _ := strings.Cut(part, ":")
+		id, _, _ := strings.Cut(of, "@") // of a URL its target follows
 		keys[id]++
 	}
 	return keys

@@ -211,3 +211,12 @@ func Target(u *url.URL) string {
 	}
 	return net.JoinHostPort(host, port)
 }
+
+// TargetOf is Target of a URL as a text, "" when it is none.
+func TargetOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return Target(u)
+}

@@ -8,9 +8,13 @@ import (
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 )
 
+// changeText says what a text is changed to; field is the name of one at the top of
+// the document, "" of any other.
+type changeText func(field, text string, secret bool) (string, error)
+
 // rewrite copies a document and changes its texts, at any depth. A text counts
 // as secret when it differs from the one at its place in masked.
-func rewrite(doc, masked bson.Raw, change func(text string, secret bool) (string, error)) (bson.Raw, error) {
+func rewrite(doc, masked bson.Raw, change changeText) (bson.Raw, error) {
 	if len(doc) == 0 {
 		return doc, nil
 	}
@@ -19,7 +23,7 @@ func rewrite(doc, masked bson.Raw, change func(text string, secret bool) (string
 
 var errMask = errors.New("a type's mask has another shape than its configuration")
 
-func rewriteDocument(out []byte, doc, masked bson.Raw, list bool, change func(string, bool) (string, error)) ([]byte, error) {
+func rewriteDocument(out []byte, doc, masked bson.Raw, list bool, change changeText) ([]byte, error) {
 	elements, err := doc.Elements()
 	if err != nil {
 		return nil, err
@@ -47,10 +51,10 @@ func rewriteDocument(out []byte, doc, masked bson.Raw, list bool, change func(st
 	return bsoncore.AppendDocumentEnd(out, start)
 }
 
-func rewriteValue(out []byte, name string, v, mask bson.RawValue, haveMask bool, change func(string, bool) (string, error)) ([]byte, error) {
+func rewriteValue(out []byte, name string, v, mask bson.RawValue, haveMask bool, change changeText) ([]byte, error) {
 	if text, ok := v.StringValueOK(); ok {
 		shown, same := mask.StringValueOK()
-		changed, err := change(text, haveMask && (!same || shown != text))
+		changed, err := change(name, text, haveMask && (!same || shown != text))
 		return bsoncore.AppendStringElement(out, name, changed), err
 	}
 	if v.Type != bson.TypeEmbeddedDocument && v.Type != bson.TypeArray {
@@ -64,7 +68,8 @@ func rewriteValue(out []byte, name string, v, mask bson.RawValue, haveMask bool,
 		inner = mask.Value
 	}
 	out = bsoncore.AppendHeader(out, v.Type, name)
-	return rewriteDocument(out, v.Value, inner, v.Type == bson.TypeArray, change)
+	deeper := func(_, text string, secret bool) (string, error) { return change("", text, secret) }
+	return rewriteDocument(out, v.Value, inner, v.Type == bson.TypeArray, deeper)
 }
 
 // contains looks for a text, at any depth.

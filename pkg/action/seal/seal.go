@@ -16,17 +16,25 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action"
+	"github.com/events-aggregator/events-aggregator/pkg/action/outgoing"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
 )
 
 // prefix begins every sealed value: ea-sealed:1:<key id>:<base64 of nonce and
-// ciphertext>. AES-256-GCM; the part before the last colon is authenticated.
+// ciphertext>, of a URL ea-sealed:1:<key id>@<target>:<base64>, so that who looks
+// after its dead letters can tell whom it calls without the key: a host is shown
+// everywhere. AES-256-GCM; the part before the last colon is authenticated.
 const prefix = "ea-sealed:1:"
+
+// urlField is where a configuration has the URL that it calls.
+const urlField = "url"
 
 // Keys seal with one key and open with several, so that a key can be replaced.
 // Nil Keys seal nothing and open nothing.
@@ -36,9 +44,16 @@ type Keys struct {
 }
 
 type key struct {
-	id   string
-	gcm  cipher.AEAD
-	head string // of the values that it seals
+	id  string
+	gcm cipher.AEAD
+}
+
+// head begins the values that the key seals.
+func (k *key) head(target string) string {
+	if target == "" {
+		return prefix + k.id + ":"
+	}
+	return prefix + k.id + "@" + url.QueryEscape(target) + ":"
 }
 
 // New derives the keys from their texts. With current "" nothing is sealed any
@@ -77,8 +92,7 @@ func derive(text string) (*key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	id := hex.EncodeToString(material[size:])
-	return &key{id: id, gcm: gcm, head: prefix + id + ":"}, nil
+	return &key{id: hex.EncodeToString(material[size:]), gcm: gcm}, nil
 }
 
 // Seal returns the configuration with every secret of the type sealed. It must
@@ -87,16 +101,20 @@ func (k *Keys) Seal(t action.Type, config bson.Raw) (bson.Raw, error) {
 	if k == nil || k.current == nil {
 		return config, nil
 	}
-	return rewrite(config, t.Mask(config), func(text string, secret bool) (string, error) {
+	return rewrite(config, t.Mask(config), func(field, text string, secret bool) (string, error) {
 		if !secret {
 			return text, nil
+		}
+		head := k.current.head("")
+		if field == urlField {
+			head = k.current.head(outgoing.TargetOf(text))
 		}
 		nonce := make([]byte, k.current.gcm.NonceSize())
 		if _, err := rand.Read(nonce); err != nil {
 			return "", err
 		}
-		sealed := k.current.gcm.Seal(nonce, nonce, []byte(text), []byte(k.current.head))
-		return k.current.head + base64.RawURLEncoding.EncodeToString(sealed), nil
+		sealed := k.current.gcm.Seal(nonce, nonce, []byte(text), []byte(head))
+		return head + base64.RawURLEncoding.EncodeToString(sealed), nil
 	})
 }
 
@@ -108,7 +126,7 @@ func (k *Keys) Open(config bson.Raw) (bson.Raw, error) {
 		return config, nil
 	}
 	var failed error
-	opened, err := rewrite(config, nil, func(text string, _ bool) (string, error) {
+	opened, err := rewrite(config, nil, func(_, text string, _ bool) (string, error) {
 		plain, err := k.open(text)
 		if err != nil {
 			failed = errors.Join(failed, err)
@@ -124,7 +142,8 @@ func (k *Keys) open(text string) (string, error) {
 	if !ok {
 		return text, nil
 	}
-	id, encoded, _ := strings.Cut(rest, ":")
+	of, encoded, _ := strings.Cut(rest, ":")
+	id, _, _ := strings.Cut(of, "@")
 	var with *key
 	if k != nil {
 		with = k.byID[id]
@@ -137,7 +156,7 @@ func (k *Keys) open(text string) (string, error) {
 		return "", errDamaged
 	}
 	nonce, sealed := sealed[:with.gcm.NonceSize()], sealed[with.gcm.NonceSize():]
-	plain, err := with.gcm.Open(nil, nonce, sealed, []byte(with.head))
+	plain, err := with.gcm.Open(nil, nonce, sealed, []byte(strings.TrimSuffix(text, encoded)))
 	if err != nil {
 		return "", errDamaged
 	}
@@ -178,6 +197,23 @@ func (k *Keys) Renew(t action.Type, config bson.Raw) (renewed bson.Raw, changed 
 // HasCurrent says whether there is a key to seal with.
 func (k *Keys) HasCurrent() bool { return k != nil && k.current != nil }
 
+// Target is whom a configuration's URL calls, also when that is sealed; "" when
+// there is no telling.
+func Target(config bson.Raw) string {
+	text := event.Text(config, urlField)
+	rest, sealed := strings.CutPrefix(text, prefix)
+	if !sealed {
+		return outgoing.TargetOf(text)
+	}
+	of, _, _ := strings.Cut(rest, ":")
+	_, escaped, _ := strings.Cut(of, "@")
+	target, err := url.QueryUnescape(escaped)
+	if err != nil {
+		return ""
+	}
+	return target
+}
+
 // heads are the keys that the texts are sealed with, "" for a text in the clear.
 func heads(config bson.Raw) []string {
 	var all []string
@@ -197,7 +233,7 @@ func Hide(config bson.Raw) bson.Raw {
 	if !Sealed(config) {
 		return config
 	}
-	hidden, err := rewrite(config, nil, func(text string, _ bool) (string, error) {
+	hidden, err := rewrite(config, nil, func(_, text string, _ bool) (string, error) {
 		if strings.HasPrefix(text, prefix) {
 			return action.Masked, nil
 		}

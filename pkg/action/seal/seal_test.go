@@ -57,6 +57,34 @@ var _ = Describe("sealed secrets", func() {
 		Expect(webhook().Queue(sealed, 9, 5)).To(Equal("webhooks.critical"), "who only routes needs no key")
 	})
 
+	DescribeTable("say whom a URL calls, as it does in the clear", func(url, target string) {
+		plain, err := bson.Marshal(bson.D{{Key: "url", Value: url}, {Key: "headers", Value: bson.D{{Key: "url", Value: "https://header.example.com"}}}})
+		Expect(err).NotTo(HaveOccurred())
+		sealed, err := keys(newKey).Seal(webhook(), plain)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(sealed.Lookup("url").StringValue()).NotTo(ContainSubstring("pw"))
+		Expect(sealed.String()).NotTo(ContainSubstring("header.example.com"), "only of the URL that is called")
+		Expect(seal.Target(sealed)).To(Equal(target))
+		Expect(seal.Target(plain)).To(Equal(target))
+		Expect(keys(newKey).Open(sealed)).To(Equal(bson.Raw(plain)))
+		Expect(keys(newKey).Current(webhook(), sealed)).To(BeTrue())
+	},
+		Entry("a host", "https://me:pw1234@Hooks.Example.com/a?b=c", "hooks.example.com"),
+		Entry("with a port", "https://me:pw1234@example.com:8443/", "example.com:8443"),
+		Entry("an address", "http://me:pw1234@[::1]:8080/", "[::1]:8080"),
+	)
+
+	It("of a URL are bound to the target that they say", func() {
+		plain, err := bson.Marshal(bson.D{{Key: "url", Value: "https://me:pw@example.com/"}})
+		Expect(err).NotTo(HaveOccurred())
+		sealed, err := keys(newKey).Seal(webhook(), plain)
+		Expect(err).NotTo(HaveOccurred())
+		forged, err := bson.Marshal(bson.D{{Key: "url", Value: strings.Replace(sealed.Lookup("url").StringValue(), "@example.com", "@example.org", 1)}})
+		Expect(err).NotTo(HaveOccurred())
+		_, err = keys(newKey).Open(forged)
+		Expect(err).To(MatchError(ContainSubstring("damaged")))
+	})
+
 	It("differ each time, so that equal secrets do not show", func() {
 		a, _ := keys(newKey).Seal(webhook(), config())
 		b, _ := keys(newKey).Seal(webhook(), config())
