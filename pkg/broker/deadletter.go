@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -41,7 +42,7 @@ func (d *DeadLetter) Replay(q WorkQueue) Message {
 	h := make(map[string]any, len(d.Headers)+5)
 	maps.Copy(h, d.Headers)
 	h[headerExchange], h[headerRoutingKey] = d.Exchange, d.RoutingKey
-	h[headerReplayed] = time.Now().UTC().Format(timeFormat)
+	h[headerReplayed] = time.Now().UTC().Format(timeFormat) + " " + uuid.NewString()
 	if d.ReplyTo != "" {
 		h[headerReplyTo] = d.ReplyTo
 	}

@@ -23,11 +23,13 @@ type Delivery struct {
 	Attempt       int       // 1 is the first; counted by retry tiers alone
 	FirstFailedAt time.Time // zero before the first failure
 	Replayed      bool      // it was dead, and somebody gave it to its owner again
+	Replay        string    // tells that time from any other, however often the message comes
 
 	consumer *Consumer
 	sub      *subscription
 	tag      uint64
 	received time.Time
+	receipt  string // where somebody waits for the ack
 	done     atomic.Bool
 
 	cc         any         // the producer's CC header
@@ -91,7 +93,9 @@ func (c *Consumer) delivery(sub *subscription, in *amqp.Delivery) *Delivery {
 		d.ReplyTo, d.UserID, d.cc = o.replyTo, o.userID, o.cc
 		d.Attempt = max(1, o.attempt)
 		d.FirstFailedAt = o.firstFailedAt
-		d.Replayed = headerString(headers, headerReplayed) != ""
+		d.Replay = headerString(headers, headerReplayed)
+		d.Replayed = d.Replay != ""
+		d.receipt = headerString(headers, headerReceipt)
 		if again, _ := headers[headerRedelivered].(bool); again {
 			d.Redelivered = true
 		}

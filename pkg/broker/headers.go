@@ -30,6 +30,7 @@ const (
 	headerRawHeaders    = "x-ea-raw-headers"     // headers that could not be read, as bytes
 	headerReplayed      = "x-ea-replayed"        // on a replayed dead letter until its next attempt
 	headerRedelivered   = "x-ea-redelivered"     // on what was given out before, until its next attempt
+	headerReceipt       = "x-ea-receipt"         // where somebody waits for the ack, see AskReceipt
 )
 
 // What a dead letter carries in addition.
@@ -37,7 +38,7 @@ const (
 	headerDeadID     = "x-ea-dead-id"
 	headerReason     = "x-ea-reason"
 	headerErrorClass = "x-ea-error-class"
-	headerError      = "x-ea-error"
+	headerError      = "x-ea-error" // also on what is in a tier
 	headerAttempts   = "x-ea-attempts"
 	headerDeadAt     = "x-ea-dead-at"
 )

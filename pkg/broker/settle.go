@@ -27,7 +27,11 @@ func (c *Consumer) settle(d *Delivery, err error) {
 	k := c.q.decide(err, d.Attempt, d.FirstFailedAt, now)
 	switch k.verdict {
 	case verdictAck:
-		c.settled(d, k, d.sub.ack(d.tag))
+		err := d.sub.ack(d.tag)
+		c.settled(d, k, err)
+		if err == nil && d.receipt != "" {
+			c.receipt(d)
+		}
 	case verdictRequeue:
 		c.settled(d, k, d.sub.requeue(d.tag))
 	default:
@@ -54,15 +58,23 @@ func settleAll(batch []*Delivery) {
 		sub := batch[0].sub
 		n := 0
 		var tags []uint64
+		var asked []*Delivery // for a receipt
 		for n < len(batch) && batch[n].sub == sub && (len(tags) == 0 || batch[n].tag > tags[len(tags)-1]) {
 			if d := batch[n]; !d.done.Swap(true) {
 				tags = append(tags, d.tag)
+				if d.receipt != "" {
+					asked = append(asked, d)
+				}
 			}
 			n++
 		}
 		if len(tags) > 0 {
 			c := batch[0].consumer
-			c.counted(verdictAck, len(tags), sub.ackSoon(tags...))
+			err := sub.ackSoon(tags...)
+			c.counted(verdictAck, len(tags), err)
+			if err == nil {
+				c.receipt(asked...)
+			}
 		}
 		batch = batch[n:]
 	}
@@ -116,12 +128,15 @@ func (c *Consumer) again(d *Delivery, k consequence, err error, now time.Time) M
 		first = now
 	}
 	h[headerFirstFailedAt] = first.UTC().Format(timeFormat)
+	if err != nil {
+		h[headerError] = cut(err.Error(), maxErrorText)
+	}
 
 	if k.verdict != verdictDead {
 		m.Exchange, m.RoutingKey = c.q.RetryExchange, c.q.Tier(k.tier)
 		h[headerAttempt] = int64(k.attempt)
 		if d.Replayed && k.attempt == d.Attempt {
-			h[headerReplayed] = now.UTC().Format(timeFormat)
+			h[headerReplayed] = d.Replay
 		}
 		if d.Redelivered && k.attempt == d.Attempt {
 			h[headerRedelivered] = true
@@ -131,7 +146,6 @@ func (c *Consumer) again(d *Delivery, k consequence, err error, now time.Time) M
 		h[headerDeadID] = uuid.NewString()
 		h[headerReason] = k.reason
 		h[headerErrorClass] = errorClass(err)
-		h[headerError] = cut(err.Error(), maxErrorText)
 		h[headerAttempts] = int64(d.Attempt)
 		h[headerDeadAt] = now.UTC().Format(timeFormat)
 	}
@@ -146,11 +160,11 @@ func (c *Consumer) again(d *Delivery, k consequence, err error, now time.Time) M
 // Again is the message that brings d back as its next attempt after delay,
 // rounded up to the tier that is returned too: what RetryAfter publishes, for a
 // handler that must know that it is safe (Publish) before it gives the verdict
-// nil. The handler may replace its Body.
-func (d *Delivery) Again(delay time.Duration) (m Message, tier time.Duration) {
+// nil. The handler may replace its Body. why is for whoever looks at the message.
+func (d *Delivery) Again(delay time.Duration, why error) (m Message, tier time.Duration) {
 	c := d.consumer
 	tier, _ = c.q.tierFor(delay)
-	return c.again(d, consequence{verdict: verdictRetry, tier: tier, attempt: d.Attempt + 1}, nil, time.Now()), tier
+	return c.again(d, consequence{verdict: verdictRetry, tier: tier, attempt: d.Attempt + 1}, why, time.Now()), tier
 }
 
 // publishThenAck gives d's consequence to the broker and then acks d. While

@@ -179,7 +179,7 @@ var _ = Describe("a handler's verdict", func() {
 		r.each(r.q, func(ctx context.Context, d *broker.Delivery) error {
 			_ = w.handle(ctx, d)
 			if d.Attempt == 1 {
-				m, tier := d.Again(150 * time.Millisecond)
+				m, tier := d.Again(150*time.Millisecond, errors.New("later"))
 				Expect(tier).To(Equal(200 * time.Millisecond))
 				m.Body = []byte("another body")
 				return r.publisher.Publish(ctx, m)

@@ -27,38 +27,33 @@ func (e *CanaryError) Error() string {
 	return fmt.Sprintf("the canary %s did not succeed: %s; the others stay where they are", e.ID, e.Reason)
 }
 
-const (
-	// quietFor: a message that its owner has taken and that is neither dead nor in
-	// a retry tier after so long is done, where nothing else says so.
-	quietFor = 3 * time.Second
-	// quietLook is how often the owner's queue is looked at.
-	quietLook = 250 * time.Millisecond
-)
-
 // afterCanary replays the first dead letter that f selects, and the others when
 // that has succeeded: its notification is delivered, or (of a queue whose messages
-// are no notifications) its owner has taken it and let it go. It has not when it
-// dies again, goes to a retry tier, or nothing is known in time. It needs RabbitMQ
-// alone.
+// are no notifications) its owner says that it is done with it. It has not when it
+// dies again, goes to a retry tier, or nothing is known in time, as of one that its
+// owner holds in an outage. It needs RabbitMQ alone.
 func (q *Queue) afterCanary(ctx context.Context, f Filter, o Options) (Result, error) {
 	first, err := q.first(ctx, f)
 	if err != nil || first == nil {
 		return Result{Complete: err == nil}, err
 	}
 	w := &canary{letter: first, body: first.message.Body, fate: make(chan string, 1)}
+	if first.NotificationID == "" { // an order is acked also when its attempt failed: its outcome is heard instead
+		w.receipt = broker.NewReceipt()
+	}
 	if o.Edit != nil {
 		if w.body, err = o.Edit(first.ID, w.body); err != nil {
 			return Result{}, &CanaryError{first.ID, err.Error()}
 		}
 	}
-	lost, stop, err := broker.Listen(ctx, q.conn, q.fates(), w.hear)
+	lost, stop, err := broker.Listen(ctx, q.conn, q.fates(w.receipt), w.hear)
 	if err != nil {
 		return Result{}, err
 	}
 	defer stop()
 	one := f
 	one.ID = first.ID
-	done, err := q.Replay(ctx, one, Options{Limit: 1, Edit: o.Edit, Done: o.Done})
+	done, err := q.Replay(ctx, one, Options{Limit: 1, Edit: o.Edit, Done: o.Done, receipt: w.receipt})
 	switch {
 	case err != nil:
 		return done, err
@@ -89,27 +84,35 @@ func (q *Queue) first(ctx context.Context, f Filter) (*Letter, error) {
 	return first, err
 }
 
-// fates are where a message of the queue can be met again.
-func (q *Queue) fates() []broker.Heard {
+// fates are where a message of the queue can be met again, or its ack.
+func (q *Queue) fates(receipt string) []broker.Heard {
 	all := []broker.Heard{{Exchange: q.owner.DeadExchange, Key: q.owner.Name}}
 	for _, tier := range q.owner.Tiers {
 		all = append(all, broker.Heard{Exchange: q.owner.RetryExchange, Key: q.owner.Tier(tier)})
+	}
+	if receipt != "" {
+		return append(all, broker.Heard{Exchange: q.owner.RetryExchange, Key: receipt})
 	}
 	return append(all, broker.Heard{Exchange: q.table.Exchange(topology.ExchangeEvents), Key: topology.KeyDelivery})
 }
 
 // canary is one replayed dead letter on its way.
 type canary struct {
-	letter *Letter
-	body   []byte // as it was replayed
-	once   sync.Once
-	fate   chan string // "" is success
+	letter  *Letter
+	body    []byte // as it was replayed
+	receipt string // where its ack is heard, "" when its outcome is
+	once    sync.Once
+	fate    chan string // "" is success
 }
 
 func (w *canary) ends(fate string) { w.once.Do(func() { w.fate <- fate }) }
 
 // hear looks at one message that one of the fates brought.
 func (w *canary) hear(m broker.Message) {
+	if w.receipt != "" && m.RoutingKey == w.receipt {
+		w.ends("")
+		return
+	}
 	if m.Type == rule.DeliveryType {
 		var outcome struct {
 			Payload struct {
@@ -148,38 +151,22 @@ func (w *canary) isIt(m broker.Message) bool {
 func (q *Queue) await(ctx context.Context, w *canary, lost <-chan struct{}, wait time.Duration) error {
 	bound, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	look := time.NewTicker(quietLook)
-	defer look.Stop()
-	taken := time.Time{}
-	for {
-		select {
-		case fate := <-w.fate:
-			if fate == "" {
-				return nil
-			}
-			return &CanaryError{w.letter.ID, fate}
-		case <-lost:
-			return &CanaryError{w.letter.ID, "the connection was lost, so nobody knows what became of it"}
-		case <-bound.Done():
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return &CanaryError{w.letter.ID, fmt.Sprintf("nothing is known of it after %s", wait)}
-		case <-look.C:
-		}
-		if w.letter.NotificationID != "" {
-			continue // its outcome will be heard
-		}
-		ready, consumers, err := q.conn.Depth(ctx, q.owner.Name)
-		switch {
-		case err != nil:
-			return err
-		case ready > 0 || consumers == 0:
-			taken = time.Time{}
-		case taken.IsZero():
-			taken = time.Now()
-		case time.Since(taken) >= quietFor:
+	select {
+	case fate := <-w.fate:
+		if fate == "" {
 			return nil
 		}
+		return &CanaryError{w.letter.ID, fate}
+	case <-lost:
+		return &CanaryError{w.letter.ID, "the connection was lost, so nobody knows what became of it"}
+	case <-bound.Done():
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	why := fmt.Sprintf("nothing is known of it after %s", wait)
+	if _, consumers, err := q.conn.Depth(ctx, q.owner.Name); err == nil && consumers == 0 {
+		why += ", since nobody consumes " + q.Name
+	}
+	return &CanaryError{w.letter.ID, why}
 }

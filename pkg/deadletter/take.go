@@ -29,6 +29,8 @@ type Options struct {
 	// others follow; 0: they follow at once.
 	Canary time.Duration
 
+	receipt string // where the canary's ack is heard
+
 	// Done hears of each dead letter, in their order, when it is done with: err
 	// is why it stays where it was.
 	Done func(l *Letter, err error)
@@ -83,6 +85,9 @@ func (q *Queue) Replay(ctx context.Context, f Filter, o Options) (Result, error)
 			return []broker.Message{m, q.end(end)}, err
 		}
 		m := l.message.Replay(q.owner)
+		if o.receipt != "" {
+			m.AskReceipt(o.receipt)
+		}
 		if o.Edit != nil {
 			var err error
 			if m.Body, err = o.Edit(l.ID, m.Body); err != nil {

@@ -152,10 +152,12 @@ func (t *tool) dlqReplay() *cobra.Command {
 		Long: `Gives dead letters back to the queue that they came from, as first attempts: each is published
 with a confirm and then taken out. Interrupted anywhere nothing is lost, and running it again
 finishes the job; what was given back twice is recognised as a repeat by its owner. What fails
-again meanwhile is not replayed again.
+again meanwhile is not replayed again. A delivery order goes through its retry schedule from the
+beginning, as after eactl notifications retry.
 
-With --canary one goes first, and the others only when it has succeeded: delivered, or taken by
-its owner without dying or waiting in a retry tier.
+With --canary one goes first, and the others only when it has succeeded: its notification is
+delivered, or, of a queue whose messages are no notifications, its owner has acked it. One that
+dies again, waits in a retry tier, or is not done within --canary-wait has not.
 
 With --to-rule the stored events in the dead letters are given to that rule alone, which makes
 what it owes for them; the dead letters are done with. It asks the API for the rule.`,

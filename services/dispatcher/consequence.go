@@ -106,7 +106,7 @@ func (d *Dispatcher) again(ctx context.Context, o *order, decided decision) erro
 	if err != nil {
 		return broker.Permanent(fmt.Errorf("encode attempt %d of notification %s: %w", next.Attempt, next.Notification.ID, err))
 	}
-	m, _ := o.delivery.Again(decided.delay)
+	m, _ := o.delivery.Again(decided.delay, &undeliverable{decided: decided})
 	m.Body = body
 	err = d.publish(ctx, m)
 	var unroutable *broker.UnroutableError
