@@ -54,6 +54,7 @@ const (
 
 	TrialStored     Point = "trial.stored"     // a trial is stored, its order is not published
 	RedeliveryAsked Point = "redelivery.asked" // a notification is to be made again, its order is not published
+	CancelAsked     Point = "cancel.asked"     // a notification is cancelled, its outcome event is not published
 )
 
 // Points lists them all; test/process has a spec for each.
@@ -66,5 +67,5 @@ var Points = []Point{
 	DispatcherOpened, DispatcherProbing, DispatcherProbed, DispatcherClosed,
 	AggregatorCounting, AggregatorCounted, AggregatorRecorded, AggregatorMaterialising,
 	DeadLetterPublished, DeadLetterCanary,
-	SecretsRenewing, TrialStored, RedeliveryAsked,
+	SecretsRenewing, TrialStored, RedeliveryAsked, CancelAsked,
 }

@@ -105,6 +105,9 @@ type Notification struct {
 	// Base is how many attempts there were when somebody had it tried again: the
 	// schedule begins anew with the one after.
 	Base int `bson:"base,omitempty" json:"base,omitempty"`
+	// ReopenedBy is the replay of its dead letter that made it pending again, so
+	// that one replay does it once.
+	ReopenedBy string `bson:"reopened_by,omitempty" json:"-"`
 	// Forced is one more attempt that somebody asked for, whatever the status.
 	Forced *Forced `bson:"forced,omitempty" json:"forced,omitempty"`
 	// Trial: somebody wanted to see what the action does; no match owes it.
@@ -114,10 +117,13 @@ type Notification struct {
 	// Unpublished is set while the first message of a notification that belongs
 	// to no batch (a timer or a replay decided it) is not confirmed, or that of
 	// one more attempt.
-	Unpublished bool      `bson:"unpublished,omitempty" json:"-"`
-	CreatedAt   time.Time `bson:"created_at" json:"created_at"`
-	UpdatedAt   time.Time `bson:"updated_at" json:"updated_at"`
-	ExpiresAt   time.Time `bson:"expires_at" json:"expires_at"`
+	Unpublished bool `bson:"unpublished,omitempty" json:"-"`
+	// Orders is how often somebody asked for one more message. Who has published
+	// one marks that one: a later one may still be unpublished.
+	Orders    int       `bson:"orders,omitempty" json:"-"`
+	CreatedAt time.Time `bson:"created_at" json:"created_at"`
+	UpdatedAt time.Time `bson:"updated_at" json:"updated_at"`
+	ExpiresAt time.Time `bson:"expires_at" json:"expires_at"`
 }
 
 // Receipts are all receivers that got it so far.
@@ -127,6 +133,17 @@ func (n Notification) Receipts() []string {
 		all = append(all, a.Receipts...)
 	}
 	return all
+}
+
+// FirstFailedAt is when the first attempt was made that failed, zero when none
+// did. What was lost or replayed since does not change it.
+func (n Notification) FirstFailedAt() time.Time {
+	for _, a := range n.Attempts {
+		if a.Outcome != OutcomeOK {
+			return a.At
+		}
+	}
+	return time.Time{}
 }
 
 // Summary says in one line what the notification is about.
@@ -161,7 +178,7 @@ func (n Notification) Again(now time.Time) Notification {
 		n.Forced = nil
 	}
 	n.Status, n.Reason, n.Held, n.NextAttemptAt, n.Claim = Pending, "", nil, nil, nil
-	n.Base, n.Unpublished, n.UpdatedAt = n.AttemptCount, true, now
+	n.Base, n.Unpublished, n.Orders, n.UpdatedAt = n.AttemptCount, true, n.Orders+1, now
 	return n
 }
 

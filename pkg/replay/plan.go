@@ -117,7 +117,7 @@ func (w *Work) decide(j Job, o decision.Owed, have []notification.Notification, 
 	default:
 		once := *same
 		once.Forced = &notification.Forced{Nonce: j.ID, At: now, By: j.CreatedBy}
-		once.UpdatedAt, once.Unpublished = now, true
+		once.UpdatedAt, once.Unpublished, once.Orders = now, true, once.Orders+1
 		w.Repeat = append(w.Repeat, decision.Owed{Notification: once, Event: o.Event, Rule: o.Rule, Place: o.Place})
 		return Counts{Repeated: 1}
 	}
@@ -169,15 +169,4 @@ func (w Work) Messages() ([]notification.Message, error) {
 		}
 	}
 	return messages, nil
-}
-
-// NotificationIDs are those of the notifications that have messages.
-func (w Work) NotificationIDs() []string {
-	var ids []string
-	for _, list := range [][]decision.Owed{w.Make, w.Retry, w.Repeat} {
-		for _, o := range list {
-			ids = append(ids, o.ID)
-		}
-	}
-	return ids
 }

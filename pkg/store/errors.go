@@ -16,6 +16,16 @@ var ErrNotFound = errors.New("not found")
 // unique name is taken.
 var ErrConflict = errors.New("conflict")
 
+// Unreadable: a document is there, and nobody understands it: it was changed by
+// hand, or written by a newer release. Trying again cannot help.
+type Unreadable struct{ Err error }
+
+func (e *Unreadable) Error() string { return "it cannot be decoded: " + e.Err.Error() }
+func (e *Unreadable) Unwrap() error { return e.Err }
+
+// Class is the error class of the dead letter.
+func (e *Unreadable) Class() string { return "unreadable_document" }
+
 // Duplicate: an event_id of the batch is stored already, so nothing of the
 // batch was stored.
 type Duplicate struct{ Err error }
@@ -78,7 +88,7 @@ func classify(doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	var unencodable mongo.MarshalError
-	if errors.As(err, &unencodable) { // our own mistake: trying again cannot help
+	if errors.As(err, &unencodable) || errors.As(err, new(*Unreadable)) { // trying again cannot help
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	var known interface{ Outage() bool }

@@ -34,8 +34,7 @@ func (s *Store) InsertNotification(ctx context.Context, n notification.Notificat
 // making for it.
 type Claim struct {
 	ID         string
-	Attempt    int  // that will be made: one less are recorded
-	Reopen     bool // take it also when it is dead, after any number of attempts, and make it pending
+	Attempt    int // that will be made: one less are recorded
 	Token      string
 	Now, Until time.Time
 }
@@ -47,15 +46,9 @@ type Claim struct {
 func (s *Store) Claim(ctx context.Context, c Claim) (n notification.Notification, claimed bool, err error) {
 	bound, cancel := bounded(ctx)
 	defer cancel()
-	filter := bson.D{field("_id", c.ID), unclaimed(c.Now)}
-	set := bson.D{field("claim", notification.Claim{Token: c.Token, Until: c.Until})}
-	if c.Reopen {
-		filter = append(filter, field("status", bson.D{field("$in", bson.A{notification.Pending, notification.Dead})}))
-		set = append(set, field("status", notification.Pending), field("updated_at", c.Now))
-	} else {
-		filter = append(filter, field("status", notification.Pending), field("attempt_count", c.Attempt-1))
-	}
-	err = decode(s.notifications.FindOneAndUpdate(bound, filter, bson.D{field("$set", set)},
+	err = decode(s.notifications.FindOneAndUpdate(bound,
+		bson.D{field("_id", c.ID), field("status", notification.Pending), field("attempt_count", c.Attempt-1), unclaimed(c.Now)},
+		bson.D{field("$set", bson.D{field("claim", notification.Claim{Token: c.Token, Until: c.Until})})},
 		options.FindOneAndUpdate().SetReturnDocument(options.After)), &n, "claim notification "+c.ID)
 	if err == nil {
 		return n, true, nil

@@ -47,9 +47,13 @@ func beginAnew(n notification.Notification) bson.D {
 	}
 	return bson.D{
 		field("$set", bson.D{field("status", n.Status), field("base", n.Base), field("unpublished", n.Unpublished), field("updated_at", n.UpdatedAt)}),
+		oneOrderMore,
 		field("$unset", unset),
 	}
 }
+
+// oneOrderMore tells the message that is asked for from the one before.
+var oneOrderMore = field("$inc", bson.D{field("orders", 1)})
 
 // ForceNotification asks for one attempt more, whatever the status is, except
 // for one that is pending: that is retried. The nonce tells requests apart. It is
@@ -59,12 +63,16 @@ func (s *Store) ForceNotification(ctx context.Context, id, nonce, by string, now
 		if n.Status == notification.Pending {
 			return nil, fmt.Errorf("notification %s is pending; retry it without force: %w", id, ErrConflict)
 		}
-		return bson.D{field("$set", bson.D{field("forced", notification.Forced{Nonce: nonce, At: now, By: by}), field("unpublished", true), field("updated_at", now)})}, nil
+		return bson.D{
+			field("$set", bson.D{field("forced", notification.Forced{Nonce: nonce, At: now, By: by}), field("unpublished", true), field("updated_at", now)}),
+			oneOrderMore,
+		}, nil
 	})
 }
 
 // CancelNotification suppresses one that waits for its next attempt. A first
 // attempt cannot be called back: its message is carried out without a look here.
+// It is unpublished until whoever cancelled it has published its outcome event.
 func (s *Store) CancelNotification(ctx context.Context, id, by string, now time.Time) (notification.Notification, error) {
 	return s.changeNotification(ctx, id, notificationCancelled, by, now, func(n *notification.Notification) (bson.D, error) {
 		switch {
@@ -74,8 +82,9 @@ func (s *Store) CancelNotification(ctx context.Context, id, by string, now time.
 			return nil, fmt.Errorf("notification %s is under way and cannot be called back; what waits for its next attempt can: %w", id, ErrConflict)
 		}
 		return bson.D{
-			field("$set", bson.D{field("status", notification.Suppressed), field("reason", notification.Cancelled), field("updated_at", now)}),
-			field("$unset", bson.D{field("next_attempt_at", ""), field("unpublished", ""), field("claim", "")}),
+			field("$set", bson.D{field("status", notification.Suppressed), field("reason", notification.Cancelled), field("unpublished", true), field("updated_at", now)}),
+			field("$unset", bson.D{field("next_attempt_at", ""), field("claim", "")}),
+			oneOrderMore,
 		}, nil
 	})
 }
@@ -86,7 +95,7 @@ func (s *Store) changeNotification(ctx context.Context, id, action, by string, n
 	for range againTries {
 		err = s.transaction(ctx, func(sc mongo.SessionContext) error {
 			n = notification.Notification{}
-			if err := s.notifications.FindOne(sc, bson.D{field("_id", id)}).Decode(&n); err != nil {
+			if err := read(s.notifications.FindOne(sc, bson.D{field("_id", id)}), &n); err != nil {
 				return err
 			}
 			update, err := change(&n)
@@ -95,7 +104,7 @@ func (s *Store) changeNotification(ctx context.Context, id, action, by string, n
 			}
 			was := bson.D{field("_id", id), field("status", n.Status), field("attempt_count", n.AttemptCount)}
 			changed := notification.Notification{}
-			err = s.notifications.FindOneAndUpdate(sc, was, update, options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&changed)
+			err = read(s.notifications.FindOneAndUpdate(sc, was, update, options.FindOneAndUpdate().SetReturnDocument(options.After)), &changed)
 			if errors.Is(err, mongo.ErrNoDocuments) {
 				return errMoved
 			}
@@ -127,16 +136,51 @@ func shownStatus(n notification.Notification) bson.D {
 // errMoved: the notification changed while it was looked at.
 var errMoved = fmt.Errorf("the notification changes all the time: %w", ErrConflict)
 
+// Reopen makes a dead notification pending, with a schedule that begins anew, for
+// a replay of its dead letter: once, however often that one's message comes. It is
+// returned as it now is: still dead when somebody else calls for it at the moment.
+func (s *Store) Reopen(ctx context.Context, id, replay string, now time.Time) (n notification.Notification, err error) {
+	for range againTries {
+		n, err = s.Notification(ctx, id)
+		if err != nil || n.Status != notification.Dead || n.ReopenedBy == replay || n.Claim != nil && !n.Claim.Until.Before(now) {
+			return n, err
+		}
+		reopened, err := s.reopen(ctx, n, replay, now)
+		if !errors.Is(err, ErrNotFound) {
+			return reopened, err
+		}
+	}
+	return n, err
+}
+
+// reopen is ErrNotFound when the notification has changed meanwhile.
+func (s *Store) reopen(ctx context.Context, was notification.Notification, replay string, now time.Time) (n notification.Notification, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	unset := bson.D{field("reason", ""), field("next_attempt_at", ""), field("claim", "")}
+	if was.Forced != nil && !was.Forced.Done { // as a retry, it stands for that, too
+		unset = append(unset, field("forced", ""))
+	}
+	err = decode(s.notifications.FindOneAndUpdate(ctx,
+		bson.D{field("_id", was.ID), field("status", notification.Dead), field("attempt_count", was.AttemptCount), unclaimed(now)},
+		bson.D{
+			field("$set", bson.D{field("status", notification.Pending), field("base", was.AttemptCount), field("reopened_by", replay), field("updated_at", now)}),
+			field("$unset", unset),
+		},
+		options.FindOneAndUpdate().SetReturnDocument(options.After)), &n, "reopen notification "+was.ID)
+	return n, err
+}
+
 // ClaimForced takes a forced attempt for one dispatcher. claimed false comes with
 // the current state: it was made, somebody else makes it, or another request has
 // replaced it; or with ErrNotFound.
 func (s *Store) ClaimForced(ctx context.Context, id, nonce, token string, now, until time.Time) (n notification.Notification, claimed bool, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	err = s.notifications.FindOneAndUpdate(ctx,
+	err = read(s.notifications.FindOneAndUpdate(ctx,
 		bson.D{field("_id", id), field("forced.nonce", nonce), field("forced.done", false), unclaimed(now)},
 		bson.D{field("$set", bson.D{field("claim", notification.Claim{Token: token, Until: until})})},
-		options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&n)
+		options.FindOneAndUpdate().SetReturnDocument(options.After)), &n)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		n, err = s.Notification(ctx, id)
 		return n, err == nil && n.Claim != nil && n.Claim.Token == token, err

@@ -103,7 +103,7 @@ var _ = Describe("the record of attempts", func() {
 			"the late claim does not keep the next attempt out")
 	}, SpecTimeout(30*time.Second))
 
-	It("opens a dead notification again only when asked to, and never a delivered one", func(ctx SpecContext) {
+	It("opens a dead notification again only when asked to, once for each replay, and never a delivered one", func(ctx SpecContext) {
 		dead := store.AttemptRecord{ID: "n1", Attempt: attempt(1, "a", notification.OutcomePermanent), Status: notification.Dead, Reason: "permanent"}
 		delivered := store.AttemptRecord{ID: "n2", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered}
 		_, err := s.RecordAttempts(ctx, now, []store.AttemptRecord{dead, delivered})
@@ -112,24 +112,28 @@ var _ = Describe("the record of attempts", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(claimed).To(BeFalse())
 
-		reopen := claim("n1", 0, "t", now)
-		reopen.Reopen = true
-		n, claimed, err := s.Claim(ctx, reopen)
+		reopened := And(HaveField("Status", notification.Pending), HaveField("Base", 1), HaveField("AttemptCount", 1), HaveField("Reason", ""))
+		Expect(s.Reopen(ctx, "n1", "one", now)).To(reopened)
+		dead.Attempt = attempt(2, "a", notification.OutcomePermanent)
+		Expect(s.RecordAttempts(ctx, now, []store.AttemptRecord{dead})).To(ConsistOf(HaveField("Accepted", BeTrue())))
+		Expect(s.Reopen(ctx, "n1", "one", now)).To(And(HaveField("Status", notification.Dead), HaveField("Base", 1)), "its message came again")
+		Expect(s.Reopen(ctx, "n1", "two", now)).To(And(HaveField("Status", notification.Pending), HaveField("Base", 2)))
+		Expect(s.Reopen(ctx, "n1", "three", now)).To(And(HaveField("Base", 2), HaveField("ReopenedBy", "two")), "it is under way")
+		Expect(s.Reopen(ctx, "n2", "one", now)).To(HaveField("Status", notification.Delivered))
+		_, err = s.Reopen(ctx, "none", "one", now)
+		Expect(err).To(MatchError(store.ErrNotFound))
+	}, SpecTimeout(30*time.Second))
+
+	It("does not open a dead notification under a call that somebody forced", func(ctx SpecContext) {
+		dead := store.AttemptRecord{ID: "n1", Attempt: attempt(1, "a", notification.OutcomePermanent), Status: notification.Dead, Reason: "permanent"}
+		Expect(s.RecordAttempts(ctx, now, []store.AttemptRecord{dead})).To(ConsistOf(HaveField("Accepted", BeTrue())))
+		_, err := s.ForceNotification(ctx, "n1", "nonce", "ops", now)
+		Expect(err).NotTo(HaveOccurred())
+		_, claimed, err := s.ClaimForced(ctx, "n1", "nonce", "t", now, now.Add(time.Minute))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(claimed).To(BeTrue())
-		Expect(n.Status).To(Equal(notification.Pending))
-		Expect(n.AttemptCount).To(Equal(1))
-		ok := store.AttemptRecord{ID: "n1", Token: "t", Attempt: attempt(2, "a", notification.OutcomeOK), Status: notification.Delivered}
-		Expect(s.RecordAttempts(ctx, now, []store.AttemptRecord{ok})).To(ConsistOf(HaveField("Accepted", BeTrue())))
-		n, err = s.Notification(ctx, "n1")
-		Expect(err).NotTo(HaveOccurred())
-		Expect(n.Reason).To(BeEmpty(), "it is not dead any more")
-
-		reopen.ID = "n2"
-		n, claimed, err = s.Claim(ctx, reopen)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(claimed).To(BeFalse())
-		Expect(n.Status).To(Equal(notification.Delivered))
+		Expect(s.Reopen(ctx, "n1", "one", now)).To(HaveField("Status", notification.Dead))
+		Expect(s.Reopen(ctx, "n1", "one", now.Add(2*time.Minute))).To(And(HaveField("Status", notification.Pending), HaveField("Forced", BeNil())), "who called died over it")
 	}, SpecTimeout(30*time.Second))
 
 	It("answers each record of a bulk for itself", func(ctx SpecContext) {

@@ -87,17 +87,24 @@ func (s *Store) stepReplay(sc mongo.SessionContext, j replay.Job, p replay.Page,
 }
 
 // notificationsOf are all notifications of the events, as the transaction sees
-// them.
+// them. One that nobody understands counts as under way: it is left alone, and
+// keeps the others from nothing.
 func (s *Store) notificationsOf(sc mongo.SessionContext, eventIDs []string) ([]notification.Notification, error) {
 	if len(eventIDs) == 0 {
 		return nil, nil
 	}
+	var spoilt []notification.Notification
 	cur, err := s.notifications.Find(sc, bson.D{field("event_id", bson.D{field("$in", eventIDs)})})
-	var found []notification.Notification
-	if err == nil {
-		err = cur.All(sc, &found)
-	}
-	return found, err
+	found, err := readable[notification.Notification](sc, cur, err, func(id bson.RawValue, doc bson.Raw, err error) {
+		s.leftOut(s.notifications, id, err)
+		n := notification.Notification{ID: idText(id), Status: notification.Pending}
+		n.EventID, _ = doc.Lookup("event_id").StringValueOK()
+		n.RuleID, _ = doc.Lookup("rule_id").StringValueOK()
+		version, _ := doc.Lookup("rule_version").AsInt64OK()
+		n.RuleVersion = int(version)
+		spoilt = append(spoilt, n)
+	})
+	return append(found, spoilt...), err
 }
 
 // replayAgain writes what begins anew and what is called once more, all of it or
@@ -117,7 +124,7 @@ func (s *Store) replayAgain(sc mongo.SessionContext, existing []notification.Not
 		change(o, beginAnew(o.Notification))
 	}
 	for _, o := range work.Repeat {
-		change(o, bson.D{field("$set", bson.D{field("forced", o.Forced), field("unpublished", o.Unpublished), field("updated_at", o.UpdatedAt)})})
+		change(o, bson.D{field("$set", bson.D{field("forced", o.Forced), field("unpublished", o.Unpublished), field("updated_at", o.UpdatedAt)}), oneOrderMore})
 	}
 	if len(models) == 0 {
 		return nil

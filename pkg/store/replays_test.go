@@ -116,6 +116,9 @@ var _ = Describe("a replay", func() {
 		Expect(s.Notification(ctx, owed[1].ID)).To(And(HaveField("Status", notification.Pending), HaveField("Base", 1), HaveField("Unpublished", true)))
 		Expect(s.Notification(ctx, owed[0].ID)).To(And(HaveField("Status", notification.Delivered), HaveField("Forced", BeNil())))
 
+		Expect(s.SpoilNotifications(ctx, owed[2].ID)).To(Succeed())
+		Expect(run(job("beside one that nobody understands", now), 1)).To(Equal(replay.Counts{Delivered: 1, UnderWay: 3}))
+
 		repeats := job("repeats", now)
 		repeats.SkipDelivered = false
 		Expect(run(repeats, 1)).To(Equal(replay.Counts{Repeated: 1, UnderWay: 3}))

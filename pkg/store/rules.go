@@ -67,12 +67,17 @@ func (s *Store) oneRule(ctx context.Context, filter bson.D, doing string) (rule.
 // decode reads one document. One that does not fit, since somebody else wrote
 // it, is no outage: it will not fit later either.
 func decode(found *mongo.SingleResult, into any, doing string) error {
+	return classify(doing, read(found, into))
+}
+
+// read is decode with the driver's own errors, as transactions need them.
+func read(found *mongo.SingleResult, into any) error {
 	raw, err := found.Raw()
 	if err != nil {
-		return classify(doing, err)
+		return err
 	}
 	if err := bson.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("%s: it cannot be decoded: %w", doing, err)
+		return &Unreadable{err}
 	}
 	return nil
 }

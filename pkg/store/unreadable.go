@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/mongo"
@@ -38,7 +37,7 @@ func readable[T any](ctx context.Context, cur *mongo.Cursor, err error, bad func
 			continue
 		}
 		id.Value = append([]byte(nil), id.Value...) // the cursor goes on
-		bad(id, cur.Current, fmt.Errorf("it cannot be decoded: %w", err))
+		bad(id, cur.Current, &Unreadable{err})
 	}
 	return found, cur.Err()
 }

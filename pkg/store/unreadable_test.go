@@ -27,6 +27,7 @@ var _ = Describe("documents that nobody understands", func() {
 			n := pending(fmt.Sprint("n", i), eventID)
 			n.CreatedAt, n.Unpublished, n.Action.Config = now.Add(-time.Hour), true, bson.Raw{5, 0, 0, 0, 0}
 			n.NextAttemptAt = &n.CreatedAt
+			n.Forced = &notification.Forced{Nonce: "asked before", At: now, By: "ops"}
 			Expect(s.InsertNotification(ctx, n)).To(Succeed())
 		}
 		Expect(s.SpoilNotifications(ctx, "n0", "n1", "n3")).To(Succeed())
@@ -46,6 +47,20 @@ var _ = Describe("documents that nobody understands", func() {
 		Expect(errors.As(err, new(interface{ Outage() bool }))).To(BeFalse())
 		record := func(id string) store.AttemptRecord {
 			return store.AttemptRecord{ID: id, Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered}
+		}
+		for _, change := range []func() (notification.Notification, error){
+			func() (notification.Notification, error) { return s.RetryNotification(ctx, "n0", "ops", now) },
+			func() (notification.Notification, error) { return s.ForceNotification(ctx, "n0", "nonce", "ops", now) },
+			func() (notification.Notification, error) { return s.CancelNotification(ctx, "n0", "ops", now) },
+			func() (n notification.Notification, err error) {
+				n, _, err = s.ClaimForced(ctx, "n0", "asked before", "t", now, now.Add(time.Minute))
+				return n, err
+			},
+		} {
+			_, err := change()
+			Expect(err).To(MatchError(And(ContainSubstring("n0"), ContainSubstring("cannot be decoded"))))
+			Expect(errors.As(err, new(*store.Unreadable))).To(BeTrue())
+			Expect(errors.As(err, new(interface{ Outage() bool }))).To(BeFalse(), "it would be held for as long as the document is there")
 		}
 		_, err = s.RecordAttempts(ctx, now, []store.AttemptRecord{record("n0"), record("none")})
 		Expect(err).To(MatchError(ContainSubstring("n0")))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
@@ -26,7 +27,7 @@ type Redeliveries interface {
 	RetryNotification(ctx context.Context, id, by string, now time.Time) (notification.Notification, error)
 	ForceNotification(ctx context.Context, id, nonce, by string, now time.Time) (notification.Notification, error)
 	CancelNotification(ctx context.Context, id, by string, now time.Time) (notification.Notification, error)
-	MarkPublished(ctx context.Context, ids ...string) error
+	MarkPublished(ctx context.Context, published ...notification.Notification) error
 }
 
 // retryNotification: POST /notifications/{notification_id}/retry. What is dead or
@@ -88,14 +89,14 @@ func (s *Server) order(ctx context.Context, messages ...notification.Message) er
 	if len(messages) == 0 {
 		return nil
 	}
-	ids := make([]string, len(messages))
+	asked := make([]notification.Notification, len(messages))
 	orders := make([]broker.Message, len(messages))
 	for i, msg := range messages {
 		var err error
 		if orders[i], err = s.topology.Actions().Encode(msg); err != nil {
 			return err
 		}
-		ids[i] = msg.Notification.ID
+		asked[i] = msg.Notification
 	}
 	bound, cancel := context.WithTimeout(ctx, s.cfg.PublishTimeout)
 	defer cancel()
@@ -105,9 +106,9 @@ func (s *Server) order(ctx context.Context, messages ...notification.Message) er
 	case errors.As(err, &unroutable):
 		return problem(http.StatusConflict, "no_queue", "the queue %s is not in the configuration any more", unroutable.RoutingKey)
 	case err != nil:
-		return fmt.Errorf("publish notifications from %s on (a sweep does it later): %w", ids[0], err)
+		return fmt.Errorf("publish notifications from %s on (a sweep does it later): %w", asked[0].ID, err)
 	}
-	return s.again.MarkPublished(ctx, ids...)
+	return s.again.MarkPublished(ctx, asked...)
 }
 
 // cancelNotification: POST /notifications/{notification_id}/cancel, of one that
@@ -117,11 +118,34 @@ func (s *Server) cancelNotification(c echo.Context) error {
 	if err != nil {
 		return stateProblem(err)
 	}
+	fault.At(fault.CancelAsked)
+	if err := s.tellCancelled(c.Request().Context(), n); err != nil {
+		s.log.Warn("outcome event of a cancelled notification not published, a sweep does it", zap.String("notification_id", n.ID), zap.Error(err))
+	}
 	answer, err := s.showNotification(n)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// tellCancelled publishes the outcome event of a notification that is cancelled,
+// and notes that it is published. Until then a sweep does it.
+func (s *Server) tellCancelled(ctx context.Context, n notification.Notification) error {
+	doc, err := s.events.Event(ctx, n.EventID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	m, err := s.topology.Outcome(decision.Cancelled(n, doc))
+	if err != nil {
+		return err
+	}
+	bound, cancel := context.WithTimeout(ctx, s.cfg.PublishTimeout)
+	defer cancel()
+	if err := s.publisher.Publish(bound, m); err != nil {
+		return err
+	}
+	return s.again.MarkPublished(ctx, n)
 }
 
 const (

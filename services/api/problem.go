@@ -59,6 +59,7 @@ func problemOf(err error) *Problem {
 		compile *rule.CompileError
 		file    *rule.FileError
 		slow    *store.TooSlow
+		spoilt  *store.Unreadable
 		web     *echo.HTTPError
 
 		unroutable *broker.UnroutableError
@@ -112,6 +113,8 @@ func problemOf(err error) *Problem {
 		return problem(http.StatusConflict, "conflict", "%s", err.Error())
 	case store.IsRefusal(err):
 		return problem(http.StatusBadRequest, "refused_query", "MongoDB refuses the query; a condition that asks less of it may do: %s", err)
+	case errors.As(err, &spoilt): // err names it
+		return problem(http.StatusInternalServerError, "unreadable_document", "%s; mend the document in the database, or remove it", err)
 	case errors.As(err, &unroutable):
 		return problem(http.StatusConflict, "no_queue", "the queue that this would go to is not in the configuration any more")
 	case errors.As(err, &slow):

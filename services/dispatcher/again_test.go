@@ -153,7 +153,7 @@ var _ = Describe("An attempt whose message is lost", func() {
 		record(ctx, f, owed[0], notification.Dead, notification.OutcomePermanent, "permanent")
 		n, err := f.Store.RetryNotification(ctx, owed[0].Notification.ID, "ops", time.Now())
 		Expect(err).NotTo(HaveOccurred())
-		Expect(f.Store.MarkPublished(ctx, n.ID)).To(Succeed()) // and then its message was lost
+		Expect(f.Store.MarkPublished(ctx, n)).To(Succeed()) // and then its message was lost
 		record(ctx, f, owed[1], notification.Pending, notification.OutcomeRetry, "")
 		_, err = f.Store.OpenTarget(ctx, receiver.Host, "10 of 10 calls failed", "died", time.Now(), func(int) time.Time { return time.Now().Add(2 * time.Second) })
 		Expect(err).NotTo(HaveOccurred())

@@ -18,8 +18,7 @@ import (
 // Claim asks for a notification before a call that somebody else may be making.
 type Claim struct {
 	ID         string
-	Attempt    int  // that will be made
-	Reopen     bool // also when it is dead; the attempt is then the next one
+	Attempt    int // that will be made
 	Token      string
 	Now, Until time.Time
 }
@@ -35,23 +34,27 @@ type Claimed struct {
 // message: what it asks for is done, or being done, by somebody.
 func (d *Dispatcher) claim(ctx context.Context, o *order) (token string, proceed bool, settled error) {
 	token = uuid.NewString()
+	if o.delivery.Replayed {
+		if settled := d.reopen(ctx, o); settled != nil {
+			return "", false, settled
+		}
+	}
 	for {
 		now := time.Now()
 		var answer Claimed
 		err := d.patiently(ctx, "claim notification", func() (err error) {
 			answer, err = d.ledger.Claim(ctx, Claim{
-				ID: o.msg.Notification.ID, Attempt: o.msg.Attempt, Reopen: o.delivery.Replayed,
-				Token: token, Now: now, Until: now.Add(d.o.ClaimFor),
+				ID: o.msg.Notification.ID, Attempt: o.msg.Attempt, Token: token, Now: now, Until: now.Add(d.o.ClaimFor),
 			})
 			return err
 		})
 		n := answer.Current
+		o.failed = n.FirstFailedAt()
 		switch {
 		case err != nil:
 			return "", false, err
 		case answer.Granted:
 			d.metrics.claims.WithLabelValues(claimGranted).Inc()
-			o.msg.Attempt = n.AttemptCount + 1 // a replay does not know it
 			o.msg.Receipts, o.msg.Notification.Base = n.Receipts(), n.Base
 			return token, true, nil
 		case !answer.Found:
@@ -73,6 +76,34 @@ func (d *Dispatcher) claim(ctx context.Context, o *order) (token string, proceed
 	}
 }
 
+// reopen begins the schedule of a dead notification anew, for a message out of the
+// dead letters, which asks for the attempt after; when the message comes again it
+// asks for the same one.
+func (d *Dispatcher) reopen(ctx context.Context, o *order) (settled error) {
+	id, replay := o.msg.Notification.ID, o.delivery.Replay
+	var n notification.Notification
+	var found bool
+	err := d.patiently(ctx, "reopen notification", func() (err error) {
+		n, found, err = d.ledger.Reopen(ctx, id, replay, time.Now())
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		d.metrics.claims.WithLabelValues(claimUnknown).Inc()
+		return broker.Permanent(&unknownNotification{id})
+	case n.ReopenedBy == replay:
+		o.msg.Attempt = n.Base + 1
+	case n.Status == notification.Dead:
+		d.metrics.claims.WithLabelValues(claimElsewhere).Inc()
+		return broker.Uncounted(&claimedElsewhere{id}, claimWait(n.Claim, time.Now()))
+	default: // somebody else has begun it anew, or it needs no attempt
+		o.msg.Attempt = n.AttemptCount + 1
+	}
+	return nil
+}
+
 // follow gives the verdict on a message whose attempt is in the record already.
 // When this very message may have put it there it repeats the consequence, which
 // may not have been published. Otherwise another message did, which does not
@@ -86,7 +117,7 @@ func (d *Dispatcher) follow(ctx context.Context, o *order, n notification.Notifi
 		// Whoever had it replayed waits to hear what became of it.
 		return d.announceSettled(ctx, o, n)
 	}
-	if !o.handledBefore() || n.AttemptCount != o.msg.Attempt && !o.delivery.Replayed {
+	if !o.handledBefore() || n.AttemptCount != o.msg.Attempt {
 		d.metrics.repeats.WithLabelValues(repeatNothing).Inc()
 		return nil
 	}

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,6 +89,11 @@ func (d *Dispatcher) settle(ctx context.Context, o *order, decided decision) err
 	if decided.status != notification.Dead {
 		return nil
 	}
+	// The dead letter tells the whole story, also of what a sweep or a replay began anew.
+	o.delivery.Attempt = decided.attempt.Number
+	if first := cmp.Or(o.failed, decided.attempt.At); o.delivery.FirstFailedAt.IsZero() || first.Before(o.delivery.FirstFailedAt) {
+		o.delivery.FirstFailedAt = first
+	}
 	dead := &undeliverable{decided: decided}
 	if decided.reason == reasonExhausted {
 		return broker.Exhausted(dead)
@@ -144,7 +150,7 @@ func (d *Dispatcher) publish(ctx context.Context, m broker.Message) error {
 	return d.publisher.Publish(bound, m)
 }
 
-// undeliverable is why a notification is dead, for its dead letter.
+// undeliverable is why a notification is dead, or has to wait for its next attempt.
 type undeliverable struct{ decided decision }
 
 func (e *undeliverable) Error() string {

@@ -33,9 +33,11 @@ import (
 type Ledger interface {
 	// Claim takes a notification that is still at the attempt before the given
 	// one, for the holder of the token until then, unless another's claim is in
-	// force. reopen also takes a dead one, whatever its attempts, and makes it
-	// pending. Found false: there is no such notification.
+	// force. Found false: there is no such notification.
 	Claim(ctx context.Context, c Claim) (Claimed, error)
+	// Reopen makes a dead one pending, with a schedule that begins anew, once for
+	// each replay of its dead letter, unless somebody calls for it at the moment.
+	Reopen(ctx context.Context, id, replay string, now time.Time) (n notification.Notification, found bool, err error)
 	// Release ends the token's claim, if it is in force.
 	Release(ctx context.Context, id, token string) error
 	// ClaimForced takes a forced attempt; not granted, it was made, or is being
@@ -130,6 +132,7 @@ type order struct {
 	msg      notification.Message
 	call     call
 	missing  *seal.MissingKeyError // the key of the message's secrets; call is not known then
+	failed   time.Time             // when the first attempt that failed was made, by the record
 
 	// The lane's, while it has the order.
 	line                 *line

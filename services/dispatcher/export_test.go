@@ -10,10 +10,16 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
+
+// WireTargetsOn is Wire with something between the breakers and the database.
+func WireTargetsOn(between func(Targets) Targets) app.Wire {
+	return func(ctx context.Context, p *app.Process) error { return wire(ctx, p, between) }
+}
 
 // LedgerOf is the store as Wire gives it to the dispatcher.
 func LedgerOf(s *store.Store) Ledger { return ledger{s} }

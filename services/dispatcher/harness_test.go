@@ -103,20 +103,32 @@ func oweHooks(ctx context.Context, f *fleet.Fleet, n int, url string, more ...bs
 // send publishes delivery orders.
 func send(ctx context.Context, f *fleet.Fleet, messages ...notification.Message) {
 	GinkgoHelper()
+	Expect(f.Publisher.Publish(ctx, ordersOf(f, messages...)...)).To(Succeed())
+}
+
+// ordersOf are delivery orders as they are published.
+func ordersOf(f *fleet.Fleet, messages ...notification.Message) []broker.Message {
+	GinkgoHelper()
 	encoded := make([]broker.Message, len(messages))
 	for i, m := range messages {
 		var err error
 		encoded[i], err = f.Topology.Actions().Encode(m)
 		Expect(err).NotTo(HaveOccurred())
 	}
-	Expect(f.Publisher.Publish(ctx, encoded...)).To(Succeed())
+	return encoded
 }
 
 // sendRedelivered leaves the messages in the queue as a process does that had
 // them in its hands and died.
 func sendRedelivered(ctx context.Context, f *fleet.Fleet, messages ...notification.Message) {
 	GinkgoHelper()
-	send(ctx, f, messages...)
+	leaveRedelivered(ctx, f, ordersOf(f, messages...)...)
+}
+
+// leaveRedelivered is sendRedelivered for messages as they are published.
+func leaveRedelivered(ctx context.Context, f *fleet.Fleet, messages ...broker.Message) {
+	GinkgoHelper()
+	Expect(f.Publisher.Publish(ctx, messages...)).To(Succeed())
 	c := broker.NewConsumer(f.Connection, f.Publisher, f.Topology.Work(queue), broker.ConsumerOptions{Prefetch: len(messages)})
 	run, stop := context.WithCancel(ctx)
 	defer stop()
@@ -253,4 +265,19 @@ func empty(ctx context.Context, f *fleet.Fleet) {
 // schedule sets the retry schedule.
 func schedule(delays ...time.Duration) func(*config.Config) {
 	return func(c *config.Config) { c.Dispatcher.Schedule = delays }
+}
+
+// lettersOf are the queue's dead letters, which stay there.
+func lettersOf(ctx context.Context, f *fleet.Fleet) (found []*broker.DeadLetter) {
+	GinkgoHelper()
+	r := broker.NewReader(f.Connection, f.Topology.Work(queue))
+	for {
+		d, more, err := r.Next(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		if !more {
+			Expect(r.Release(ctx)).To(Succeed())
+			return found
+		}
+		found = append(found, d)
+	}
 }

@@ -2,6 +2,7 @@ package dispatcher_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -10,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/events-aggregator/events-aggregator/pkg/app"
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/services/dispatcher"
@@ -208,7 +210,7 @@ var _ = Describe("A message that comes again", func() {
 		Expect(receiver.Stats().Calls).To(Equal(15))
 	}, SpecTimeout(time.Minute))
 
-	It("out of the dead letters is tried once more, and delivered", func(ctx SpecContext) {
+	It("out of the dead letters goes through its schedule once more, and is delivered", func(ctx SpecContext) {
 		receiver.SetFaults(sink.Faults{Status: http.StatusInternalServerError})
 		start(ctx, f, schedule(time.Second))
 		owed := oweHooks(ctx, f, 2, receiver.URL)
@@ -223,16 +225,59 @@ var _ = Describe("A message that comes again", func() {
 		}
 		replay() // still failing
 		Eventually(ctx, func() int { return f.Depth(ctx, queue+".dead") }).Should(Equal(2))
-		Expect(becomes(ctx, f, owed[0], notification.Dead).Attempts).To(HaveLen(3))
+		first := becomes(ctx, f, owed[0], notification.Dead).Attempts
+		Expect(first).To(HaveLen(4))
+		for _, d := range lettersOf(ctx, f) {
+			if d.MessageID == owed[0].Notification.ID {
+				Expect(d.FirstFailedAt).To(BeTemporally("==", first[0].At), "also of one that was replayed")
+				Expect(d.Attempts).To(Equal(4))
+			}
+		}
 		receiver.SetFaults(sink.Faults{})
 		replay()
 		for _, m := range owed {
 			n := becomes(ctx, f, m, notification.Delivered)
-			Expect(n.Attempts).To(HaveLen(4))
+			Expect(n.Attempts).To(HaveLen(5))
 			Expect(n.Reason).To(BeEmpty())
 		}
 		empty(ctx, f)
 		Expect(receiver.Stats().Distinct).To(Equal(2))
+	}, SpecTimeout(time.Minute))
+
+	It("out of the dead letters from a process that died after it recorded a failure: goes on with the one schedule", func(ctx SpecContext) {
+		receiver.SetFaults(sink.Faults{Status: http.StatusInternalServerError})
+		owed := oweHooks(ctx, f, 1, receiver.URL)
+		record(ctx, f, owed[0], notification.Dead, notification.OutcomePermanent, "permanent")
+		f.Dead(ctx, queue, func(*broker.Delivery) error { return errors.New("dead") }, ordersOf(f, owed[0])...)
+		replayed := f.DeadLetters(ctx, queue)[0].Replay(f.Topology.Work(queue))
+		now, ledger := time.Now().UTC(), dispatcher.LedgerOf(f.Store)
+		n, _, err := ledger.Reopen(ctx, owed[0].Notification.ID, replayed.Headers["x-ea-replayed"].(string), now)
+		Expect(err).NotTo(HaveOccurred())
+		next := now.Add(time.Second)
+		_, err = ledger.RecordAttempts(ctx, now, []dispatcher.Record{{ID: n.ID, Status: notification.Pending, NextAttemptAt: &next,
+			Attempt: notification.Attempt{Number: 2, At: now, Outcome: notification.OutcomeRetry, Worker: "died"}}})
+		Expect(err).NotTo(HaveOccurred())
+		leaveRedelivered(ctx, f, replayed)
+		start(ctx, f, schedule(time.Second))
+		n = becomes(ctx, f, owed[0], notification.Dead)
+		Expect(n.Attempts).To(HaveLen(3), "its schedule has one wait, and it did not begin anew")
+		Expect(n.Attempts[2].At).To(BeTemporally(">", now.Add(900*time.Millisecond)))
+		Expect(receiver.Stats().Calls).To(Equal(1))
+		Eventually(ctx, func() int { return f.Depth(ctx, queue+".dead") }).Should(Equal(1))
+		empty(ctx, f)
+	}, SpecTimeout(time.Minute))
+
+	It("after its first failure was long ago, and its message was lost and published again: its dead letter says so", func(ctx SpecContext) {
+		receiver.SetFaults(sink.Faults{Status: http.StatusNotFound})
+		owed := oweHooks(ctx, f, 1, receiver.URL)
+		at := time.Now().Add(-2 * time.Hour).UTC().Truncate(time.Millisecond)
+		recordPart(ctx, f, owed[0], at, at.Add(time.Minute))
+		start(ctx, f, func(c *config.Config) { c.Sweep.AttemptsAfter = time.Second })
+		becomes(ctx, f, owed[0], notification.Dead)
+		Eventually(ctx, func() int { return f.Depth(ctx, queue+".dead") }).Should(Equal(1))
+		died := f.DeadLetters(ctx, queue)[0]
+		Expect(died.FirstFailedAt).To(BeTemporally("==", at))
+		Expect(died.Attempts).To(Equal(2))
 	}, SpecTimeout(time.Minute))
 
 	It("out of the dead letters though it was delivered since is not called", func(ctx SpecContext) {

@@ -18,7 +18,11 @@ import (
 )
 
 // Wire makes the process an action-dispatcher: a consumer for each action queue.
-func Wire(_ context.Context, p *app.Process) error {
+func Wire(ctx context.Context, p *app.Process) error {
+	return wire(ctx, p, func(t Targets) Targets { return t })
+}
+
+func wire(_ context.Context, p *app.Process, between func(Targets) Targets) error {
 	cfg := p.Config.Dispatcher
 	secrets, err := seal.New(p.Config.SecretKey, p.Config.SecretKeyOld)
 	if err != nil {
@@ -34,7 +38,7 @@ func Wire(_ context.Context, p *app.Process) error {
 		Schedule: cfg.Schedule, QueueSchedules: cfg.Schedules, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt, Secrets: secrets,
 		Messages: broker.NewPublisher(p.PublishConnection, broker.PublisherOptions{}),
 		Channels: channels, DefaultChannel: p.Config.Channels.DefaultName(), Letters: read, People: read,
-	}, ledger{p.Store}, targets{p.Store}, p.Publisher, p.Topology, p.Metrics, p.Log)
+	}, ledger{p.Store}, between(targets{p.Store}), p.Publisher, p.Topology, p.Metrics, p.Log)
 	p.OnStop("outgoing connections", d.Close)
 	queues := p.Topology.DispatchQueues()
 	p.Go("breakers", d.breakers.Watch)
@@ -66,6 +70,14 @@ func (l ledger) Claim(ctx context.Context, c Claim) (Claimed, error) {
 		return Claimed{}, nil
 	}
 	return Claimed{Granted: granted, Found: err == nil, Current: n}, err
+}
+
+func (l ledger) Reopen(ctx context.Context, id, replay string, now time.Time) (notification.Notification, bool, error) {
+	n, err := l.store.Reopen(ctx, id, replay, now)
+	if errors.Is(err, store.ErrNotFound) {
+		return n, false, nil
+	}
+	return n, err == nil, err
 }
 
 func (l ledger) Release(ctx context.Context, id, token string) error {

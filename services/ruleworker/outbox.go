@@ -3,6 +3,7 @@ package ruleworker
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,7 +22,11 @@ type Outbox interface {
 	// first, after the last one that was listed (nil begins), without those of
 	// some queues.
 	UnpublishedNotifications(ctx context.Context, before time.Time, after *notification.Notification, limit int, without ...string) ([]notification.Notification, error)
-	MarkPublished(ctx context.Context, ids ...string) error
+	// MarkPublished notes that their messages are confirmed, of each the one that
+	// it owed when it was read.
+	MarkPublished(ctx context.Context, published ...notification.Notification) error
+	// LeaveUnpublished leaves new ones of a batch to the sweep.
+	LeaveUnpublished(ctx context.Context, ids ...string) error
 	Events(ctx context.Context, eventIDs []string) (map[string]bson.Raw, error)
 }
 
@@ -78,11 +83,19 @@ func (w *Worker) sweepPage(ctx context.Context, waiting []notification.Notificat
 	if err != nil {
 		return 0, nil, err
 	}
-	var settled []string
+	var settled []notification.Notification
 	var messages []notification.Message
 	for _, n := range waiting {
+		if n.Status == notification.Suppressed && n.Reason == notification.Cancelled {
+			if told, err := w.tellCancelled(ctx, n, events[n.EventID]); err != nil {
+				return published, nil, err
+			} else if !told {
+				continue
+			}
+			published++
+		}
 		if !owesMessage(n) {
-			settled = append(settled, n.ID)
+			settled = append(settled, n)
 			continue
 		}
 		msg, err := decision.Again(n, events[n.EventID])
@@ -94,14 +107,28 @@ func (w *Worker) sweepPage(ctx context.Context, waiting []notification.Notificat
 	}
 	failed, gone, err := w.publishEach(ctx, messages)
 	if err != nil {
-		return 0, nil, err
+		return published, nil, err
 	}
 	for _, m := range messages {
 		if !failed[m.Notification.ID] {
-			settled, published = append(settled, m.Notification.ID), published+1
+			settled, published = append(settled, m.Notification), published+1
 		}
 	}
 	return published, gone, w.Outbox.MarkPublished(ctx, settled...)
+}
+
+// tellCancelled publishes the outcome event of one that somebody cancelled. An
+// error is an outage.
+func (w *Worker) tellCancelled(ctx context.Context, n notification.Notification, event bson.Raw) (told bool, err error) {
+	m, err := w.Topology.Outcome(decision.Cancelled(n, event))
+	if err == nil {
+		err = w.Publisher.Publish(ctx, m)
+	}
+	if err == nil || isOutage(err) || ctx.Err() != nil {
+		return err == nil, err
+	}
+	w.notPublished(n, err)
+	return false, nil
 }
 
 // owesMessage: one that was attempted since or is held back needs no first
@@ -113,15 +140,44 @@ func owesMessage(n notification.Notification) bool {
 	return n.Forced != nil && !n.Forced.Done
 }
 
-// tell publishes what notifications that belong to no batch owe, and lists the ids
-// of those that are to be marked. What cannot be published stays unpublished, and
-// the sweep tries it again, as it does after an error.
-func (w *Worker) tell(ctx context.Context, committed []decision.Owed) (ids []string, err error) {
+// tell publishes what notifications that belong to no batch owe, and lists those
+// that are to be marked. What cannot be published stays unpublished, and the sweep
+// tries it again, as it does after an error.
+func (w *Worker) tell(ctx context.Context, committed []decision.Owed) (told []notification.Notification, err error) {
 	failed, _, err := w.publishEach(ctx, decision.MessagesOf(committed))
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(notificationIDs(committed), func(id string) bool { return failed[id] }), nil
+	return toldOf(committed, failed), nil
+}
+
+// toldOf are those whose messages were published, or that owe none.
+func toldOf(committed []decision.Owed, failed map[string]bool) []notification.Notification {
+	told := make([]notification.Notification, 0, len(committed))
+	for _, o := range committed {
+		if !failed[o.ID] {
+			told = append(told, o.Notification)
+		}
+	}
+	return told
+}
+
+// publishOrLeave publishes what batches owe, all together. What cannot be published
+// is left to the sweep, so that the batch need not come again for it with all the
+// others. An error is an outage, or the database's.
+func (w *Worker) publishOrLeave(ctx context.Context, messages []notification.Message) (failed map[string]bool, err error) {
+	err = w.publish(ctx, messages)
+	if err == nil || isOutage(err) || ctx.Err() != nil {
+		return nil, err
+	}
+	again := slices.Clone(messages)
+	for i := range again {
+		again[i].Republished = true // it may have been published with the others
+	}
+	if failed, _, err = w.publishEach(ctx, again); err != nil {
+		return nil, err
+	}
+	return failed, w.Outbox.LeaveUnpublished(ctx, slices.Collect(maps.Keys(failed))...)
 }
 
 // publishEach keeps messages that cannot be published from holding up the others:

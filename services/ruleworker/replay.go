@@ -158,15 +158,18 @@ func (r *replayer) step(ctx context.Context, j replay.Job) (next replay.Job, los
 	if err != nil {
 		return next, false, err
 	}
-	switch err := r.w.publish(ctx, messages); {
-	case err != nil && (isOutage(err) || ctx.Err() != nil):
+	failed, _, err := r.w.publishEach(ctx, messages)
+	if err != nil {
 		return next, false, err // the page is saved, and a sweep publishes what it owes
-	case err != nil:
-		r.w.Log.Warn("notifications of a replay not published, they are tried again one by one", zap.String("replay_id", j.ID), zap.Error(err))
-		return next, false, nil
 	}
 	fault.At(fault.RuleWorkerReplayPublished)
-	return next, false, r.w.Outbox.MarkPublished(ctx, work.NotificationIDs()...)
+	var told []notification.Notification
+	for _, m := range messages {
+		if !failed[m.Notification.ID] {
+			told = append(told, m.Notification)
+		}
+	}
+	return next, false, r.w.Outbox.MarkPublished(ctx, told...)
 }
 
 // paced waits until the rate allows more.

@@ -3,6 +3,7 @@ package ruleworker_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/decision"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/replay"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
@@ -110,6 +112,20 @@ func unprocessed(ctx context.Context, f *fleet.Fleet) int64 {
 	n, err := f.Store.CountEvents(ctx, store.EventFilter{Processed: &no}, 0)
 	Expect(err).NotTo(HaveOccurred())
 	return n
+}
+
+// addQueue declares a dispatcher's queue that this fleet's configuration has not.
+func addQueue(ctx context.Context, f *fleet.Fleet, name string) {
+	GinkgoHelper()
+	var added broker.Topology
+	for _, q := range topology.New(f.Prefix, name).Broker().Queues {
+		if strings.HasPrefix(q.Name, f.Prefix+name) {
+			added.Queues = append(added.Queues, q)
+		}
+	}
+	added.Bindings = []broker.Binding{{Exchange: f.Topology.Exchange(topology.ExchangeActions), Key: name, Queue: f.Prefix + name}}
+	Expect(f.Connection.Declare(ctx, added)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) { Expect(f.Connection.Remove(ctx, added)).To(Succeed()) }, NodeTimeout(30*time.Second))
 }
 
 func quickPoll(c *config.Config) { c.RuleWorker.Poll = 200 * time.Millisecond }
@@ -257,18 +273,17 @@ var _ = Describe("the rule-worker", func() {
 		left := map[string]int{}
 		for i := range many {
 			gone = owe(fmt.Sprint("first ", i), "a.queue.that.is.gone")
-			left[fmt.Sprintf("first %d of a timer", i)] = 1
+			left[fmt.Sprint("first ", i)], left[fmt.Sprintf("first %d of a timer", i)] = 1, 1
 		}
 		owe("second", topology.NotificationsDefault)
 		orders := collect(ctx, f, topology.NotificationsDefault)
 		f.Start(ctx, "rule-worker", ruleworker.Wire, func(c *config.Config) { c.Sweep.Limit = 2 })
 		Eventually(ctx, func() map[string]int { return ids(orders()) }).WithTimeout(30 * time.Second).
 			Should(And(HaveLen(2), HaveKey("second"), HaveKey("second of a timer")))
-		row, err := f.Store.Batch(ctx, gone.ID)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(row.ActionsPublishedAt).To(BeNil(), "it waits for its queue")
+		Eventually(ctx, func() (store.LedgerRow, error) { return f.Store.Batch(ctx, gone.ID) }).
+			Should(HaveField("ActionsPublishedAt", Not(BeNil())), "its notification waits for the queue, and the batch is done")
 		Eventually(ctx, func(g Gomega) {
-			waiting, err := f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), nil, 10)
+			waiting, err := f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), nil, 20)
 			g.Expect(err).NotTo(HaveOccurred())
 			seen := map[string]int{}
 			for _, n := range waiting {
@@ -276,6 +291,38 @@ var _ = Describe("the rule-worker", func() {
 			}
 			g.Expect(seen).To(Equal(left))
 		}).Should(Succeed())
+	}, SpecTimeout(time.Minute))
+
+	It("publishes the rest of a batch, or of a replay, when the queue of one action is gone, and that one when there is a queue again", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		gone := logRule("gone", "PAYMENT_FAILED")
+		gone.Actions[0].Config = document(bson.D{{Key: "level", Value: "info"}, {Key: "queue", Value: "a.queue.that.is.gone"}})
+		for _, r := range []rule.Rule{gone, logRule("there", "PAYMENT_FAILED")} {
+			_, err := f.Store.CreateRule(ctx, r)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		orders := collect(ctx, f, topology.NotificationsDefault)
+		f.Start(ctx, "rule-worker", ruleworker.Wire, often)
+		b := batch(3, "PAYMENT_FAILED", 5)
+		offer(ctx, f, b)
+		offer(ctx, f, batch(2, "PAYMENT_FAILED", 5))
+		Eventually(ctx, func() map[string]int { return ids(orders()) }).WithTimeout(20 * time.Second).Should(HaveLen(5))
+		Expect(orders()).To(HaveEach(HaveField("Notification.RuleID", "there")))
+		Eventually(ctx, func() (store.LedgerRow, error) { return f.Store.Batch(ctx, b.ID) }).
+			Should(HaveField("ActionsPublishedAt", Not(BeNil())))
+		for _, w := range []string{topology.RuleWorkerNormal, topology.RuleWorkerNormal + ".dead", topology.RuleWorkerNormal + ".retry.1s"} {
+			Expect(f.Depth(ctx, w)).To(BeZero(), "no batch comes again for it")
+		}
+		keep(ctx, f, batch(4, "PAYMENT_FAILED", 5))
+		again(ctx, f, "j1")
+		Expect(replayed(ctx, f, "j1").Progress.Counts).To(Equal(replay.Counts{Made: 8, UnderWay: 10}))
+		Eventually(ctx, func() map[string]int { return ids(orders()) }).WithTimeout(20 * time.Second).Should(HaveLen(9))
+		waiting := func() ([]notification.Notification, error) {
+			return f.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Minute), nil, 20)
+		}
+		Eventually(ctx, waiting).Should(And(HaveLen(9), HaveEach(HaveField("RuleID", "gone"))))
+		addQueue(ctx, f, "a.queue.that.is.gone")
+		Eventually(ctx, waiting).WithTimeout(20 * time.Second).Should(BeEmpty())
 	}, SpecTimeout(time.Minute))
 
 	It("decides each batch once and owes each notification once, with two workers, repeats, cuts and an outage", func(ctx SpecContext) {

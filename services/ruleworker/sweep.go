@@ -21,8 +21,8 @@ type Abandoned interface {
 	DecidedUnpublished(ctx context.Context, before time.Time, limit int, skip func(batchID string) bool, f func(event.Batch) (published bool, err error)) error
 }
 
-// asideFor is how long a batch whose actions cannot be published (their queue is
-// gone) is left alone: each try reads all its events.
+// asideFor is how long a batch that the database refuses something of is left
+// alone: each try reads all its events.
 const asideFor = 10 * time.Minute
 
 // Sweep publishes the owed notifications of abandoned batches again. It is run

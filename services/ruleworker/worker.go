@@ -110,7 +110,8 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 	w.Metrics.decided(committed, alerts)
 	fault.At(fault.RuleWorkerDecided)
 	w.disableExcessive(ctx, committed)
-	if err := w.publish(ctx, append(decision.Messages(committed), decision.MessagesOf(alerts)...)); err != nil {
+	failed, err := w.publishOrLeave(ctx, append(decision.Messages(committed), decision.MessagesOf(alerts)...))
+	if err != nil {
 		return err
 	}
 	if len(committed) < len(batches) {
@@ -119,7 +120,7 @@ func (w *Worker) Handle(ctx context.Context, deliveries []*broker.Delivery) erro
 		}
 	}
 	fault.At(fault.RuleWorkerPublished)
-	if err := w.Outbox.MarkPublished(ctx, notificationIDs(alerts)...); err != nil {
+	if err := w.Outbox.MarkPublished(ctx, toldOf(alerts, failed)...); err != nil {
 		return err
 	}
 	if len(ids) > 0 { // only what was given to some rules belongs to no batch
@@ -149,14 +150,6 @@ func (w *Worker) commit(ctx context.Context, at time.Time, batches []decision.Ba
 	}
 	w.Windows.remember(stored)
 	return committed, stored, nil
-}
-
-func notificationIDs(owed []decision.Owed) []string {
-	ids := make([]string, len(owed))
-	for i, o := range owed {
-		ids[i] = o.ID
-	}
-	return ids
 }
 
 // repeated are the batches that were not committed now.
@@ -192,7 +185,8 @@ func (w *Worker) publishOwed(ctx context.Context, batches ...event.Batch) error 
 	}
 	w.Metrics.repeated.Add(float64(len(batches)))
 	w.Metrics.republished.Add(float64(len(messages)))
-	return w.publish(ctx, messages)
+	_, err = w.publishOrLeave(ctx, messages)
+	return err
 }
 
 // publish gives messages to the dispatcher's queues and waits for every confirm.
@@ -212,7 +206,7 @@ func (w *Worker) publish(ctx context.Context, messages []notification.Message) e
 	var unroutable *broker.UnroutableError
 	if errors.As(err, &unroutable) {
 		// A queue that a rule names is gone from the configuration of those who
-		// declare it. The notification stays pending and the message comes again.
+		// declare it. The notification stays pending, and the sweep tries again.
 		return fmt.Errorf("publish actions; declare the queue in dispatcher.queues of every process: %w", err)
 	}
 	return err

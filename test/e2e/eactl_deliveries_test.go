@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/services/dispatcher"
 	"github.com/events-aggregator/events-aggregator/services/ingester"
 	"github.com/events-aggregator/events-aggregator/services/ruleworker"
@@ -71,6 +72,9 @@ var _ = Describe("eactl, about deliveries", Ordered, func() {
 		id := listed(ctx, "--status", "pending")[0]["notification_id"].(string)
 		Expect(p.eactl(ctx, "notifications", "cancel", id)).To(HaveField("Out", id+" is suppressed\n"))
 		Expect(p.eactl(ctx, "notifications", "cancel", id)).To(HaveField("Code", Not(BeZero())))
+		outcome := notification.OutcomeEventID(id, notification.Cancelled, 1)
+		Eventually(ctx, func() said { return p.eactl(ctx, "events", "get", outcome) }).WithTimeout(20 * time.Second).Should(And(HaveField("Code", 0),
+			HaveField("Out", And(ContainSubstring(`"status": "suppressed"`), ContainSubstring(`"reason": "cancelled"`), ContainSubstring(id), ContainSubstring(receiver.Host)))))
 	}, SpecTimeout(time.Minute))
 
 	It("lists an endpoint that is gone, enables it, and disables it by hand", func(ctx SpecContext) {

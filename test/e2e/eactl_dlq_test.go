@@ -233,6 +233,24 @@ var _ = Describe("eactl dlq that changes something", func() {
 		Expect(f.Depth(ctx, topology.Ingest+".dead")).To(Equal(1))
 	}, SpecTimeout(time.Minute))
 
+	It("exports what can be edited, and names what it leaves out", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		at := func(id string, body []byte, encoding string) broker.Message {
+			return broker.Message{Exchange: f.Topology.Exchange(topology.ExchangeEvents), RoutingKey: "events.x", MessageID: id, Body: body, ContentEncoding: encoding}
+		}
+		f.Dead(ctx, topology.Ingest, func(*broker.Delivery) error { return classed{"invalid_json", "not JSON"} },
+			at("json", []byte(`{"a":1}`), ""), at("bytes", []byte{0xff, 0xfe, 0}, ""), at("text", []byte("{"), ""), at("packed", []byte("x"), "gzip"))
+		ids := map[string]string{}
+		for _, line := range dlq(ctx, f, "list", "ingester.events", "-o", "json").lines() {
+			ids[line["message_id"].(string)] = line["dead_id"].(string)
+		}
+		s := dlq(ctx, f, "export")
+		Expect(s.Code).To(Equal(1))
+		Expect(s.each("dead_id")).To(ConsistOf(ids["json"], ids["text"]))
+		Expect(s.Err).To(And(ContainSubstring(ids["bytes"]+": its body is neither JSON nor text"), ContainSubstring(ids["packed"]+": its body is encoded (gzip)")))
+		Expect(f.Depth(ctx, topology.Ingest+".dead")).To(Equal(4), "all stay")
+	}, SpecTimeout(time.Minute))
+
 	It("shows a bar on a terminal, and no lines", func(ctx SpecContext) {
 		f := mixed(ctx)
 		master, slave, err := pty.Open()

@@ -8,6 +8,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
@@ -97,7 +98,7 @@ var _ = Describe("an api that is killed before it has published what somebody as
 		victim.waitEnded(ctx, killed)
 	}
 
-	It("leaves it to the sweep: a trial, a retry, a forced attempt", func(ctx SpecContext) {
+	It("leaves it to the sweep: a trial, a retry, a forced attempt, the event of what was cancelled", func(ctx SpecContext) {
 		crewed(func(ctx context.Context, c *crew, _ struct{}) {
 			c.launchOthers(ctx, "none")
 			event := publish(ctx, c.Fleet, 1)[0]
@@ -127,9 +128,18 @@ var _ = Describe("an api that is killed before it has published what somebody as
 			post(ctx, c, fault.RedeliveryAsked, "/notifications/"+refused+"/retry")
 			Eventually(ctx, func() (notification.Notification, error) { return c.Store.Notification(ctx, refused) }).
 				WithTimeout(patience).Should(And(HaveField("Status", notification.Delivered), HaveField("Attempts", HaveLen(2))))
-			waiting, err := c.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), nil, 10)
-			Expect(err).NotTo(HaveOccurred())
-			Expect(waiting).To(BeEmpty())
+
+			c.receiver.SetFaults(sink.Faults{Status: http.StatusServiceUnavailable, RetryAfter: "3600"})
+			waits := notification.ID(publish(ctx, c.Fleet, 1)[0], "all", 1, 0)
+			Eventually(ctx, func() (notification.Notification, error) { return c.Store.Notification(ctx, waits) }).
+				WithTimeout(patience).Should(HaveField("NextAttemptAt", Not(BeNil())))
+			post(ctx, c, fault.CancelAsked, "/notifications/"+waits+"/cancel")
+			Eventually(ctx, func() (bson.Raw, error) {
+				return c.Store.Event(ctx, notification.OutcomeEventID(waits, notification.Cancelled, 1))
+			}).WithTimeout(patience).Should(WithTransform(func(e bson.Raw) string { return e.Lookup("payload", "reason").String() }, Equal(`"cancelled"`)))
+			Eventually(ctx, func() ([]notification.Notification, error) {
+				return c.Store.UnpublishedNotifications(ctx, time.Now().Add(time.Hour), nil, 10)
+			}).WithTimeout(patience).Should(BeEmpty())
 		})(ctx, struct{}{})
 	}, SpecTimeout(3*time.Minute))
 })
