@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,7 +38,7 @@ func (t *tool) replayStart() *cobra.Command {
 	c := &cobra.Command{Use: "start --from TIME", Short: "Decide the stored events of a time once more, by some rules or by all", Args: exactly(0, "only flags"),
 		Long: `Decides stored events once more, in the order of their timestamps: the rules that match now make
 the notifications that they owe, as if the events had just come (silences, mute times, throttles
-and groups count). What is delivered already is left alone, and what is dead begins anew; with
+and groups count; max_matches_per_hour does not). What is delivered already is left alone, and what is dead begins anew; with
 --skip-delivered=false what is delivered is called once more, under the same webhook-id.
 
 A rule-worker does the work, one replay after the other; it survives the death of its process.
@@ -60,7 +62,10 @@ Rules with a window are left out: their alerts are about many events.`,
 			if f.follow || f.dry {
 				return t.followReplay(cmd.Context(), api, started)
 			}
-			return t.print(started.raw, func() error { return t.sayReplay(started) })
+			return t.print(started.raw, func() error {
+				_, err := fmt.Fprint(t.out, started.leftOut())
+				return errors.Join(t.sayReplay(started), err)
+			})
 		}}
 	c.Flags().StringVar(&f.condition, "filter", "", `only events that match this condition, e.g. '{"payload.amount":{"$gte":100}}'`)
 	c.Flags().StringVar(&f.from, "from", "", "events not before this `TIME` (RFC 3339)")
@@ -144,6 +149,7 @@ type job struct {
 	DryRun   bool            `json:"dry_run"`
 	Part     float64         `json:"part"`
 	Progress replay.Progress `json:"progress"`
+	LeftOut  replay.LeftOut  `json:"left_out"`
 	Error    string          `json:"error"`
 
 	raw json.RawMessage
@@ -275,6 +281,25 @@ func (t *tool) sayReplay(j job) error {
 	return err
 }
 
+// leftOutSaid are the rules that are named to a reader.
+const leftOutSaid = 5
+
+// leftOut is a line about the rules that are not asked, "" when there are none.
+func (j job) leftOut() string {
+	if j.LeftOut.Count == 0 {
+		return ""
+	}
+	var names []string
+	for _, r := range j.LeftOut.Rules[:min(len(j.LeftOut.Rules), leftOutSaid)] {
+		names = append(names, strconv.Quote(r.Name))
+	}
+	more := ""
+	if n := j.LeftOut.Count - len(names); n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("left out, since windows are about many events: %s%s (see eactl rules backtest)\n", strings.Join(names, ", "), more)
+}
+
 // showReplayed is a replay as a person reads it.
 func (t *tool) showReplayed(j job) error {
 	what := "replay"
@@ -287,7 +312,7 @@ func (t *tool) showReplayed(j job) error {
 		fmt.Fprintln(t.out, j.Error)
 	}
 	fmt.Fprintf(t.out, "%s, %d matches: %d made, %d dead ones tried again, %d delivered ones called again\n", counted(int(p.Events), "event"), p.Matches, p.Made, p.Retried, p.Repeated)
-	fmt.Fprintf(t.out, "left alone: %d delivered, %d under way; held back: %d\n", p.Delivered, p.UnderWay, p.Held)
+	fmt.Fprintf(t.out, "left alone: %d delivered, %d under way; held back: %d\n%s", p.Delivered, p.UnderWay, p.Held, j.leftOut())
 	rows := t.rows("rule", "matches", "made", "retried", "repeated", "delivered", "under way", "held", "first event")
 	for _, r := range p.Rules {
 		sample := ""
