@@ -206,7 +206,14 @@ func (s *Server) retryNotifications(c echo.Context) error {
 			retried += n
 		}
 	}
-	return c.JSON(http.StatusOK, map[string]any{"matched": len(found), "retried": retried, "dry_run": asked.DryRun, "complete": len(found) < asked.Limit})
+	return c.JSON(http.StatusOK, retriedAnswer{Matched: len(found), Retried: retried, DryRun: asked.DryRun, Complete: len(found) < asked.Limit})
+}
+
+type retriedAnswer struct {
+	Matched  int  `json:"matched"`
+	Retried  int  `json:"retried"`
+	DryRun   bool `json:"dry_run"`
+	Complete bool `json:"complete"`
 }
 
 // retrySome returns how many it retried: what somebody else did is left out.

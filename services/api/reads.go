@@ -97,6 +97,19 @@ func (s *Server) lag(c echo.Context) error {
 	return c.JSON(http.StatusOK, page{Items: stages})
 }
 
+type statusAnswer struct {
+	Events        statusEvents                  `json:"events"`
+	Notifications map[notification.Status]int64 `json:"notifications"`
+	Lag           map[string]store.StageLag     `json:"lag"`
+	Leases        []store.LeaseHolder           `json:"leases"`
+	StreamClients int                           `json:"stream_clients"`
+}
+
+type statusEvents struct {
+	Stored      int64 `json:"stored"`
+	Unprocessed int64 `json:"unprocessed"`
+}
+
 // status: GET /status, the balance of the ledger in one answer.
 func (s *Server) status(c echo.Context) error {
 	ctx := c.Request().Context()
@@ -120,10 +133,8 @@ func (s *Server) status(c echo.Context) error {
 	for _, l := range stages {
 		lag[string(l.Stage)] = l
 	}
-	return c.JSON(http.StatusOK, map[string]any{
-		"events":        map[string]int64{"stored": stored, "unprocessed": unprocessed},
-		"notifications": notifications, "lag": lag, "leases": leases,
-		"stream_clients": s.hub.clients(),
+	return c.JSON(http.StatusOK, statusAnswer{
+		Events: statusEvents{stored, unprocessed}, Notifications: notifications, Lag: lag, Leases: leases, StreamClients: s.hub.clients(),
 	})
 }
 

@@ -187,7 +187,11 @@ func (s *Server) previewTemplate(c echo.Context) error {
 	if err != nil {
 		return problem(http.StatusUnprocessableEntity, "template_failed", "with this event the template fails: %v", err)
 	}
-	return c.JSON(http.StatusOK, map[string]string{"subject": filled.Subject, "text": filled.Text, "html": filled.HTML})
+	return c.JSON(http.StatusOK, struct {
+		Subject string `json:"subject"`
+		Text    string `json:"text"`
+		HTML    string `json:"html"`
+	}{filled.Subject, filled.Text, filled.HTML})
 }
 
 // sampleMessage is a delivery order of a rule that is none.

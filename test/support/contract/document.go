@@ -104,7 +104,7 @@ func (d *Document) readOperations() error {
 					one.Name, _ = given["name"].(string)
 					one.In, _ = given["in"].(string)
 					one.Required, _ = given["required"].(bool)
-					one.Schema, _ = given["schema"].(map[string]any)
+					one.Schema, _ = d.resolve(given["schema"], where+"/schema")
 					o.Parameters = append(o.Parameters, one)
 				}
 			}

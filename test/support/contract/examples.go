@@ -1,9 +1,11 @@
 package contract
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // Has says whether an operation says something.
@@ -74,4 +76,50 @@ func (d *Document) media(body map[string]any, at string, flaw func(at, format st
 // Takes says whether an operation has a parameter of the name.
 func (o *Operation) Takes(name string) bool {
 	return slices.ContainsFunc(o.Parameters, func(p Parameter) bool { return p.Name == name })
+}
+
+// Answer is what an operation may answer, as an example has it.
+type Answer struct {
+	Status  int
+	Kind    string // media type, "" of none
+	Text    []byte
+	Headers []string
+}
+
+// Answers are the examples of all that an operation may answer, problems
+// included.
+func (d *Document) Answers(o Operation) []Answer {
+	var all []Answer
+	responses, _ := o.node["responses"].(map[string]any)
+	for _, status := range slices.Sorted(maps.Keys(responses)) {
+		response, _ := d.resolve(responses[status], "")
+		headers, _ := response["headers"].(map[string]any)
+		code, _ := strconv.Atoi(status)
+		one := Answer{Status: code, Headers: slices.Sorted(maps.Keys(headers))}
+		content, _ := response["content"].(map[string]any)
+		if len(content) == 0 {
+			all = append(all, one)
+		}
+		for kind, media := range content {
+			media, _ := media.(map[string]any)
+			examples := []any{media["example"]}
+			if several, _ := media["examples"].(map[string]any); len(several) > 0 {
+				examples = nil
+				for _, e := range several {
+					e, _ := e.(map[string]any)
+					examples = append(examples, e["value"])
+				}
+			}
+			for _, value := range examples {
+				one.Kind = kind
+				if text, is := value.(string); is {
+					one.Text = []byte(text)
+				} else {
+					one.Text, _ = json.Marshal(value)
+				}
+				all = append(all, one)
+			}
+		}
+	}
+	return all
 }

@@ -104,6 +104,11 @@ func (d *Document) Compare(r *http.Request, sent []byte, answer *http.Response, 
 	if err := d.compareAnswer(o, answer, got); err != nil {
 		return err
 	}
+	if got != nil {
+		if err := compareTyped(o, answer, got); err != nil {
+			return err
+		}
+	}
 	if answer.StatusCode >= http.StatusMultipleChoices {
 		return nil // what was refused need not be right
 	}
