@@ -70,9 +70,7 @@ func sameMatch(a, b *Owed) bool {
 
 // ask notes which documents a match needs, if any.
 func (h *Holder) ask(m match, o *Owed) {
-	// Somebody asked for a replay, and gave it a rate: it neither pauses the rule,
-	// which would hold back what comes now, nor is it held back by what came.
-	if m.rule.MaxMatchesPerHour > 0 && o.ReplayID == "" {
+	if m.rule.MaxMatchesPerHour > 0 {
 		m.hour = hourID(m.rule, o.CreatedAt)
 		h.Hours.needed[m.hour] = true
 	}

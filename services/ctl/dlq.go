@@ -19,7 +19,7 @@ import (
 
 func (t *tool) dlq() *cobra.Command {
 	return group("dlq", "Look after dead letters; it needs RabbitMQ alone",
-		t.dlqList(), t.dlqShow(), t.dlqGroups(), t.dlqReplay(), t.dlqPurge(), t.dlqExport(), t.dlqImport())
+		listed(t.dlqList()), t.dlqShow(), listed(t.dlqGroups()), t.dlqReplay(), t.dlqPurge(), t.dlqExport(), t.dlqImport())
 }
 
 // withDead runs f with the dead letters of the queue that is named, or of all
@@ -176,11 +176,11 @@ what it owes for them; the dead letters are done with. It asks the API for the r
 				return err
 			}
 			if toRule != "" {
-				api, err := t.client()
+				api, err := t.api()
 				if err != nil {
 					return err
 				}
-				if o.ToRule, err = api.deciding(cmd.Context(), toRule); err != nil {
+				if o.ToRule, err = deciding(cmd.Context(), api, toRule); err != nil {
 					return err
 				}
 			}

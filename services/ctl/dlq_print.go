@@ -8,34 +8,23 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/events-aggregator/events-aggregator/pkg/deadletter"
 )
 
-// deadRows lists dead letters: a table, or a line or document each.
-type deadRows struct {
-	t    *tool
-	rows table.Writer
-}
+// deadRows lists dead letters.
+type deadRows struct{ *listing }
 
 func (t *tool) deadRows() *deadRows {
-	return &deadRows{t: t, rows: t.rows("dead_id", "dead at", "queue", "reason", "class", "attempts", "cause", "error")}
+	return &deadRows{t.list("dead_id", "dead_at", "queue", "reason", "class", "attempts", "cause", "error")}
 }
 
 func (r *deadRows) add(l *deadletter.Letter) error {
 	return r.t.print(l.Record, func() error {
-		r.rows.AppendRow([]any{l.ID, l.DeadAt.Format(time.RFC3339), l.Queue, l.Reason, l.ErrorClass, l.Attempts, l.Cause, short(l.Error)})
-		return nil
+		return r.row(l.ID, l.DeadAt.Format(time.RFC3339), l.Queue, l.Reason, l.ErrorClass, l.Attempts, l.Cause, r.brief(l.Error))
 	})
-}
-
-func (r *deadRows) end() {
-	if r.rows.Length() > 0 {
-		r.rows.Render()
-	}
 }
 
 const shortText = 60
@@ -57,20 +46,22 @@ func short(s string) string {
 // printGroups is "1 cause, 4,812 messages, since 10:02" above a table, or a
 // line or document each.
 func (t *tool) printGroups(groups []deadletter.Group, now time.Time) error {
-	rows := t.rows("cause", "queue", "reason", "class", "messages", "since", "last", "error")
+	l := t.list("cause", "queue", "reason", "class", "messages", "since", "last", "error")
 	for _, g := range groups {
 		if err := t.print(g, func() error {
-			rows.AppendRow([]any{g.Cause, g.Queue, g.Reason, g.ErrorClass, thousands(g.Messages), clock(g.Since, now), clock(g.Last, now), short(g.Fingerprint)})
-			return nil
+			if t.output == outputCSV {
+				return l.row(g.Cause, g.Queue, g.Reason, g.ErrorClass, g.Messages, g.Since.Format(time.RFC3339), g.Last.Format(time.RFC3339), g.Fingerprint)
+			}
+			return l.row(g.Cause, g.Queue, g.Reason, g.ErrorClass, thousands(g.Messages), clock(g.Since, now), clock(g.Last, now), short(g.Fingerprint))
 		}); err != nil {
 			return err
 		}
 	}
-	if rows.Length() > 0 {
+	if t.output == outputTable && len(groups) > 0 {
 		s := deadletter.Summarise(groups)
 		fmt.Fprintf(t.out, "%s, %s, since %s\n", counted(s.Causes, "cause"), counted(s.Messages, "message"), clock(*s.Since, now))
-		rows.Render()
 	}
+	l.end()
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -51,7 +50,7 @@ func (t *tool) doctor() *cobra.Command {
 				says, err := c.run(ctx)
 				if err != nil {
 					failed++
-					result.OK, says = false, err.Error()
+					result.OK, says = false, verdict(err).Error()
 				}
 				result.Says = says
 				all = append(all, result)
@@ -137,15 +136,11 @@ func (t *tool) checkTopology(ctx context.Context) (string, error) {
 }
 
 func (t *tool) checkAPI(ctx context.Context) (string, error) {
-	api, err := t.client()
+	api, err := t.api()
 	if err != nil {
 		return "", err
 	}
-	var me struct {
-		Email string `json:"email"`
-		Role  string `json:"role"`
-	}
-	err = api.do(ctx, http.MethodGet, "/users/me", nil, nil, &me)
+	me, err := api.GetMe(ctx)
 	if err == nil && me.Email == "" {
 		err = errors.New("what answers at EA_API_URL is not this API")
 	}

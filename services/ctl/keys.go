@@ -1,19 +1,17 @@
 package ctl
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
 )
 
 func (t *tool) keys() *cobra.Command {
-	return group("keys", "Keep API keys", t.keysList(), t.keysCreate(), t.keysRotate(), t.keysRevoke())
+	return group("keys", "Keep API keys", listed(t.keysList()), t.keysCreate(), t.keysRotate(), t.keysRevoke())
 }
 
 func (t *tool) keysList() *cobra.Command {
@@ -22,21 +20,18 @@ func (t *tool) keysList() *cobra.Command {
 		Example: `  eactl keys list
   eactl keys list --user ops@example.com`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
+			var p ea.ListKeysParams
 			if of != "" {
-				id, err := t.userID(cmd, of)
-				if err != nil {
+				if p.User, err = userID(cmd.Context(), api, of); err != nil {
 					return err
 				}
-				query.Set("user", id)
 			}
-			l := t.list("id", "prefix", "name", "created_at", "last_used_at", "expires_at")
-			defer l.end()
-			return api.all(cmd.Context(), "/api-keys", query, 0, l.add)
+			page, err := api.ListKeys(cmd.Context(), p)
+			return list(t, whole(page.Items, err), 0, "id", "prefix", "name", "created_at", "last_used_at", "expires_at")
 		}}
 	c.Flags().StringVar(&of, "user", "", "a `USER` by address or id; without, you")
 	return c
@@ -48,22 +43,25 @@ func (t *tool) keysCreate() *cobra.Command {
 		Example: `  eactl keys create --name deploy --expires 90d
   eactl keys create --user ops@example.com --name laptop`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			wanted := map[string]any{"name": name}
+			wanted := ea.NewKey{Name: name}
 			if expires != "" {
 				end, err := ending(expires, time.Now())
 				if err != nil {
 					return &usageError{err}
 				}
-				wanted["expires_at"] = end
+				wanted.ExpiresAt = ea.At(end)
+			}
+			api, err := t.api()
+			if err != nil {
+				return err
 			}
 			if of != "" {
-				id, err := t.userID(cmd, of)
-				if err != nil {
+				if wanted.UserID, err = userID(cmd.Context(), api, of); err != nil {
 					return err
 				}
-				wanted["user_id"] = id
 			}
-			return t.makeKey(cmd, "/api-keys", wanted)
+			made, err := api.CreateKey(cmd.Context(), wanted)
+			return t.sayKey(made, err)
 		}}
 	c.Flags().StringVar(&of, "user", "", "the `USER` whose it is to be, by address or id; without, you")
 	c.Flags().StringVar(&name, "name", "", "what it is for")
@@ -87,34 +85,25 @@ func (t *tool) keysRotate() *cobra.Command {
 	var overlap string
 	c := &cobra.Command{Use: "rotate KEY_ID", Short: "Replace a key and print the new one, once", Args: exactly(1, "a key's id"),
 		Example: `  eactl keys rotate key_5f2c8a110b1c --overlap 1h`,
-		RunE:    func(cmd *cobra.Command, args []string) error { return t.rotate(cmd, args[0], overlap) }}
+		RunE: func(cmd *cobra.Command, args []string) error {
+			api, err := t.api()
+			if err != nil {
+				return err
+			}
+			made, err := api.RotateKey(cmd.Context(), args[0], &ea.RotateKeyBody{Overlap: overlap})
+			return t.sayKey(made, err)
+		}}
 	c.Flags().StringVar(&overlap, "overlap", "24h", "how long the old key still works: 0s, 1h, 7d")
 	return c
 }
 
-func (t *tool) rotate(cmd *cobra.Command, id, overlap string) error {
-	return t.makeKey(cmd, "/api-keys/"+url.PathEscape(id)+"/rotate", map[string]any{"overlap": overlap})
-}
-
-// makeKey prints the key alone, so that it can be taken into a variable.
-func (t *tool) makeKey(cmd *cobra.Command, path string, wanted map[string]any) error {
-	api, err := t.client()
+// sayKey prints the key alone, so that it can be taken into a variable.
+func (t *tool) sayKey(made ea.MadeKey, err error) error {
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(wanted)
-	if err != nil {
-		return err
-	}
-	var answer json.RawMessage
-	if err := api.do(cmd.Context(), http.MethodPost, path, nil, body, &answer); err != nil {
-		return err
-	}
-	return t.print(answer, func() error {
-		m, err := decoded(answer)
-		if err == nil {
-			_, err = fmt.Fprintln(t.out, cell(m, "api_key"))
-		}
+	return t.print(made, func() error {
+		_, err := fmt.Fprintln(t.out, made.APIKey)
 		return err
 	})
 }
@@ -123,6 +112,10 @@ func (t *tool) keysRevoke() *cobra.Command {
 	return &cobra.Command{Use: "revoke KEY_ID", Short: "Revoke a key: it stops working at once", Args: exactly(1, "a key's id"),
 		Example: `  eactl keys revoke key_5f2c8a110b1c`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.remove(cmd, "/api-keys/"+url.PathEscape(args[0]), args[0])
+			api, err := t.api()
+			if err != nil {
+				return err
+			}
+			return t.sayDeleted(args[0], api.RevokeKey(cmd.Context(), args[0]))
 		}}
 }

@@ -49,6 +49,7 @@ func Run(ctx context.Context, args, environ []string, out, errOut io.Writer) int
 	if err == nil {
 		return exitDone
 	}
+	err = verdict(err)
 	fmt.Fprintf(errOut, "eactl: %s\n", err)
 	var usage *usageError
 	switch {
@@ -92,12 +93,12 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 nothing matched.`,
 	root.SetOut(t.out)
 	root.SetErr(t.errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.PersistentFlags().StringVarP(&t.output, "output", "o", outputTable, "table, json or yaml")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+	root.PersistentFlags().StringVarP(&t.output, "output", "o", outputTable, "table, json, yaml, or csv of a list")
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if !slices.Contains(outputs, t.output) {
 			return &usageError{fmt.Errorf("-o %s: expected %s", t.output, strings.Join(outputs, ", "))}
 		}
-		return nil
+		return t.canPrint(c)
 	}
 	root.AddCommand(t.publish(), t.simulate(), t.tail(), t.events(), t.analytics(), t.rules(), t.silence(), t.notifications(), t.targets(), t.templates(), t.dlq(), t.replay(), t.topology(), t.users(), t.keys(), t.audit(), t.secrets(), t.status(), t.doctor())
 	return root

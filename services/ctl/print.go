@@ -8,20 +8,22 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
+
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // outputs are what -o takes.
-var outputs = []string{outputTable, outputJSON, outputYAML}
+var outputs = []string{outputTable, outputJSON, outputYAML, outputCSV}
 
 const (
 	outputTable = "table"
 	outputJSON  = "json"
 	outputYAML  = "yaml"
+	outputCSV   = "csv" // of lists alone
 )
 
 // print prints one result: as a person reads it, or as data.
@@ -59,46 +61,15 @@ func (t *tool) printYAML(v any) error {
 	return writeYAML(t.out, line)
 }
 
-// listing prints the items of a list as they come: a line of JSON or a YAML
-// document each, or rows that end up in one table.
-type listing struct {
-	t       *tool
-	table   table.Writer
-	columns []string
-}
-
-// list begins a list; the columns are fields of the items.
-func (t *tool) list(columns ...string) *listing {
-	header := make([]any, len(columns))
-	for i, c := range columns {
-		header[i] = strings.ReplaceAll(c, "_", " ")
-	}
-	return &listing{t: t, table: t.rows(header...), columns: columns}
-}
-
-func (l *listing) add(item json.RawMessage) error {
-	switch l.t.output {
-	case outputJSON:
-		return l.t.printLine(item)
-	case outputYAML:
-		return writeYAML(l.t.out, item)
-	}
-	m, err := decoded(item)
+// sayDeleted says what is gone, unless it could not be deleted.
+func (t *tool) sayDeleted(name string, err error) error {
 	if err != nil {
 		return err
 	}
-	row := make([]any, len(l.columns))
-	for i, c := range l.columns {
-		row[i] = cell(m, c)
-	}
-	l.table.AppendRow(row)
-	return nil
-}
-
-func (l *listing) end() {
-	if l.t.output == outputTable && l.table.Length() > 0 {
-		l.table.Render()
-	}
+	return t.print(map[string]string{"deleted": name}, func() error {
+		_, err := fmt.Fprintf(t.out, "deleted %s\n", name)
+		return err
+	})
 }
 
 // decoded is an object with its numbers as they are written.
@@ -149,7 +120,7 @@ func (t *tool) paintOn(w io.Writer, c text.Color, s string) string {
 }
 
 // warn says beside the result what somebody should know.
-func (t *tool) warn(all []flaw) {
+func (t *tool) warn(all []ea.Flaw) {
 	for _, w := range all {
 		place := w.Pointer
 		if place != "" {

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
 
@@ -51,7 +50,7 @@ with a window that no index serves, unless --create-indexes makes it, which take
 			if err != nil {
 				return &usageError{err}
 			}
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
@@ -59,17 +58,9 @@ with a window that no index serves, unless --create-indexes makes it, which take
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
-			if indexes {
-				query.Set("create_indexes", "true")
-			}
-			var result struct {
-				Created   int    `json:"created"`
-				Changed   int    `json:"changed"`
-				Unchanged int    `json:"unchanged"`
-				Warnings  []flaw `json:"warnings,omitempty"`
-			}
-			if err := api.doWithin(cmd.Context(), importTimeout, http.MethodPost, "/rules/import", query, body, &result); err != nil {
+			api.Timeout = importTimeout
+			result, err := api.ImportRules(cmd.Context(), ea.ImportRulesParams{CreateIndexes: indexes}, ea.JSON(body))
+			if err != nil {
 				return named(err, rules)
 			}
 			inFiles(result.Warnings, rules)
@@ -109,19 +100,17 @@ func rulesArray(rules []fileRule) ([]byte, error) {
 // named puts files, lines and names of rules in place of their numbers in the
 // request.
 func named(err error, rules []fileRule) error {
-	var p problem
-	var usage *usageError
-	if !errors.As(err, &p) || !errors.As(err, &usage) {
-		return err
+	var p *ea.Problem
+	if errors.As(err, &p) {
+		inFiles(p.Errors, rules)
 	}
-	inFiles(p.Errors, rules)
-	return &usageError{p}
+	return err
 }
 
 // inFiles is named for what the API says of the rules of a request.
-func inFiles(all []flaw, rules []fileRule) {
+func inFiles(all []ea.Flaw, rules []fileRule) {
 	places := map[string][]*rule.Place{} // by file
-	flaws := map[*rule.Place]*flaw{}
+	flaws := map[*rule.Place]*ea.Flaw{}
 	for i := range all {
 		f := &all[i]
 		number, rest, _ := strings.Cut(strings.TrimPrefix(f.Pointer, "/"), "/")

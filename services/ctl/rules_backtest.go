@@ -2,26 +2,26 @@ package ctl
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/events-aggregator/events-aggregator/pkg/backtest"
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // backtestFlags are those of one call.
 type backtestFlags struct {
-	file, from, to string
-	last           time.Duration
-	version        int
-	compare        bool
+	file    string
+	within  rangeFlags
+	last    time.Duration
+	version int64
+	compare bool
 }
 
 func (t *tool) rulesBacktest() *cobra.Command {
@@ -36,78 +36,55 @@ func (t *tool) rulesBacktest() *cobra.Command {
 		Example: `  eactl rules backtest "large failed payments" --last 24h
   eactl rules backtest -f draft.yaml --from 2026-03-01T00:00:00Z --to 2026-03-08T00:00:00Z --compare`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			body, err := f.body(cmd.Context(), api, args)
+			wanted, err := f.request(cmd.Context(), api, args)
 			if err != nil {
 				return err
 			}
-			result, err := t.followBacktest(cmd.Context(), api, body)
+			result, err := t.followBacktest(cmd.Context(), api, wanted)
 			if err != nil {
 				return err
 			}
 			return t.print(result, func() error {
-				var r backtest.Report
-				if err := json.Unmarshal(result, &r); err != nil {
-					return fmt.Errorf("read the API's answer: %w", err)
-				}
-				t.showBacktest(r)
+				t.showBacktest(result)
 				return nil
 			})
 		}}
 	c.Flags().StringVarP(&f.file, "file", "f", "", "a rule that is not saved: JSON, extended JSON or YAML")
-	c.Flags().StringVar(&f.from, "from", "", "events not before this `TIME` (RFC 3339); 24 hours before --to when it is not given")
-	c.Flags().StringVar(&f.to, "to", "", "events before this `TIME` (RFC 3339); now when it is not given")
+	c.Flags().Var(instant{&f.within.from}, "from", "events not before this `TIME` (RFC 3339); 24 hours before --to when it is not given")
+	c.Flags().Var(instant{&f.within.to}, "to", "events before this `TIME` (RFC 3339); now when it is not given")
 	c.Flags().DurationVar(&f.last, "last", 0, "the last `TIME`, such as 24h, instead of --from and --to")
-	c.Flags().IntVar(&f.version, "version", 0, "another `VERSION` of the rule than the newest")
+	c.Flags().Int64Var(&f.version, "version", 0, "another `VERSION` of the rule than the newest")
 	c.Flags().BoolVar(&f.compare, "compare", false, "also say how it differs from the live version")
 	return c
 }
 
-// body is the request.
-func (f backtestFlags) body(ctx context.Context, api *client, args []string) ([]byte, error) {
-	request := map[string]any{"compare_with_live": f.compare}
-	if f.last != 0 {
-		if f.from != "" || f.to != "" || f.last < 0 {
-			return nil, &usageError{errors.New("--last is a length of time, and goes without --from and --to")}
-		}
-		request["from"] = time.Now().UTC().Add(-f.last)
+func (f backtestFlags) request(ctx context.Context, api *ea.Client, args []string) (r ea.BacktestRequest, err error) {
+	if err := f.within.last(f.last); err != nil {
+		return r, err
 	}
-	for name, at := range map[string]string{"from": f.from, "to": f.to} {
-		if at == "" {
-			continue
-		}
-		if _, err := time.Parse(time.RFC3339Nano, at); err != nil {
-			return nil, &usageError{fmt.Errorf("--%s is %q, expected RFC 3339 such as 2026-01-31T12:00:00Z", name, at)}
-		}
-		request[name] = at
-	}
+	r.From, r.To, r.CompareWithLive = f.within.from, f.within.to, f.compare
 	if f.file != "" {
-		draft, err := oneRule(f.file)
-		if err != nil {
-			return nil, &usageError{err}
+		if r.Rule, err = oneRule(f.file); err != nil {
+			return r, &usageError{err}
 		}
-		request["rule"] = draft
-		return json.Marshal(request)
+		return r, nil
 	}
-	id, err := api.ruleID(ctx, args[0])
-	if err != nil {
-		return nil, err
-	}
-	request["rule_id"] = id
 	if f.version > 0 {
-		request["version"] = f.version
+		r.Version = &f.version
 	}
-	return json.Marshal(request)
+	r.RuleID, err = ruleID(ctx, api, args[0])
+	return r, err
 }
 
 // followBacktest shows the progress while it waits for the result.
-func (t *tool) followBacktest(ctx context.Context, api *client, body []byte) (json.RawMessage, error) {
-	answer, err := api.send(ctx, http.MethodPost, "/rules/backtest", nil, body, http.Header{"Accept": {"application/x-ndjson"}})
+func (t *tool) followBacktest(ctx context.Context, api *ea.Client, wanted ea.BacktestRequest) (result ea.BacktestReport, err error) {
+	answer, err := api.BacktestRuleStream(ctx, wanted)
 	if err != nil {
-		return nil, err
+		return result, err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	bar := t.partBar()
@@ -117,33 +94,33 @@ func (t *tool) followBacktest(ctx context.Context, api *client, body []byte) (js
 	for lines.Scan() {
 		var line struct {
 			Progress *backtest.Progress `json:"progress"`
-			Result   json.RawMessage    `json:"result"`
-			Problem  *problem           `json:"problem"`
+			Result   *ea.BacktestReport `json:"result"`
+			Problem  *ea.Problem        `json:"problem"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return nil, fmt.Errorf("read the API's answer: %w", err)
+			return result, fmt.Errorf("read the API's answer: %w", err)
 		}
 		switch {
 		case line.Result != nil:
-			return bytes.Clone(line.Result), nil
+			return *line.Result, nil
 		case line.Problem != nil:
-			return nil, line.Problem.verdict()
+			return result, line.Problem
 		case line.Progress != nil:
 			bar.show(line.Progress.Part, line.Progress.Stage, fmt.Sprintf("%d matches", line.Progress.Matches))
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("the API stopped in the middle of the answer: %w", err)
+		return result, fmt.Errorf("the API stopped in the middle of the answer: %w", err)
 	}
-	return nil, errors.New("the API stopped before the result; `eactl doctor` tries the servers")
+	return result, errors.New("the API stopped before the result; `eactl doctor` tries the servers")
 }
 
-func (t *tool) showBacktest(r backtest.Report) {
+func (t *tool) showBacktest(r ea.BacktestReport) {
 	version := "draft"
 	if r.Version > 0 {
 		version = fmt.Sprintf("version %d", r.Version)
 	}
-	fmt.Fprintf(t.out, "%s\n", t.paint(text.Bold, fmt.Sprintf("%q (%s), %s to %s", r.Name, version, minute(r.From), minute(r.Until))))
+	fmt.Fprintf(t.out, "%s\n", t.paint(text.Bold, fmt.Sprintf("%q (%s), %s to %s", r.Name, version, minute(r.From), minute(r.SearchedUntil))))
 	if r.Cut != "" {
 		fmt.Fprintln(t.out, t.paint(text.FgYellow, "not whole: "+r.Cut))
 	}
@@ -155,7 +132,7 @@ func (t *tool) showBacktest(r backtest.Report) {
 	what := "matches"
 	if r.Alerts != nil {
 		what = "alerts"
-		fmt.Fprintf(t.out, "%d alerts of its %s window\n", r.Alerts.Total, r.Kind)
+		fmt.Fprintf(t.out, "%d alerts of its %s window\n", r.Alerts.Total, r.Window)
 		for _, a := range r.Alerts.Shown[:min(len(r.Alerts.Shown), 10)] {
 			held := ""
 			if a.Held != "" {
@@ -175,12 +152,12 @@ func (t *tool) showBacktest(r backtest.Report) {
 }
 
 // showCounts draws the matches over the whole range; the busiest is named.
-func (t *tool) showCounts(r backtest.Report) {
-	width := min(chartWidth, max(1, int(r.Until.Sub(r.From)/time.Hour)))
+func (t *tool) showCounts(r ea.BacktestReport) {
+	width := min(chartWidth, max(1, int(r.SearchedUntil.Sub(r.From.Time)/time.Hour)))
 	sums := make([]int64, width)
 	busiest := r.Counts[0]
 	for _, c := range r.Counts {
-		at := int(float64(width) * float64(max(0, c.At.Sub(r.From))) / float64(r.Until.Sub(r.From)))
+		at := int(float64(width) * float64(max(0, c.At.Sub(r.From.Time))) / float64(r.SearchedUntil.Sub(r.From.Time)))
 		sums[min(at, width-1)] += c.Matches
 		if c.Matches > busiest.Matches {
 			busiest = c
@@ -196,7 +173,7 @@ func (t *tool) showCounts(r backtest.Report) {
 	fmt.Fprintf(t.out, "  %s\n  busiest %s: %s with %d\n", t.paint(text.FgCyan, t.chart(values)), r.Unit, minute(busiest.At), busiest.Matches)
 }
 
-func (t *tool) showDifference(d *backtest.Difference) {
+func (t *tool) showDifference(d *ea.BacktestReportDifference) {
 	if d == nil {
 		return
 	}
@@ -208,7 +185,7 @@ func (t *tool) showDifference(d *backtest.Difference) {
 	for _, side := range []struct {
 		sign  string
 		color text.Color
-		of    backtest.Side
+		of    ea.BacktestSide
 	}{{"+", text.FgGreen, d.Only}, {"-", text.FgRed, d.OnlyLive}} {
 		for _, s := range side.of.Samples {
 			fmt.Fprintln(t.out, t.paint(side.color, fmt.Sprintf("%s %s %s", side.sign, minute(s.Timestamp), s.EventID)))
@@ -219,4 +196,4 @@ func (t *tool) showDifference(d *backtest.Difference) {
 	}
 }
 
-func minute(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
+func minute(at ea.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }

@@ -1,40 +1,14 @@
 package ctl
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
+
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 )
-
-// explanation is what is shown of one.
-type explanation struct {
-	Text          string         `json:"text"`
-	Outcome       string         `json:"outcome"`
-	RuleName      string         `json:"rule_name"`
-	EventID       string         `json:"event_id"`
-	JudgedVersion int            `json:"judged_version"`
-	Steps         []explainStep  `json:"steps"`
-	Condition     explainClause  `json:"condition"`
-	Now           *explainClause `json:"condition_now"`
-}
-
-type explainStep struct {
-	Name string `json:"name"`
-	OK   bool   `json:"ok"`
-	Text string `json:"text"`
-}
-
-// explainClause is one clause with what it found.
-type explainClause struct {
-	Matched bool            `json:"matched"`
-	Text    string          `json:"text"`
-	Clauses []explainClause `json:"clauses"`
-}
 
 func (t *tool) rulesExplain() *cobra.Command {
 	return &cobra.Command{Use: "explain RULE EVENT", Short: "Say why a rule did, or did not do, something about a stored event", Args: exactly(2, "a rule's id or name, and an event id"),
@@ -45,23 +19,19 @@ On a terminal it is text; elsewhere it is JSON, unless -o says otherwise.`,
 		Example: `  eactl rules explain "large failed payments" 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968
   eactl rules explain "large failed payments" 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968 -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, path, err := t.rule(cmd.Context(), args[0])
+			api, id, err := t.namedRule(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			var answer json.RawMessage
-			if err := api.do(cmd.Context(), http.MethodGet, path+"/explain", url.Values{"event": {args[1]}}, nil, &answer); err != nil {
+			answer, err := api.ExplainRule(cmd.Context(), id, ea.ExplainRuleParams{Event: args[1]})
+			if err != nil {
 				return err
 			}
 			if !isTerminal(t.out) && !cmd.Flags().Changed("output") {
 				return t.printLine(answer)
 			}
 			return t.print(answer, func() error {
-				var e explanation
-				if err := json.Unmarshal(answer, &e); err != nil {
-					return fmt.Errorf("read the API's answer: %w", err)
-				}
-				t.showExplanation(e)
+				t.showExplanation(answer)
 				return nil
 			})
 		}}
@@ -73,7 +43,7 @@ var outcomeColors = map[string]text.Color{
 	"held": text.FgYellow, "fired_without_action": text.FgYellow, "dead": text.FgRed, "not_fired": text.FgRed, "would_not_fire": text.FgRed,
 }
 
-func (t *tool) showExplanation(e explanation) {
+func (t *tool) showExplanation(e ea.Explained) {
 	fmt.Fprintln(t.out, t.paint(outcomeColors[e.Outcome], e.Text))
 	fmt.Fprintf(t.out, "\nrule %q, event %s\n", e.RuleName, e.EventID)
 	for _, step := range e.Steps {
@@ -81,13 +51,13 @@ func (t *tool) showExplanation(e explanation) {
 		if step.Name == "condition" {
 			t.showClauses(e.Condition.Clauses, 1)
 		}
-		if step.Name == "now" && e.Now != nil {
-			t.showClauses(e.Now.Clauses, 1)
+		if step.Name == "now" && e.ConditionNow != nil {
+			t.showClauses(e.ConditionNow.Clauses, 1)
 		}
 	}
 }
 
-func (t *tool) showClauses(clauses []explainClause, depth int) {
+func (t *tool) showClauses(clauses []ea.Explanation, depth int) {
 	for _, c := range clauses {
 		fmt.Fprintf(t.out, "%s%s %s\n", strings.Repeat("  ", depth), t.mark(c.Matched), c.Text)
 		t.showClauses(c.Clauses, depth+1)

@@ -1,14 +1,12 @@
 package ctl
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"slices"
 
 	"github.com/spf13/cobra"
+
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // rulesExport writes all rules in a form that import reads back to the same.
@@ -21,7 +19,7 @@ a rule does. Secrets are masked; where the rule is stored already, import keeps 
 		Example: `  eactl rules export > rules.json
   eactl rules export -o yaml > rules.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
@@ -30,8 +28,8 @@ a rule does. Secrets are masked; where the rule is stored already, import keeps 
 				begin, between, end = "", "", ""
 			}
 			text := begin
-			err = api.all(cmd.Context(), "/rules", url.Values{}, 0, func(item json.RawMessage) error {
-				item, err := withoutFields(item, "version", "created_at", "updated_at", "created_by")
+			err = upTo(api.AllRules(cmd.Context(), ea.ListRulesParams{}), 0, func(r ea.Rule) error {
+				item, err := plain(exported{Rule: r})
 				if err != nil {
 					return err
 				}
@@ -60,33 +58,13 @@ a rule does. Secrets are masked; where the rule is stored already, import keeps 
 		}}
 }
 
-// withoutFields is an object without some of its fields, the others as they are.
-func withoutFields(object json.RawMessage, names ...string) (json.RawMessage, error) {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if _, err := d.Token(); err != nil {
-		return nil, fmt.Errorf("the API's answer is no JSON object: %w", err)
-	}
-	out := []byte("{")
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, fmt.Errorf("the API's answer is no JSON object: %w", err)
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, fmt.Errorf("the API's answer is no JSON object: %w", err)
-		}
-		if slices.Contains(names, fmt.Sprint(name)) {
-			continue
-		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		key, err := json.Marshal(name)
-		if err != nil {
-			return nil, err
-		}
-		out = append(append(append(out, key...), ':'), value...)
-	}
-	return append(out, '}'), nil
+// exported is a rule without what the API says of it: its fields are hidden by
+// those of the same names, which are never there.
+type exported struct {
+	ea.Rule
+
+	Version   *int `json:"version,omitempty"`
+	CreatedAt *int `json:"created_at,omitempty"`
+	UpdatedAt *int `json:"updated_at,omitempty"`
+	CreatedBy *int `json:"created_by,omitempty"`
 }

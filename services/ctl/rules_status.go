@@ -2,43 +2,15 @@ package ctl
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
-)
 
-// rulesHeld is what the API says about the rule-workers.
-type rulesHeld struct {
-	Stamp   int64 `json:"stamp"`
-	Rules   int   `json:"rules"`
-	Current bool  `json:"current"`
-	Workers []struct {
-		Worker   string    `json:"worker"`
-		State    string    `json:"state"`
-		Stamp    int64     `json:"stamp"`
-		Rules    int       `json:"rules"`
-		LoadedAt time.Time `json:"loaded_at"`
-		BeatAt   time.Time `json:"beat_at"`
-		Version  *int      `json:"version"`
-		Why      string    `json:"why"`
-		Broken   []struct {
-			RuleID string `json:"rule_id"`
-			Name   string `json:"name"`
-			Error  string `json:"error"`
-		} `json:"broken"`
-		Warned []struct {
-			RuleID  string `json:"rule_id"`
-			Name    string `json:"name"`
-			Warning string `json:"warning"`
-		} `json:"warned"`
-	} `json:"workers"`
-}
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+)
 
 var errNotCurrent = errors.New("not every rule-worker holds the stored rules")
 
@@ -50,23 +22,21 @@ func (t *tool) rulesStatus() *cobra.Command {
   eactl rules apply -f rules.yaml && eactl rules status --wait 20s`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
+			var p ea.GetRulesStatusParams
 			if ruleName != "" {
-				id, err := api.ruleID(ctx, ruleName)
-				if err != nil {
+				if p.Rule, err = ruleID(ctx, api, ruleName); err != nil {
 					return err
 				}
-				query.Set("rule", id)
 			}
-			answer, held, err := api.rulesHeld(ctx, query, time.Now().Add(wait))
+			held, err := rulesHeld(ctx, api, p, time.Now().Add(wait))
 			if err != nil {
 				return err
 			}
-			if err := t.print(answer, func() error { return t.showHeld(held, ruleName != "") }); err != nil {
+			if err := t.print(held, func() error { return t.showHeld(held, ruleName != "") }); err != nil {
 				return err
 			}
 			if !held.Current {
@@ -80,21 +50,15 @@ func (t *tool) rulesStatus() *cobra.Command {
 }
 
 // rulesHeld asks until the workers are current, or until the given time.
-func (c *client) rulesHeld(ctx context.Context, query url.Values, until time.Time) (answer json.RawMessage, held rulesHeld, err error) {
+func rulesHeld(ctx context.Context, api *ea.Client, p ea.GetRulesStatusParams, until time.Time) (ea.RulesStatus, error) {
 	for {
-		held = rulesHeld{}
-		if err := c.do(ctx, http.MethodGet, "/rules/status", query, nil, &answer); err != nil {
-			return nil, held, err
-		}
-		if err := json.Unmarshal(answer, &held); err != nil {
-			return nil, held, err
-		}
-		if held.Current || time.Now().After(until) {
-			return answer, held, nil
+		held, err := api.GetRulesStatus(ctx, p)
+		if err != nil || held.Current || time.Now().After(until) {
+			return held, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, held, ctx.Err()
+			return held, ctx.Err()
 		case <-time.After(time.Second / 4):
 		}
 	}
@@ -103,7 +67,7 @@ func (c *client) rulesHeld(ctx context.Context, query url.Values, until time.Tim
 // stateColors make what needs a look stand out.
 var stateColors = map[string]text.Color{"current": text.FgGreen, "behind": text.FgYellow, "silent": text.FgRed, "other": text.FgRed}
 
-func (t *tool) showHeld(h rulesHeld, one bool) error {
+func (t *tool) showHeld(h ea.RulesStatus, one bool) error {
 	header := []any{"worker", "state", "rules", "broken", "loaded", "last word"}
 	if one {
 		header = append(header, "version")
@@ -114,8 +78,8 @@ func (t *tool) showHeld(h rulesHeld, one bool) error {
 		row := []any{k.Worker, t.paint(stateColors[k.State], k.State), k.Rules, len(k.Broken), k.LoadedAt.Format(time.RFC3339), k.BeatAt.Format(time.RFC3339)}
 		if one {
 			version := "none: " + k.Why
-			if k.Version != nil {
-				version = fmt.Sprint(*k.Version)
+			if k.Version > 0 {
+				version = fmt.Sprint(k.Version)
 			}
 			row = append(row, version)
 		}

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // testsTogether is how many events the API tries in one request.
@@ -39,7 +40,7 @@ func (t *tool) rulesTest() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
@@ -50,39 +51,24 @@ func (t *tool) rulesTest() *cobra.Command {
 	return c
 }
 
-func (t *tool) testEvents(ctx context.Context, api *client, draft json.RawMessage, all []tried) error {
+func (t *tool) testEvents(ctx context.Context, api *ea.Client, draft json.RawMessage, all []tried) error {
 	matched := 0
-	var warnings []flaw // of the rule, the same with each chunk
+	var warnings []ea.Flaw // of the rule, the same with each chunk
 	for some := range slices.Chunk(all, testsTogether) {
 		bodies := make([]json.RawMessage, len(some))
 		for i, one := range some {
 			bodies[i] = one.body
 		}
-		request, err := json.Marshal(map[string]any{"rule": draft, "events": bodies})
+		answer, err := api.TestRule(ctx, ea.RuleTest{Rule: draft, Events: bodies})
 		if err != nil {
 			return err
 		}
-		var answer struct {
-			page
-
-			Warnings []flaw `json:"warnings"`
-		}
-		if err := api.do(ctx, http.MethodPost, "/rules/test", nil, request, &answer); err != nil {
-			return err
-		}
 		warnings = answer.Warnings
-		for i, item := range answer.Items {
-			var one struct {
-				triedVerdict
-				Matched bool `json:"matched"`
-			}
-			if err := json.Unmarshal(item, &one); err != nil {
-				return fmt.Errorf("read the API's answer: %w", err)
-			}
+		for i, one := range answer.Items {
 			if one.Matched {
 				matched++
 			}
-			err := t.print(item, func() error {
+			err := t.print(one, func() error {
 				fmt.Fprintf(t.out, "%s %s: %s\n", t.mark(one.Matched), some[i].name, one.Text)
 				if one.Note != "" {
 					fmt.Fprintf(t.out, "  %s\n", one.Note)
@@ -100,13 +86,6 @@ func (t *tool) testEvents(ctx context.Context, api *client, draft json.RawMessag
 		return errNothing
 	}
 	return nil
-}
-
-// triedVerdict is what is shown of one verdict.
-type triedVerdict struct {
-	Text        string        `json:"text"`
-	Note        string        `json:"note"`
-	Explanation explainClause `json:"explanation"`
 }
 
 // oneRule reads a file that holds one rule.

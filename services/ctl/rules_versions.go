@@ -1,36 +1,24 @@
 package ctl
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
+
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
-// ruleVersion is what is shown of a version.
-type ruleVersion struct {
-	Version      int       `json:"version"`
-	At           time.Time `json:"at"`
-	By           string    `json:"by"`
-	UpdatedAt    time.Time `json:"updated_at"`
-	CreatedBy    string    `json:"created_by"`
-	Deleted      bool      `json:"deleted"`
-	RolledBackTo int       `json:"rolled_back_to"`
-}
-
-// note is how a version came about, when it was not just saved.
-func (v ruleVersion) note() string {
+// came is how a version came about, when it was not just saved.
+func came(deleted bool, rolledBackTo int64) string {
 	switch {
-	case v.Deleted:
+	case deleted:
 		return "deleted"
-	case v.RolledBackTo > 0:
-		return "rolled back to " + strconv.Itoa(v.RolledBackTo)
+	case rolledBackTo > 0:
+		return "rolled back to " + strconv.FormatInt(rolledBackTo, 10)
 	}
 	return ""
 }
@@ -39,25 +27,18 @@ func (t *tool) rulesVersions() *cobra.Command {
 	return &cobra.Command{Use: "versions RULE", Short: "List a rule's versions, newest first", Args: exactly(1, "a rule's id or name"),
 		Example: `  eactl rules versions "large failed payments"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, path, err := t.rule(cmd.Context(), args[0])
+			api, id, err := t.namedRule(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			w := t.rows("version", "at", "by", "how")
-			err = api.all(cmd.Context(), path+"/versions", url.Values{}, 0, func(item json.RawMessage) error {
-				return t.print(item, func() error {
-					var v ruleVersion
-					if err := json.Unmarshal(item, &v); err != nil {
-						return fmt.Errorf("read the API's answer: %w", err)
-					}
-					w.AppendRow([]any{v.Version, v.UpdatedAt.Format(time.RFC3339), v.CreatedBy, v.note()})
-					return nil
+			l := t.list("version", "at", "by", "how")
+			err = upTo(api.AllRuleVersions(cmd.Context(), id, ea.ListRuleVersionsParams{}), 0, func(v ea.RuleVersion) error {
+				return t.print(v, func() error {
+					return l.row(v.Version, v.UpdatedAt.Format(time.RFC3339), v.CreatedBy, came(v.Deleted, v.RolledBackTo))
 				})
 			})
-			if t.output == outputTable && w.Length() > 0 {
-				w.Render()
-			}
-			if errors.Is(err, errNothing) {
+			l.end()
+			if errors.Is(err, errNothing) || missing(err) {
 				return noRule(args[0])
 			}
 			return err
@@ -65,56 +46,37 @@ func (t *tool) rulesVersions() *cobra.Command {
 }
 
 func (t *tool) rulesDiff() *cobra.Command {
-	var from, to int
+	var p ea.DiffRuleParams
 	c := &cobra.Command{Use: "diff RULE [--from N] [--to N]", Short: "Show what changed between two versions", Args: exactly(1, "a rule's id or name"),
 		Example: `  eactl rules diff "large failed payments"              # the last change
   eactl rules diff "large failed payments" --from 2 --to 5`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, path, err := t.rule(cmd.Context(), args[0])
+			if p.From < 0 || p.To < 0 {
+				return &usageError{errors.New("--from and --to are versions, from 1")}
+			}
+			api, id, err := t.namedRule(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
-			for name, n := range map[string]int{"from": from, "to": to} {
-				if n < 0 {
-					return &usageError{fmt.Errorf("--%s is a version, from 1", name)}
-				}
-				if n > 0 {
-					query.Set(name, strconv.Itoa(n))
-				}
-			}
-			var answer json.RawMessage
-			if err := api.do(cmd.Context(), http.MethodGet, path+"/diff", query, nil, &answer); err != nil {
+			answer, err := api.DiffRule(cmd.Context(), id, p)
+			if err != nil {
 				return err
 			}
 			return t.print(answer, func() error { return t.showDiff(answer) })
 		}}
-	c.Flags().IntVar(&from, "from", 0, "the older `VERSION`; the one before --to when it is not given")
-	c.Flags().IntVar(&to, "to", 0, "the newer `VERSION`; the newest when it is not given")
+	c.Flags().Int64Var(&p.From, "from", 0, "the older `VERSION`; the one before --to when it is not given")
+	c.Flags().Int64Var(&p.To, "to", 0, "the newer `VERSION`; the newest when it is not given")
 	return c
 }
 
-func (t *tool) showDiff(answer json.RawMessage) error {
-	var d struct {
-		From    ruleVersion `json:"from"`
-		To      ruleVersion `json:"to"`
-		Changes []struct {
-			Path   string          `json:"path"`
-			Old    json.RawMessage `json:"old"`
-			New    json.RawMessage `json:"new"`
-			Secret bool            `json:"secret"`
-		} `json:"changes"`
-	}
-	if err := json.Unmarshal(answer, &d); err != nil {
-		return fmt.Errorf("read the API's answer: %w", err)
-	}
+func (t *tool) showDiff(d ea.RuleDiff) error {
 	for _, side := range []struct {
 		sign  string
 		color text.Color
-		v     ruleVersion
+		v     ea.VersionNote
 	}{{"---", text.FgRed, d.From}, {"+++", text.FgGreen, d.To}} {
 		line := fmt.Sprintf("%s version %d, %s by %s", side.sign, side.v.Version, side.v.At.Format(time.RFC3339), side.v.By)
-		if note := side.v.note(); note != "" {
+		if note := came(side.v.Deleted, side.v.RolledBackTo); note != "" {
 			line += " (" + note + ")"
 		}
 		fmt.Fprintln(t.out, t.paint(side.color, line))
@@ -139,33 +101,26 @@ func (t *tool) showDiff(answer json.RawMessage) error {
 }
 
 func (t *tool) rulesRollback() *cobra.Command {
-	var to int
+	var to int64
 	c := &cobra.Command{Use: "rollback RULE --to VERSION", Short: "Save the content of an old version as a new one; brings back a deleted rule", Args: exactly(1, "a rule's id or name"),
 		Example: `  eactl rules rollback "large failed payments" --to 3`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if to < 1 {
 				return &usageError{errors.New("--to VERSION is missing (`eactl rules versions` lists them)")}
 			}
-			api, path, err := t.rule(cmd.Context(), args[0])
+			api, id, err := t.namedRule(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			var r json.RawMessage
-			if err := api.do(cmd.Context(), http.MethodPost, path+"/rollback", nil, fmt.Appendf(nil, `{"version":%d}`, to), &r); err != nil {
+			now, err := api.RollBackRule(cmd.Context(), id, ea.RollBackRuleParams{}, ea.RollBackRuleBody{Version: to})
+			if err != nil {
 				return err
 			}
-			return t.print(r, func() error {
-				var now struct {
-					Name    string `json:"name"`
-					Version int    `json:"version"`
-				}
-				if err := json.Unmarshal(r, &now); err != nil {
-					return fmt.Errorf("read the API's answer: %w", err)
-				}
+			return t.print(now, func() error {
 				_, err := fmt.Fprintf(t.out, "%q is at version %d, with the content of version %d\n", now.Name, now.Version, to)
 				return err
 			})
 		}}
-	c.Flags().IntVar(&to, "to", 0, "the `VERSION` whose content is wanted")
+	c.Flags().Int64Var(&to, "to", 0, "the `VERSION` whose content is wanted")
 	return c
 }

@@ -4,19 +4,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 
 	"github.com/spf13/cobra"
+
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) silence() *cobra.Command {
-	return group("silence", "Hold notifications back for a while", t.silenceAdd(), t.silenceList(), t.silenceExpire())
+	return group("silence", "Hold notifications back for a while", t.silenceAdd(), listed(t.silenceList()), t.silenceExpire())
 }
 
 func (t *tool) silenceAdd() *cobra.Command {
-	var condition, length, until, from, comment string
-	var rules []string
+	var wanted ea.NewSilence
+	var condition string
 	var dry bool
 	c := &cobra.Command{Use: "add --condition CONDITION --for LENGTH --comment WHY", Short: "Hold back what matches, from now or later on, until it ends", Args: exactly(0, "only flags"),
 		Example: `  eactl silence add --condition '{"source":"shop"}' --for 2h --comment "deploy of the shop"
@@ -26,58 +26,44 @@ func (t *tool) silenceAdd() *cobra.Command {
 			if !json.Valid([]byte(condition)) {
 				return &usageError{errors.New(`--condition is no JSON; {} is every event`)}
 			}
-			wanted := map[string]any{"condition": json.RawMessage(condition), "comment": comment}
-			for name, value := range map[string]string{"for": length, "until": until, "from": from} {
-				if value != "" {
-					wanted[name] = value
+			wanted.Condition = json.RawMessage(condition)
+			api, err := t.api()
+			if err != nil {
+				return err
+			}
+			answer, err := api.CreateSilence(cmd.Context(), ea.CreateSilenceParams{DryRun: dry}, wanted)
+			if err != nil {
+				return err
+			}
+			return t.print(answer, func() error {
+				if s := answer.Silence; s != nil {
+					return t.saySilence(*s)
 				}
-			}
-			if len(rules) > 0 {
-				wanted["rules"] = rules
-			}
-			body, err := json.Marshal(wanted)
-			if err != nil {
-				return err
-			}
-			api, err := t.client()
-			if err != nil {
-				return err
-			}
-			query := url.Values{}
-			if dry {
-				query.Set("dry_run", "true")
-			}
-			var answer json.RawMessage
-			if err := api.do(cmd.Context(), http.MethodPost, "/silences", query, body, &answer); err != nil {
-				return err
-			}
-			return t.print(answer, func() error { return t.sayAdded(answer, dry) })
+				return t.sayPreview(*answer.SilencePreview)
+			})
 		}}
 	c.Flags().StringVar(&condition, "condition", "", "a condition over the event, as a rule's; {} is every event")
-	c.Flags().StringArrayVar(&rules, "rule", nil, "the id of a rule that it is about, several times for several; none: every rule")
-	c.Flags().StringVar(&length, "for", "", "how long: 30m, 2h, 7d")
-	c.Flags().StringVar(&until, "until", "", "instead of --for: when it ends (RFC 3339)")
-	c.Flags().StringVar(&from, "from", "", "when it begins (RFC 3339), now if not given")
-	c.Flags().StringVar(&comment, "comment", "", "why, for those who ask")
+	c.Flags().StringArrayVar(&wanted.Rules, "rule", nil, "the id of a rule that it is about, several times for several; none: every rule")
+	c.Flags().StringVar(&wanted.For, "for", "", "how long: 30m, 2h, 7d")
+	c.Flags().Var(instant{&wanted.Until}, "until", "instead of --for: when it ends (RFC 3339)")
+	c.Flags().Var(instant{&wanted.From}, "from", "when it begins (RFC 3339), now if not given")
+	c.Flags().StringVar(&wanted.Comment, "comment", "", "why, for those who ask")
 	c.Flags().BoolVar(&dry, "dry-run", false, "store nothing, say what it would have held back in the last hour")
 	return c
 }
 
-func (t *tool) sayAdded(answer json.RawMessage, dry bool) error {
-	m, err := decoded(answer)
-	if err != nil {
-		return err
-	}
-	if !dry {
-		_, err = fmt.Fprintf(t.out, "%s is %s until %s\n", cell(m, "silence_id"), cell(m, "state"), cell(m, "until"))
-		return err
-	}
+func (t *tool) saySilence(s ea.Silence) error {
+	_, err := fmt.Fprintf(t.out, "%s is %s until %s\n", s.SilenceID, s.State, s.Until)
+	return err
+}
+
+func (t *tool) sayPreview(p ea.SilencePreview) error {
 	least := ""
-	if m["at_least"] == true {
+	if p.AtLeast {
 		least = "at least "
 	}
-	_, err = fmt.Fprintf(t.out, "of the last hour's events the condition matches %s%s; rules matched %s of them, whose notifications would have been held back\n",
-		least, cell(m, "events"), cell(m, "matched"))
+	_, err := fmt.Fprintf(t.out, "of the last hour's events the condition matches %s%d; rules matched %d of them, whose notifications would have been held back\n",
+		least, p.Events, p.Matched)
 	return err
 }
 
@@ -88,20 +74,18 @@ func (t *tool) silenceList() *cobra.Command {
 		Example: `  eactl silence list
   eactl silence list --all -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
-			if !all {
-				query.Set("state", state)
+			p := ea.ListSilencesParams{State: ea.SilenceState(state)}
+			if all {
+				p.State = ""
 			}
-			l := t.list("silence_id", "state", "from", "until", "author", "comment")
-			defer l.end()
-			return api.all(cmd.Context(), "/silences", query, 0, l.add)
+			return list(t, api.AllSilences(cmd.Context(), p), 0, "silence_id", "state", "from", "until", "author", "comment")
 		}}
 	c.Flags().BoolVar(&all, "all", false, "in every state")
-	c.Flags().StringVar(&state, "state", "active", "pending, active or expired")
+	c.Flags().StringVar(&state, "state", string(ea.SilenceStateActive), "pending, active or expired")
 	return c
 }
 
@@ -109,18 +93,17 @@ func (t *tool) silenceExpire() *cobra.Command {
 	return &cobra.Command{Use: "expire SILENCE_ID", Short: "End a silence now; it stays readable", Args: exactly(1, "a silence id"),
 		Example: `  eactl silence expire 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			var answer json.RawMessage
-			err = api.do(cmd.Context(), http.MethodPost, "/silences/"+url.PathEscape(args[0])+"/expire", nil, nil, &answer)
-			if errors.Is(err, errNothing) {
+			ended, err := api.ExpireSilence(cmd.Context(), args[0], ea.ExpireSilenceParams{})
+			if missing(err) {
 				return fmt.Errorf("no silence has the id %s (`eactl silence list --all` shows them): %w", args[0], errNothing)
 			}
 			if err != nil {
 				return err
 			}
-			return t.print(answer, func() error { return t.sayAdded(answer, false) })
+			return t.print(ended, func() error { return t.saySilence(ended) })
 		}}
 }

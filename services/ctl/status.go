@@ -1,14 +1,13 @@
 package ctl
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 )
 
@@ -21,20 +20,10 @@ type depth struct {
 // statusReport is `eactl status -o json`: the API's answer, with the queues
 // beside it. Scripts read it.
 type statusReport struct {
-	Events struct {
-		Stored      int64 `json:"stored"`
-		Unprocessed int64 `json:"unprocessed"`
-	} `json:"events"`
-	Notifications map[string]int64 `json:"notifications"`
-	Lag           map[string]struct {
-		Stage   string  `json:"stage"`
-		Batches int64   `json:"batches"`
-		Seconds float64 `json:"seconds"`
-	} `json:"lag"`
-	Leases        []json.RawMessage `json:"leases"`
-	StreamClients int               `json:"stream_clients"`
-	Queues        map[string]depth  `json:"queues"`       // without the prefix
-	DeadLetters   map[string]int    `json:"dead_letters"` // by the work queue that they were in
+	ea.Status
+
+	Queues      map[string]depth `json:"queues"`       // without the prefix
+	DeadLetters map[string]int   `json:"dead_letters"` // by the work queue that they were in
 }
 
 // status puts the ledger's balance and the queues' depths into one answer.
@@ -42,15 +31,15 @@ func (t *tool) status() *cobra.Command {
 	return &cobra.Command{Use: "status", Short: "Queues, lag and the ledger's balance", Args: exactly(0, "no arguments"),
 		Example: "  eactl status\n  eactl status -o json | jq .dead_letters",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			var s statusReport
-			if err := api.do(cmd.Context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
+			said, err := api.GetStatus(cmd.Context())
+			if err != nil {
 				return err
 			}
-			s.Queues, s.DeadLetters = map[string]depth{}, map[string]int{}
+			s := statusReport{Status: said, Queues: map[string]depth{}, DeadLetters: map[string]int{}}
 			err = t.withBroker(cmd.Context(), func(c config.Config, conn *broker.Connection) error {
 				for _, q := range topologyOf(c).Broker().Queues {
 					messages, consumers, err := conn.Depth(cmd.Context(), q.Name)

@@ -1,20 +1,19 @@
 package ctl
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
+
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 const (
@@ -22,8 +21,6 @@ const (
 	reconnectMax   = 10 * time.Second
 	// silence is when a stream counts as dead: the API says something every 15 s.
 	silence = 50 * time.Second
-	// longestLine is above the largest event as JSON.
-	longestLine = 8 << 20
 )
 
 // tail follows the live stream and resumes where it was after a lost connection.
@@ -34,13 +31,17 @@ nothing is missed or shown twice, and if history is gone, that is said.`,
 		Args: exactly(0, "no arguments"),
 		Example: `  eactl tail --severity-min 8
   eactl tail --type PAYMENT_FAILED -o json`}
-	query := eventFilter(c.Flags())
+	var e eventFlags
+	e.bind(c.Flags())
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		api, err := t.client()
+		api, err := t.api()
 		if err != nil {
 			return err
 		}
-		return t.followAll(cmd.Context(), &stream{t: t, api: api, query: query()})
+		return t.followAll(cmd.Context(), &stream{t: t, api: api, wanted: ea.StreamEventsParams{
+			Type: e.Type, Source: e.Source, Level: e.Level, SeverityMin: e.SeverityMin, SeverityMax: e.SeverityMax,
+			UserID: e.UserID, SessionID: e.SessionID, TraceID: e.TraceID, Filter: e.Filter,
+		}})
 	}
 	return c
 }
@@ -51,15 +52,15 @@ func (t *tool) followAll(ctx context.Context, s *stream) error {
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(reconnectFirst),
 		backoff.WithMaxInterval(reconnectMax), backoff.WithMaxElapsedTime(0))
 	for {
-		s.blocks = 0
+		s.frames = 0
 		err := s.follow(ctx)
-		var refused problem
+		var refused *ea.Problem
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // Ctrl-C is how a tail ends
-		case errors.As(err, &refused) && !refused.passing(), !s.opened, errors.Is(err, errOutput):
+		case errors.As(err, &refused) && !refused.Passing(), !s.opened, errors.Is(err, errOutput):
 			return err
-		case s.blocks > 0:
+		case s.frames > 0:
 			wait.Reset()
 		}
 		if err == nil {
@@ -81,57 +82,40 @@ var errOutput = errors.New("the output is closed")
 // stream is where a live stream is.
 type stream struct {
 	t      *tool
-	api    *client
-	query  url.Values
-	last   string // the position to resume from
-	opened bool   // once
-	blocks int    // of this connection that told a position
+	api    *ea.Client
+	wanted ea.StreamEventsParams // with the position to resume from
+	opened bool                  // once
+	frames int                   // of this connection that told a position
 }
 
-// follow reads one connection's blocks until it ends.
+// follow reads one connection's frames until it ends.
 func (s *stream) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	header := http.Header{}
-	if s.last != "" {
-		header.Set("Last-Event-ID", s.last)
-	}
 	watchdog := time.AfterFunc(silence, func() { cancel(fmt.Errorf("silent for %s", silence)) })
 	defer watchdog.Stop()
-	answer, err := s.api.send(ctx, http.MethodGet, "/stream/events", s.query, nil, header)
+	answer, err := s.api.StreamEvents(ctx, s.wanted)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	s.opened = true
-	lines := bufio.NewScanner(awake{answer.Body, watchdog})
-	lines.Buffer(nil, longestLine)
-	kind, data, id := "", "", ""
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), ":")
-		value = strings.TrimPrefix(value, " ")
-		switch {
-		case lines.Text() == "": // the block's end
-			if err := s.block(kind, data); err != nil {
-				return err
-			}
-			if id != "" {
-				s.last = id // only now: the event before it was shown
-				s.blocks++
-			}
-			kind, data, id = "", "", ""
-		case name == "event":
-			kind = value
-		case name == "data":
-			data = value
-		case name == "id":
-			id = value
+	for frame, err := range ea.Frames(awake{answer.Body, watchdog}) {
+		if err != nil && context.Cause(ctx) != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil {
+			err = s.frame(frame)
+		}
+		if err != nil {
+			return err
+		}
+		if frame.ID != "" {
+			s.wanted.LastEventID = frame.ID // only now: the event before it was shown
+			s.frames++
 		}
 	}
-	if err := lines.Err(); err != nil && context.Cause(ctx) != nil {
-		return context.Cause(ctx)
-	}
-	return lines.Err()
+	return nil
 }
 
 // awake puts the watchdog off with everything that arrives.
@@ -146,45 +130,39 @@ func (a awake) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *stream) block(kind, data string) error {
+func (s *stream) frame(f ea.Frame) error {
 	t := s.t
-	switch kind {
+	switch f.Event {
 	case "event":
 	case "gap":
-		fmt.Fprintf(t.errOut, "gap: history was lost; some events were not shown: %s\n", data)
+		fmt.Fprintf(t.errOut, "gap: history was lost; some events were not shown: %s\n", f.Data)
 		return nil
 	case "slow_consumer":
 		fmt.Fprintln(t.errOut, "this side is slower than the events; going on where it was")
 		return nil
 	case "error":
-		return fmt.Errorf("the API ended the stream: %s", data)
+		return fmt.Errorf("the API ended the stream: %s", f.Data)
 	default: // a position, a comment
 		return nil
 	}
-	m, err := decoded(json.RawMessage(data))
-	if err != nil {
-		return err
+	var e ea.Event
+	if err := json.Unmarshal([]byte(f.Data), &e); err != nil {
+		return fmt.Errorf("the API's event: %w", err)
 	}
-	if err := t.print(json.RawMessage(data), func() error { return t.eventLine(m) }); err != nil {
+	if err := t.print(json.RawMessage(f.Data), func() error { return t.eventLine(e) }); err != nil {
 		return fmt.Errorf("%w: %w", errOutput, err)
 	}
 	return nil
 }
 
 // eventLine is an event as a person reads it.
-func (t *tool) eventLine(m map[string]any) error {
-	payload, err := json.Marshal(m["payload"])
-	if err != nil {
-		return err
-	}
-	severity := fmt.Sprintf("%2s", cell(m, "severity"))
-	_, err = fmt.Fprintf(t.out, "%-24s %s  %-24s %-20s %s\n", cell(m, "timestamp"), t.paint(severityColour(m), severity), cell(m, "type"), cell(m, "source"), payload)
+func (t *tool) eventLine(e ea.Event) error {
+	_, err := fmt.Fprintf(t.out, "%-24s %s  %-24s %-20s %s\n", e.Timestamp, t.paint(severityColour(e.Severity), fmt.Sprintf("%2d", e.Severity)), e.Type, e.Source, e.Payload)
 	return err
 }
 
-func severityColour(m map[string]any) text.Color {
-	n, _ := m["severity"].(json.Number)
-	switch s, _ := n.Int64(); {
+func severityColour(s int64) text.Color {
+	switch {
 	case s >= 9:
 		return text.FgHiRed
 	case s >= 7:

@@ -4,30 +4,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) templates() *cobra.Command {
 	return group("templates", "What notifications say",
-		t.templatesList(), t.templatesGet(), t.templatesApply(), t.templatesPreview(), t.templatesDelete())
+		listed(t.templatesList()), t.templatesGet(), t.templatesApply(), t.templatesPreview(), t.templatesDelete())
 }
 
 func (t *tool) templatesList() *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List templates", Args: exactly(0, "no arguments"),
 		Example: `  eactl templates list`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			l := t.list("name", "version", "updated_at", "description")
-			defer l.end()
-			return api.all(cmd.Context(), "/templates", url.Values{}, 0, l.add)
+			return list(t, api.AllTemplates(cmd.Context(), ea.ListTemplatesParams{}), 0, "name", "version", "updated_at", "description")
 		}}
 }
 
@@ -35,7 +33,7 @@ func (t *tool) templatesGet() *cobra.Command {
 	return &cobra.Command{Use: "get NAME", Short: "Show one", Args: exactly(1, "a template's name"),
 		Example: `  eactl templates get default -o yaml > default.yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.showOne(cmd, "/templates/"+url.PathEscape(args[0]))
+			return show(t, cmd, (*ea.Client).GetTemplate, args[0])
 		}}
 }
 
@@ -48,20 +46,16 @@ func (t *tool) templatesApply() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			var answer json.RawMessage
-			if err := api.do(cmd.Context(), http.MethodPut, "/templates/"+url.PathEscape(name), nil, body, &answer); err != nil {
+			saved, err := api.PutTemplateWith(cmd.Context(), name, ea.PutTemplateParams{}, body)
+			if err != nil {
 				return err
 			}
-			return t.print(answer, func() error {
-				m, err := decoded(answer)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(t.out, "%s is saved, version %s\n", name, cell(m, "version"))
+			return t.print(saved, func() error {
+				_, err := fmt.Fprintf(t.out, "%s is saved, version %d\n", name, saved.Version)
 				return err
 			})
 		}}
@@ -70,27 +64,28 @@ func (t *tool) templatesApply() *cobra.Command {
 }
 
 // templateFile reads a template of a file. What the API says itself about one,
-// as its version, is not sent back.
-func templateFile(file string) (name string, body []byte, err error) {
+// as its version, is not sent back; what nobody knows is, so that the API can
+// refuse it.
+func templateFile(file string) (name string, body ea.Body, err error) {
 	if file == "" {
-		return "", nil, &usageError{errors.New("-f FILE is missing: a template as `eactl templates get NAME -o yaml` prints it")}
+		return "", body, &usageError{errors.New("-f FILE is missing: a template as `eactl templates get NAME -o yaml` prints it")}
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", nil, &usageError{err}
+		return "", body, &usageError{err}
 	}
 	var fields map[string]any
 	if err := yaml.Unmarshal(text, &fields); err != nil {
-		return "", nil, &usageError{fmt.Errorf("%s: %w", file, err)}
+		return "", body, &usageError{fmt.Errorf("%s: %w", file, err)}
 	}
 	if name, _ = fields["name"].(string); name == "" {
-		return "", nil, &usageError{fmt.Errorf("%s: name is missing", file)}
+		return "", body, &usageError{fmt.Errorf("%s: name is missing", file)}
 	}
 	for _, said := range []string{"version", "created_at", "updated_at", "updated_by"} {
 		delete(fields, said)
 	}
-	body, err = json.Marshal(fields)
-	return name, body, err
+	written, err := json.Marshal(fields)
+	return name, ea.JSON(written), err
 }
 
 func (t *tool) templatesPreview() *cobra.Command {
@@ -100,7 +95,7 @@ func (t *tool) templatesPreview() *cobra.Command {
   eactl templates preview -f outage.yaml --event 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968    # before it is saved`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var name string
-			var body []byte
+			var body ea.Body // none: as it is stored
 			switch {
 			case event == "":
 				return &usageError{errors.New("--event EVENT_ID is missing (`eactl events list` shows some)")}
@@ -114,16 +109,12 @@ func (t *tool) templatesPreview() *cobra.Command {
 					return err
 				}
 			}
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			var filled struct {
-				Subject string `json:"subject"`
-				Text    string `json:"text"`
-				HTML    string `json:"html"`
-			}
-			if err := api.do(cmd.Context(), http.MethodPost, "/templates/"+url.PathEscape(name)+"/preview", url.Values{"event_id": {event}}, body, &filled); err != nil {
+			filled, err := api.PreviewTemplateWith(cmd.Context(), name, ea.PreviewTemplateParams{EventID: event}, body)
+			if err != nil {
 				return err
 			}
 			return t.print(filled, func() error {
@@ -143,16 +134,10 @@ func (t *tool) templatesDelete() *cobra.Command {
 	return &cobra.Command{Use: "delete NAME", Short: "Delete a template that no rule names", Args: exactly(1, "a template's name"),
 		Example: `  eactl templates delete outage`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			if err := api.do(cmd.Context(), http.MethodDelete, "/templates/"+url.PathEscape(args[0]), nil, nil, nil); err != nil {
-				return err
-			}
-			return t.print(map[string]string{"deleted": args[0]}, func() error {
-				_, err := fmt.Fprintf(t.out, "deleted %s\n", args[0])
-				return err
-			})
+			return t.sayDeleted(args[0], api.DeleteTemplate(cmd.Context(), args[0], ea.DeleteTemplateParams{}))
 		}}
 }

@@ -1,23 +1,23 @@
 package ctl
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	ea "github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/user"
 )
 
 func (t *tool) users() *cobra.Command {
-	return group("users", "Keep users", t.usersCreate(), t.usersList(), t.usersGet(), t.usersUpdate(), t.usersDelete(), t.usersRotateKey())
+	return group("users", "Keep users", t.usersCreate(), listed(t.usersList()), t.usersGet(), t.usersUpdate(), t.usersDelete(), t.usersRotateKey())
 }
 
 // usersCreate goes through the API when there is a key for it, else to the
@@ -45,7 +45,7 @@ EA_MONGO_DATABASE) and needs no API key: that is how the first admin is made.`,
 				create = t.createInDatabase
 			}
 			made, err := create(cmd, u)
-			var refused problem
+			var refused *ea.Problem
 			if errors.Is(err, store.ErrConflict) || errors.As(err, &refused) && refused.Status == http.StatusConflict {
 				return fmt.Errorf("%s is a user already; choose another address, or make a new key with `eactl keys create --user %s`: a lost one cannot be shown again", u.Email, u.Email)
 			}
@@ -73,16 +73,12 @@ type createdUser struct {
 }
 
 func (t *tool) createByAPI(cmd *cobra.Command, u user.User) (made createdUser, err error) {
-	api, err := t.client()
+	api, err := t.api()
 	if err != nil {
 		return made, err
 	}
-	body, err := json.Marshal(map[string]any{"email": u.Email, "name": u.Name, "role": u.Role, "key": map[string]any{}})
-	if err != nil {
-		return made, err
-	}
-	err = api.do(cmd.Context(), http.MethodPost, "/users", nil, body, &made)
-	return made, err
+	created, err := api.CreateUser(cmd.Context(), ea.NewUser{Email: u.Email, Name: u.Name, Role: ea.Role(u.Role), Key: &ea.KeyWish{}})
+	return createdUser{created.UserID, created.Email, user.Role(created.Role), created.APIKey}, err
 }
 
 func (t *tool) createInDatabase(cmd *cobra.Command, u user.User) (made createdUser, err error) {
@@ -103,24 +99,18 @@ func (t *tool) createInDatabase(cmd *cobra.Command, u user.User) (made createdUs
 }
 
 func (t *tool) usersList() *cobra.Command {
-	var role string
+	var p ea.ListUsersParams
 	c := &cobra.Command{Use: "list", Short: "List users", Args: exactly(0, "no arguments"),
 		Example: `  eactl users list
   eactl users list --role admin -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := t.client()
+			api, err := t.api()
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
-			if role != "" {
-				query.Set("role", role)
-			}
-			l := t.list("user_id", "email", "name", "role", "created_at")
-			defer l.end()
-			return api.all(cmd.Context(), "/users", query, 0, l.add)
+			return list(t, api.AllUsers(cmd.Context(), p), 0, "user_id", "email", "name", "role", "created_at")
 		}}
-	c.Flags().StringVar(&role, "role", "", "only these: admin or user")
+	c.Flags().StringVar(&p.Role, "role", "", "only these: admin or user")
 	return c
 }
 
@@ -129,33 +119,40 @@ func (t *tool) usersGet() *cobra.Command {
 		Example: `  eactl users get ops@example.com
   eactl users get me`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := t.userID(cmd, args[0])
+			api, id, err := t.namedUser(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			return t.showOne(cmd, "/users/"+url.PathEscape(id))
+			one, err := api.GetUser(cmd.Context(), id)
+			if err != nil {
+				return err
+			}
+			return t.print(one, func() error { return t.printJSON(one) })
 		}}
 }
 
-// userID is the id of a user that is named by address or id; `me` is one.
-func (t *tool) userID(cmd *cobra.Command, name string) (string, error) {
+// namedUser is the API, and the id of a user that is named by address or id;
+// `me` is one.
+func (t *tool) namedUser(ctx context.Context, name string) (api *ea.Client, id string, err error) {
+	if api, err = t.api(); err != nil {
+		return nil, "", err
+	}
+	id, err = userID(ctx, api, name)
+	return api, id, err
+}
+
+func userID(ctx context.Context, api *ea.Client, name string) (string, error) {
 	if !strings.Contains(name, "@") {
 		return name, nil
 	}
-	api, err := t.client()
+	found, err := api.ListUsers(ctx, ea.ListUsersParams{Email: name, Limit: 1})
 	if err != nil {
 		return "", err
 	}
-	id := ""
-	err = api.all(cmd.Context(), "/users", url.Values{"email": {name}}, 1, func(item json.RawMessage) error {
-		m, err := decoded(item)
-		id = cell(m, "user_id")
-		return err
-	})
-	if errors.Is(err, errNothing) {
+	if len(found.Items) == 0 {
 		return "", fmt.Errorf("no user has the address %s (`eactl users list` shows them): %w", name, errNothing)
 	}
-	return id, err
+	return found.Items[0].UserID, nil
 }
 
 func (t *tool) usersUpdate() *cobra.Command {
@@ -166,44 +163,40 @@ func (t *tool) usersUpdate() *cobra.Command {
   eactl users update me --channel mail --event-type PAYMENT_FAILED
   eactl users update me --channel ""    # the default channel again`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change, preferences := map[string]any{}, map[string]any{}
-			for flag, value := range map[string]string{"email": email, "name": name, "role": role} {
-				if cmd.Flags().Changed(flag) {
-					change[flag] = value
-				}
+			var change ea.UserChange
+			var preferences ea.NewPreferences
+			given := func(flag string) bool { return cmd.Flags().Changed(flag) }
+			if given("email") {
+				change.Email = ea.To(email)
 			}
-			for flag, list := range map[string][]string{"channel": channels, "event-type": types} {
-				if cmd.Flags().Changed(flag) {
-					preferences[map[string]string{"channel": "notification_channels", "event-type": "event_types"}[flag]] = filled(list)
-				}
+			if given("name") {
+				change.Name = ea.To(name)
 			}
-			if len(preferences) > 0 {
-				change["preferences"] = preferences
+			if given("role") {
+				change.Role = ea.To(ea.Role(role))
 			}
-			if len(change) == 0 {
+			if given("channel") {
+				preferences.NotificationChannels = filled(channels)
+			}
+			if given("event-type") {
+				preferences.EventTypes = filled(types)
+			}
+			if given("channel") || given("event-type") {
+				change.Preferences = ea.To(preferences)
+			}
+			if change == (ea.UserChange{}) {
 				return &usageError{errors.New("nothing to change: name it with --email, --name, --role, --channel or --event-type")}
 			}
-			id, err := t.userID(cmd, args[0])
+			api, id, err := t.namedUser(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			body, err := json.Marshal(change)
+			u, err := api.PatchUser(cmd.Context(), id, ea.PatchUserParams{}, change)
 			if err != nil {
 				return err
 			}
-			api, err := t.client()
-			if err != nil {
-				return err
-			}
-			var answer json.RawMessage
-			if err := api.do(cmd.Context(), http.MethodPatch, "/users/"+url.PathEscape(id), nil, body, &answer); err != nil {
-				return err
-			}
-			return t.print(answer, func() error {
-				m, err := decoded(answer)
-				if err == nil {
-					_, err = fmt.Fprintf(t.out, "%s (%s) is saved, version %s\n", cell(m, "email"), cell(m, "role"), cell(m, "version"))
-				}
+			return t.print(u, func() error {
+				_, err := fmt.Fprintf(t.out, "%s (%s) is saved, version %d\n", u.Email, u.Role, u.Version)
 				return err
 			})
 		}}
@@ -230,27 +223,12 @@ func (t *tool) usersDelete() *cobra.Command {
 	return &cobra.Command{Use: "delete USER", Short: "Delete a user; their keys stop working", Args: exactly(1, "a user's address or id"),
 		Example: `  eactl users delete former@example.com`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := t.userID(cmd, args[0])
+			api, id, err := t.namedUser(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			return t.remove(cmd, "/users/"+url.PathEscape(id), args[0])
+			return t.sayDeleted(args[0], api.DeleteUser(cmd.Context(), id, ea.DeleteUserParams{}))
 		}}
-}
-
-// remove deletes what is at a path.
-func (t *tool) remove(cmd *cobra.Command, path, name string) error {
-	api, err := t.client()
-	if err != nil {
-		return err
-	}
-	if err := api.do(cmd.Context(), http.MethodDelete, path, nil, nil, nil); err != nil {
-		return err
-	}
-	return t.print(map[string]string{"deleted": name}, func() error {
-		_, err := fmt.Fprintf(t.out, "deleted %s\n", name)
-		return err
-	})
 }
 
 // usersRotateKey is `keys rotate` for those who have one key, as most do.
@@ -259,28 +237,25 @@ func (t *tool) usersRotateKey() *cobra.Command {
 	c := &cobra.Command{Use: "rotate-key USER", Short: "Replace a user's only key and print the new one, once", Args: exactly(1, "a user's address or id, or me"),
 		Example: `  eactl users rotate-key me --overlap 1h`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := t.userID(cmd, args[0])
+			api, id, err := t.namedUser(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			api, err := t.client()
+			u, err := api.GetUser(cmd.Context(), id)
 			if err != nil {
-				return err
-			}
-			var u user.User
-			if err := api.do(cmd.Context(), http.MethodGet, "/users/"+url.PathEscape(id), nil, nil, &u); err != nil {
 				return err
 			}
 			var inForce []string
 			for _, k := range u.APIKeys {
-				if !k.Expired(time.Now()) {
+				if k.ExpiresAt.IsZero() || k.ExpiresAt.After(time.Now()) {
 					inForce = append(inForce, k.ID)
 				}
 			}
 			if len(inForce) != 1 {
 				return &usageError{fmt.Errorf("%s has %d keys in force; `eactl keys list --user %s` shows them, `eactl keys rotate KEY_ID` replaces one", u.Email, len(inForce), u.Email)}
 			}
-			return t.rotate(cmd, inForce[0], overlap)
+			made, err := api.RotateKey(cmd.Context(), inForce[0], &ea.RotateKeyBody{Overlap: overlap})
+			return t.sayKey(made, err)
 		}}
 	c.Flags().StringVar(&overlap, "overlap", "24h", "how long the old key still works: 0s, 1h, 7d")
 	return c

@@ -1,8 +1,8 @@
+//nolint:unused,unparam // goes when the last command asks by pkg/client
 package ctl
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,30 +10,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // client talks to the API with the key of the environment.
 type client struct{ base, key string }
-
-const (
-	defaultAPI = "http://127.0.0.1:8080"
-	apiTimeout = time.Minute
-)
-
-// env is a variable's value, or the preset when it is empty. Of two, the later
-// one counts, as for the services.
-func (t *tool) env(name, preset string) string {
-	for _, e := range slices.Backward(t.environ) {
-		if v, ok := strings.CutPrefix(e, name+"="); ok {
-			return cmp.Or(v, preset)
-		}
-	}
-	return preset
-}
 
 func (t *tool) client() (*client, error) {
 	base, key := t.env("EA_API_URL", defaultAPI), t.env("EA_API_KEY", "")
@@ -173,9 +159,6 @@ type page struct {
 	NextCursor string            `json:"next_cursor"`
 }
 
-// smallPage is what the API answers with when nothing is said.
-const smallPage = 50
-
 // all follows the cursors until limit items (0: all) were given to f.
 func (c *client) all(ctx context.Context, path string, query url.Values, limit int, f func(json.RawMessage) error) error {
 	if limit > 0 && limit < smallPage {
@@ -202,4 +185,103 @@ func (c *client) all(ctx context.Context, path string, query url.Values, limit i
 		}
 		query.Set("cursor", p.NextCursor)
 	}
+}
+
+// eventFilters are the flags that lists and streams of events share: each is
+// the API's parameter of that name.
+var eventFilters = []struct{ name, usage string }{
+	{"type", "only events of this `TYPE`"},
+	{"source", "only events from this `SERVICE`"},
+	{"level", "only events of this `LEVEL`: info, warning, error or critical"},
+	{"severity-min", "only events at least so severe (`1-10`)"},
+	{"severity-max", "only events at most so severe (`1-10`)"},
+	{"user-id", "only events of this `USER`"},
+	{"session-id", "only events of this `SESSION`"},
+	{"trace-id", "only events of this `TRACE`"},
+	{"filter", "only events that match this `CONDITION`, e.g. '{\"payload.amount\":{\"$gte\":100}}'"},
+}
+
+// eventFilter binds the shared flags; query has those that were given.
+func eventFilter(f *pflag.FlagSet) (query func() url.Values) {
+	for _, e := range eventFilters {
+		f.String(e.name, "", e.usage)
+	}
+	return func() url.Values {
+		q := url.Values{}
+		for _, e := range eventFilters {
+			if v := f.Lookup(e.name).Value.String(); v != "" {
+				q.Set(strings.ReplaceAll(e.name, "-", "_"), v)
+			}
+		}
+		return q
+	}
+}
+
+// showOne shows one thing of the API.
+func (t *tool) showOne(cmd *cobra.Command, path string) error {
+	api, err := t.client()
+	if err != nil {
+		return err
+	}
+	var one json.RawMessage
+	if err := api.do(cmd.Context(), http.MethodGet, path, nil, nil, &one); err != nil {
+		return err
+	}
+	return t.print(one, func() error { return t.printJSON(one) })
+}
+
+// rule reads a rule by its id or its name.
+func (c *client) rule(ctx context.Context, idOrName string) (json.RawMessage, error) {
+	var one json.RawMessage
+	err := c.do(ctx, http.MethodGet, "/rules/"+url.PathEscape(idOrName), nil, nil, &one)
+	if !errors.Is(err, errNothing) {
+		return one, err
+	}
+	var found page
+	if err := c.do(ctx, http.MethodGet, "/rules", url.Values{"name": {idOrName}}, nil, &found); err != nil {
+		return nil, err
+	}
+	if len(found.Items) == 0 {
+		return nil, noRule(idOrName)
+	}
+	return found.Items[0], nil
+}
+
+// rule is the API, and its path of a rule that is named by its id or its name.
+// One that was deleted still has its versions under its id.
+func (t *tool) rule(ctx context.Context, idOrName string) (api *client, path string, err error) {
+	if api, err = t.client(); err != nil {
+		return nil, "", err
+	}
+	id, err := api.ruleID(ctx, idOrName)
+	return api, "/rules/" + url.PathEscape(id), err
+}
+
+func (c *client) ruleID(ctx context.Context, idOrName string) (string, error) {
+	id := struct {
+		RuleID string `json:"rule_id"`
+	}{idOrName}
+	one, err := c.rule(ctx, idOrName)
+	if err == nil {
+		err = json.Unmarshal(one, &id)
+	}
+	if err != nil && !errors.Is(err, errNothing) {
+		return "", err
+	}
+	return id.RuleID, nil
+}
+
+// asked are text flags that go to the API under their own names, when given.
+type asked map[string]*string
+
+func (a asked) flag(f *pflag.FlagSet, name, usage string) { a[name] = f.String(name, "", usage) }
+
+func (a asked) given() map[string]string {
+	given := map[string]string{}
+	for name, value := range a {
+		if *value != "" {
+			given[name] = *value
+		}
+	}
+	return given
 }

@@ -1,0 +1,144 @@
+package ctl
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+)
+
+// listing prints the items of a list as they come: a line of JSON or a YAML
+// document each, a row of CSV, or rows that end up in one table.
+type listing struct {
+	t       *tool
+	columns []string
+	table   table.Writer
+	csv     *csv.Writer // nil before the first row
+}
+
+// list begins a list.
+func (t *tool) list(columns ...string) *listing {
+	header := make([]any, len(columns))
+	for i, c := range columns {
+		header[i] = strings.ReplaceAll(c, "_", " ")
+	}
+	return &listing{t: t, columns: columns, table: t.rows(header...)}
+}
+
+// add prints an item whose fields the columns are.
+func (l *listing) add(item json.RawMessage) error {
+	return l.t.print(item, func() error {
+		m, err := decoded(item)
+		if err != nil {
+			return err
+		}
+		row := make([]any, len(l.columns))
+		for i, c := range l.columns {
+			row[i] = cell(m, c)
+		}
+		return l.row(row...)
+	})
+}
+
+// row adds what a person, or a spreadsheet, sees of an item.
+func (l *listing) row(cells ...any) error {
+	if l.t.output != outputCSV {
+		l.table.AppendRow(cells)
+		return nil
+	}
+	if l.csv == nil {
+		l.csv = csv.NewWriter(l.t.out)
+		if err := l.csv.Write(l.columns); err != nil {
+			return err
+		}
+	}
+	record := make([]string, len(cells))
+	for i, c := range cells {
+		record[i] = fmt.Sprint(c)
+	}
+	return l.csv.Write(record)
+}
+
+// brief is a text that fits into a table; CSV has all of it.
+func (l *listing) brief(s string) string {
+	if l.t.output == outputCSV {
+		return s
+	}
+	return short(s)
+}
+
+func (l *listing) end() {
+	if l.csv != nil {
+		l.csv.Flush()
+	}
+	if l.table.Length() > 0 {
+		l.table.Render()
+	}
+}
+
+// list prints all that there is, at most limit (0: no bound).
+func list[T any](t *tool, all iter.Seq2[T, error], limit int, columns ...string) error {
+	l := t.list(columns...)
+	defer l.end() // also what came before a failure
+	return upTo(all, limit, func(item T) error {
+		line, err := plain(item)
+		if err != nil {
+			return err
+		}
+		return l.add(line)
+	})
+}
+
+// whole is a list that comes in one piece.
+func whole[T any](items []T, err error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if err != nil {
+			var none T
+			yield(none, err)
+			return
+		}
+		for _, item := range items {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// upTo hands the first limit (0: all) of a list to f. No item is errNothing.
+func upTo[T any](all iter.Seq2[T, error], limit int, f func(T) error) error {
+	n := 0
+	for item, err := range all {
+		if err == nil {
+			err = f(item)
+		}
+		if err != nil {
+			return err
+		}
+		if n++; n == limit {
+			return nil
+		}
+	}
+	if n == 0 {
+		return errNothing
+	}
+	return nil
+}
+
+// listed marks a command whose result is a list, which -o csv can show.
+func listed(c *cobra.Command) *cobra.Command {
+	c.Annotations = map[string]string{outputCSV: ""}
+	return c
+}
+
+// canPrint says whether a command's result can be had as -o says.
+func (t *tool) canPrint(c *cobra.Command) error {
+	if _, list := c.Annotations[outputCSV]; t.output == outputCSV && !list {
+		return &usageError{fmt.Errorf("-o csv is for lists, such as `eactl events list`; expected %s", strings.Join(outputs[:len(outputs)-1], ", "))}
+	}
+	return nil
+}
