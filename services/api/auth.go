@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -24,8 +25,11 @@ const (
 	// another process revokes, deletes or lowers works here for at most so long.
 	// It costs each key in use one small read in that time.
 	knownFor = 2 * time.Second
-	// wrongKnown bounds the memory of wrong keys.
+	// wrongKnown bounds the memory of wrong keys; goodKnown that of keys in force,
+	// beyond which those are forgotten that nobody has sent for goodKept.
 	wrongKnown = 10_000
+	goodKnown  = 10_000
+	goodKept   = 10 * time.Minute
 	// noteUseEvery bounds the writes of last_used_at.
 	noteUseEvery = time.Minute
 )
@@ -47,7 +51,7 @@ type auth struct {
 	log      *zap.Logger
 
 	mu    sync.Mutex
-	known map[string]*knownKey // in force when last looked up, by hash: as many as there are keys
+	known map[string]*knownKey // in force when last looked up, by hash
 	wrong map[string]time.Time // until when, by hash
 }
 
@@ -225,6 +229,9 @@ func (a *auth) remember(hash string, u user.User, valid bool, now time.Time) *kn
 		fresh.limiter = old.limiter
 	} else {
 		fresh.limiter = rate.NewLimiter(a.limit, a.burst)
+		if len(a.known) >= goodKnown {
+			maps.DeleteFunc(a.known, func(_ string, k *knownKey) bool { return now.Sub(k.until) > goodKept })
+		}
 	}
 	a.known[hash] = fresh
 	return fresh
@@ -236,7 +243,7 @@ func (a *auth) forget() {
 	defer a.mu.Unlock()
 	for hash, key := range a.known {
 		stale := *key
-		stale.until = time.Time{}
+		stale.until = a.now()
 		a.known[hash] = &stale
 	}
 	clear(a.wrong)

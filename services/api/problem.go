@@ -120,6 +120,8 @@ func problemOf(err error) *Problem {
 	case errors.As(err, &slow):
 		return problem(http.StatusGatewayTimeout, "too_slow", "the database did not find the answer in the time that one question has; "+
 			"ask for a shorter range, or name what an index serves (type, source, user_id, session_id, trace_id)")
+	case errors.Is(err, context.Canceled): // the client went away: nobody reads this, and it is no fault of ours
+		return problem(statusClientGone, "client_gone", "the client closed the connection")
 	case broker.IsOutage(err), errors.Is(err, context.DeadlineExceeded):
 		return problem(http.StatusServiceUnavailable, "unavailable", "MongoDB or RabbitMQ does not answer; nothing is lost, try again (GET /health says more)")
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -132,6 +134,10 @@ func problemOf(err error) *Problem {
 		return problem(http.StatusInternalServerError, "internal", "an unexpected error; the log has it under the request id")
 	}
 }
+
+// statusClientGone is in the metrics alone; servers before this one have called it
+// so.
+const statusClientGone = 499
 
 func codeOf(status int) string {
 	codes := map[int]string{

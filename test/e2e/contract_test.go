@@ -117,6 +117,14 @@ var _ = Describe("every operation of the document", func() {
 		Expect(answer.Body.Close()).To(Succeed())
 		Expect(answer.StatusCode).To(Equal(http.StatusRequestEntityTooLarge))
 
+		r, err = http.NewRequestWithContext(ctx, http.MethodGet, p.base+"/livez", nil)
+		Expect(err).NotTo(HaveOccurred())
+		r.Header.Set("X-Large", strings.Repeat("x", 80<<10))
+		answer, err = http.DefaultClient.Do(r)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(answer.Body.Close()).To(Succeed())
+		Expect(answer.StatusCode).To(Equal(http.StatusRequestHeaderFieldsTooLarge))
+
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(p.base, "http://"))
 		Expect(err).NotTo(HaveOccurred())
