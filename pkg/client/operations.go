@@ -1079,8 +1079,8 @@ func (c *Client) AllReplays(ctx context.Context, p ListReplaysParams) iter.Seq2[
 // The events of a time that the condition matches, in the order of their timestamps, by the chosen rules, or all that are enabled, as they
 // are by then. What exists is never made a second time: what is delivered, by any version of the rule, is left alone or, with
 // `skip_delivered: false`, called once more under the same `webhook-id`; what is dead begins anew; what is under way or was held back stays
-// so. What is new is held back as every match is. Rules with a window cannot be chosen, and are left out of "all": their alerts are about many
-// events.
+// so. What is new is held back as every match is, but `max_matches_per_hour` neither counts it nor holds it back. Rules with a window cannot
+// be chosen, and are left out of "all": their alerts are about many events; `left_out` names them.
 //
 // The answer is a job that waits for a rule-worker; one works at a time, and 20 may be not over. Each page is saved with the work that it
 // stands for, so a job survives the death of its worker.

@@ -949,11 +949,13 @@ type Replay struct {
 	DryRun        bool     `json:"dry_run"`
 	Rate          float64  `json:"rate"`
 	SkipDelivered bool     `json:"skip_delivered"`
-	CreatedAt     Time     `json:"created_at"`
-	CreatedBy     string   `json:"created_by"`
-	StartedAt     Time     `json:"started_at,omitzero"`
-	EndedAt       Time     `json:"ended_at,omitzero"`
-	UpdatedAt     Time     `json:"updated_at"`
+	// The enabled rules that it does not ask although all were asked for: they have windows.
+	LeftOut   ReplayLeftOut `json:"left_out"`
+	CreatedAt Time          `json:"created_at"`
+	CreatedBy string        `json:"created_by"`
+	StartedAt Time          `json:"started_at,omitzero"`
+	EndedAt   Time          `json:"ended_at,omitzero"`
+	UpdatedAt Time          `json:"updated_at"`
 	// The process that works on it.
 	Owner string `json:"owner,omitzero"`
 	// Of the time range.
@@ -963,6 +965,19 @@ type Replay struct {
 	Progress  ReplayProgress `json:"progress"`
 	// Why it failed.
 	Error string `json:"error,omitzero"`
+}
+
+// ReplayLeftOut is the enabled rules that it does not ask although all were asked for: they have windows.
+type ReplayLeftOut struct {
+	Count int64 `json:"count"`
+	// The first 100.
+	Rules []ReplayLeftOutRule `json:"rules"`
+}
+
+// ReplayLeftOutRule is what stands in ReplayLeftOut.Rules.
+type ReplayLeftOutRule struct {
+	RuleID string `json:"rule_id"`
+	Name   string `json:"name"`
 }
 
 // ReplayProgress is what stands in Replay.Progress.

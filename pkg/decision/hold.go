@@ -70,7 +70,9 @@ func sameMatch(a, b *Owed) bool {
 
 // ask notes which documents a match needs, if any.
 func (h *Holder) ask(m match, o *Owed) {
-	if m.rule.MaxMatchesPerHour > 0 {
+	// Somebody asked for a replay, and gave it a rate: it neither pauses the rule,
+	// which would hold back what comes now, nor is it held back by what came.
+	if m.rule.MaxMatchesPerHour > 0 && o.ReplayID == "" {
 		m.hour = hourID(m.rule, o.CreatedAt)
 		h.Hours.needed[m.hour] = true
 	}

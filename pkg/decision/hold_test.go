@@ -272,6 +272,24 @@ var _ = Describe("A bound on matches in an hour", func() {
 		Expect(reasons(d.decide(match(r, noon, 5, 1)...))).To(Equal([]string{""}))
 	})
 
+	It("is not about what a replay makes, which neither pauses the rule nor is held by its pause", func() {
+		replayed := func(user any) []decision.Owed {
+			owed := match(r, noon, user, 2)
+			for i := range owed {
+				owed[i].ReplayID = "again"
+			}
+			return owed
+		}
+		for i := range 5 {
+			Expect(reasons(d.decide(replayed(i)...))).To(Equal([]string{"", ""}))
+		}
+		for i := range 4 {
+			d.decide(match(r, noon, 10+i, 1)...)
+		}
+		Expect(d.announcements).To(HaveLen(1), "the fourth of those that came")
+		Expect(reasons(d.decide(append(match(r, noon, 20, 1), replayed(21)...)...))).To(Equal([]string{"paused", "", ""}))
+	})
+
 	It("does not count in the throttle what it holds, and holds before the throttle", func() {
 		r.MaxMatchesPerHour, r.Throttle = 1, &rule.Throttle{For: length("1m")}
 		d.decide(match(r, noon, 1, 1)...)

@@ -45,6 +45,9 @@ type Job struct {
 	// SkipDelivered leaves alone what was delivered. Without it, what was is called
 	// once more, under its own id.
 	SkipDelivered bool `bson:"skip_delivered"`
+	// LeftOut are the enabled rules that it does not ask, though all were asked for:
+	// they have windows.
+	LeftOut LeftOut `bson:"left_out"`
 
 	CreatedAt time.Time  `bson:"created_at"`
 	CreatedBy string     `bson:"created_by"`
@@ -61,6 +64,27 @@ type Job struct {
 	Position Position `bson:"position"`
 	Progress Progress `bson:"progress"`
 	Error    string   `bson:"error,omitempty"`
+}
+
+// LeftOut is how many rules are left out, and which, the first ones.
+type LeftOut struct {
+	Count int         `bson:"count" json:"count"`
+	Rules []NamedRule `bson:"rules" json:"rules"`
+}
+
+// NamedRule is a rule for a reader.
+type NamedRule struct {
+	RuleID string `bson:"_id" json:"rule_id"`
+	Name   string `bson:"name" json:"name"`
+}
+
+// leftOutShown keeps the document small.
+const leftOutShown = 100
+
+// Windowed notes the enabled rules with windows that a replay by all rules leaves
+// out.
+func (j *Job) Windowed(rules []NamedRule) {
+	j.LeftOut = LeftOut{Count: len(rules), Rules: slices.Clone(rules[:min(len(rules), leftOutShown)])}
 }
 
 // Position is up to where events are done, in the order of (timestamp, _id).

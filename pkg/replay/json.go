@@ -139,6 +139,7 @@ type jobJSON struct {
 	DryRun        bool            `json:"dry_run"`
 	Rate          float64         `json:"rate"`
 	SkipDelivered bool            `json:"skip_delivered"`
+	LeftOut       LeftOut         `json:"left_out"` // of all rules
 	CreatedAt     time.Time       `json:"created_at"`
 	CreatedBy     string          `json:"created_by"`
 	StartedAt     *time.Time      `json:"started_at,omitempty"`
@@ -159,11 +160,14 @@ func (j Job) JSON() (json.RawMessage, error) {
 	}
 	shown := jobJSON{
 		ID: j.ID, State: j.State, Condition: condition, From: j.From.UTC(), To: j.To.UTC(), Rules: j.Rules, DryRun: j.DryRun, Rate: j.Rate,
-		SkipDelivered: j.SkipDelivered, CreatedAt: j.CreatedAt.UTC(), CreatedBy: j.CreatedBy, StartedAt: j.StartedAt, EndedAt: j.EndedAt,
+		SkipDelivered: j.SkipDelivered, LeftOut: j.LeftOut, CreatedAt: j.CreatedAt.UTC(), CreatedBy: j.CreatedBy, StartedAt: j.StartedAt, EndedAt: j.EndedAt,
 		UpdatedAt: j.UpdatedAt.UTC(), Owner: j.Owner, Part: j.Part(), DoneUntil: j.Position.Timestamp.UTC(), Progress: j.Progress, Error: j.Error,
 	}
 	if shown.Rules == nil {
 		shown.Rules = []string{}
+	}
+	if shown.LeftOut.Rules == nil {
+		shown.LeftOut.Rules = []NamedRule{}
 	}
 	if shown.Progress.Rules == nil {
 		shown.Progress.Rules = []RuleProgress{}

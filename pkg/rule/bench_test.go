@@ -1,14 +1,8 @@
 package rule_test
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -17,87 +11,20 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
+	"github.com/events-aggregator/events-aggregator/test/bench/anchors/load"
 )
 
-// The benchmarks measure on a load of rules and events: a folder with
-// rules.json, rules_cold.json (1,000 rules, then only such as match nothing),
-// events.json and matches.json (the true matches of the first events), each a
-// line per document.
+// loadVariable names a folder with rules and events to measure on (rules.json,
+// rules_cold.json, events.json, matches.json); without it they are made.
 const loadVariable = "EA_BENCH_LOAD"
 
-func loadDir(tb testing.TB) string {
+func matching(tb testing.TB) *load.Matching {
 	tb.Helper()
-	dir := os.Getenv(loadVariable)
-	if dir == "" {
-		tb.Skip(loadVariable + " names no folder with a load")
-	}
-	return dir
-}
-
-// loadRules reads a file of rules. A few of the load ask twice for one field in
-// one document, which a rule may not; the same is said by $and.
-func loadRules(tb testing.TB, file string) []rule.Rule {
-	tb.Helper()
-	var rules []rule.Rule
-	joined := 0
-	loadLines(tb, file, math.MaxInt, func(line []byte) {
-		var r struct {
-			ID         string          `json:"rule_id"`
-			Name       string          `json:"name"`
-			Priority   int             `json:"priority"`
-			Conditions json.RawMessage `json:"conditions"`
-		}
-		var conditions bson.D
-		if err := errors.Join(json.Unmarshal(line, &r), bson.UnmarshalExtJSON(r.Conditions, false, &conditions)); err != nil {
-			tb.Fatal(err)
-		}
-		if d, twice := joinByAnd(conditions); twice {
-			conditions = d
-			joined++
-		}
-		raw, err := bson.Marshal(conditions)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		rules = append(rules, rule.Rule{ID: r.ID, Name: r.Name, Priority: r.Priority, Conditions: raw, Enabled: true, Mode: rule.Live})
-	})
-	tb.Logf("%s: %d rules, %d with a field twice joined by $and", file, len(rules), joined)
-	return rules
-}
-
-func joinByAnd(d bson.D) (joined bson.D, twice bool) {
-	var all bson.A
-	for i, e := range d {
-		all = append(all, bson.D{e})
-		twice = twice || slices.ContainsFunc(d[:i], func(o bson.E) bool { return o.Key == e.Key })
-	}
-	return bson.D{{Key: "$and", Value: all}}, twice
-}
-
-func loadLines(tb testing.TB, file string, most int, line func([]byte)) {
-	tb.Helper()
-	text, err := os.ReadFile(filepath.Join(loadDir(tb), file))
+	m, err := load.NewMatching(os.Getenv(loadVariable))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, 1<<20)
-	for n := 0; n < most && lines.Scan(); n++ {
-		line(lines.Bytes())
-	}
-}
-
-func loadEvents(tb testing.TB, most int) []bson.Raw {
-	tb.Helper()
-	var events []bson.Raw
-	loadLines(tb, "events.json", most, func(line []byte) {
-		raw, err := rule.ParseCondition(line)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		events = append(events, raw)
-	})
-	return events
+	return m
 }
 
 func newSet(tb testing.TB, rules []rule.Rule) *rule.Set {
@@ -111,38 +38,25 @@ func newSet(tb testing.TB, rules []rule.Rule) *rule.Set {
 
 // BenchmarkTruth fails unless the set finds exactly the matches of the load.
 func BenchmarkTruth(b *testing.B) {
-	set := newSet(b, loadRules(b, "rules.json"))
-	events := loadEvents(b, 2000)
-	truth := map[string][]string{}
-	loadLines(b, "matches.json", len(events), func(line []byte) {
-		var m struct {
-			EventID string   `json:"event_id"`
-			Rules   []string `json:"rules"`
-		}
-		if err := json.Unmarshal(line, &m); err != nil {
-			b.Fatal(err)
-		}
-		truth[m.EventID] = m.Rules
-	})
+	m := matching(b)
+	set := newSet(b, m.Rules)
 	for b.Loop() {
-		for _, e := range events {
-			id := e.Lookup("event_id").StringValue()
+		for i, e := range m.Events {
 			var got []string
 			for _, c := range set.Match(e, nil) {
 				got = append(got, c.Rule.ID)
 			}
 			slices.Sort(got)
-			if want := truth[id]; !slices.Equal(got, want) {
-				b.Fatalf("event %s: %d rules, want %d", id, len(got), len(want))
+			if want := m.Truth[i]; !slices.Equal(got, want) {
+				b.Fatalf("event %d: %d rules, want %d", i, len(got), len(want))
 			}
 		}
 	}
 }
 
-func benchMatch(b *testing.B, file string) {
+func benchMatch(b *testing.B, rules []rule.Rule, events []bson.Raw) {
 	b.Helper()
-	rules := loadRules(b, file)
-	events := loadEvents(b, 1000)
+	events = events[:min(len(events), 1000)]
 	for _, n := range []int{10, 100, 1000, 10000} {
 		b.Run(fmt.Sprintf("N=%d", n), func(b *testing.B) {
 			set := newSet(b, rules[:n])
@@ -159,11 +73,18 @@ func benchMatch(b *testing.B, file string) {
 	}
 }
 
-func BenchmarkSet(b *testing.B)  { benchMatch(b, "rules.json") }
-func BenchmarkCold(b *testing.B) { benchMatch(b, "rules_cold.json") }
+func BenchmarkSet(b *testing.B) {
+	m := matching(b)
+	benchMatch(b, m.Rules, m.Events)
+}
+
+func BenchmarkCold(b *testing.B) {
+	m := matching(b)
+	benchMatch(b, m.Cold, m.Events)
+}
 
 func BenchmarkNewSet(b *testing.B) {
-	rules := loadRules(b, "rules.json")
+	rules := matching(b).Rules
 	for b.Loop() {
 		start := time.Now()
 		newSet(b, rules)
@@ -180,8 +101,8 @@ func BenchmarkChanges(b *testing.B) {
 		rounds = 7
 		turn   = 300 * time.Millisecond
 	)
-	rules := loadRules(b, "rules.json")
-	events := loadEvents(b, 1000)
+	m := matching(b)
+	rules, events := m.Rules, m.Events
 	var current atomic.Pointer[rule.Set]
 	current.Store(newSet(b, rules))
 	percentile := func() time.Duration {

@@ -335,6 +335,7 @@ var _ = Describe("every query of the store", func() {
 		drop(s.ReplaceRule(ctx, r, 1))
 		_, _, err = s.EnabledRules(ctx)
 		every(err)
+		drop(s.WindowRules(ctx))
 		drop(s.Rules(ctx, "", 10))
 		drop(s.Rule(ctx, r.ID))
 		drop(s.RuleByName(ctx, r.Name))

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 
+	"github.com/events-aggregator/events-aggregator/pkg/replay"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
 
@@ -35,6 +36,16 @@ func (s *Store) EnabledRules(ctx context.Context) (found []rule.Rule, unreadable
 		unreadable = append(unreadable, rule.RuleError{ID: idText(id), Name: strings.Clone(name), Err: err})
 	})
 	return found, unreadable, classify("list enabled rules", err)
+}
+
+// WindowRules are the enabled rules that have windows, by priority.
+func (s *Store) WindowRules(ctx context.Context) ([]replay.NamedRule, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	cur, err := s.rules.Find(ctx, bson.D{field("enabled", true), field("window", bson.D{field("$exists", true)})},
+		options.Find().SetSort(keys("priority", 1, "_id", 1)).SetProjection(bson.D{field("name", 1)}))
+	found, err := readable[replay.NamedRule](ctx, cur, err, s.leavesOut(s.rules))
+	return found, classify("list rules with windows", err)
 }
 
 // Rules lists all rules by id, after the given id. One that cannot be read is left

@@ -26,6 +26,7 @@ type Replays interface {
 	CancelReplay(ctx context.Context, id, by string, now time.Time) (replay.Job, error)
 	Replay(ctx context.Context, id string) (replay.Job, error)
 	FindReplays(ctx context.Context, state replay.State, after *store.ReplayPosition, limit int) ([]replay.Job, error)
+	WindowRules(ctx context.Context) ([]replay.NamedRule, error)
 }
 
 // createReplay: POST /replays, stored events decided once more by some rules or
@@ -59,6 +60,13 @@ func (s *Server) createReplay(c echo.Context) error {
 			flaws[i] = FieldFlaw{Pointer: p.Pointer, Message: p.Message}
 		}
 		return invalidReplay(flaws...)
+	}
+	if len(j.Rules) == 0 {
+		windowed, err := s.replays.WindowRules(ctx)
+		if err != nil {
+			return err
+		}
+		j.Windowed(windowed)
 	}
 	j = j.Begin(uuid.NewString(), currentUser(c).Email, now)
 	switch err := s.replays.CreateReplay(ctx, j); {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +37,7 @@ func (t *tool) replayStart() *cobra.Command {
 	c := &cobra.Command{Use: "start --from TIME", Short: "Decide the stored events of a time once more, by some rules or by all", Args: exactly(0, "only flags"),
 		Long: `Decides stored events once more, in the order of their timestamps: the rules that match now make
 the notifications that they owe, as if the events had just come (silences, mute times, throttles
-and groups count). What is delivered already is left alone, and what is dead begins anew; with
+and groups count; max_matches_per_hour does not). What is delivered already is left alone, and what is dead begins anew; with
 --skip-delivered=false what is delivered is called once more, under the same webhook-id.
 
 A rule-worker does the work, one replay after the other; it survives the death of its process.
@@ -59,7 +61,10 @@ Rules with a window are left out: their alerts are about many events.`,
 			if f.follow || f.dry {
 				return t.followReplay(cmd.Context(), api, started)
 			}
-			return t.print(started, func() error { return t.sayReplay(started) })
+			return t.print(started, func() error {
+				_, err := fmt.Fprint(t.out, leftOut(started.LeftOut))
+				return errors.Join(t.sayReplay(started), err)
+			})
 		}}
 	c.Flags().StringVar(&f.condition, "filter", "", `only events that match this condition, e.g. '{"payload.amount":{"$gte":100}}'`)
 	c.Flags().Var(instant{&f.within.from}, "from", "events not before this `TIME` (RFC 3339)")
@@ -224,6 +229,25 @@ func (t *tool) sayReplay(j ea.Replay) error {
 	return err
 }
 
+// leftOutSaid are the rules that are named to a reader.
+const leftOutSaid = 5
+
+// leftOut is a line about the rules that are not asked, "" when there are none.
+func leftOut(l ea.ReplayLeftOut) string {
+	if l.Count == 0 {
+		return ""
+	}
+	var names []string
+	for _, r := range l.Rules[:min(len(l.Rules), leftOutSaid)] {
+		names = append(names, strconv.Quote(r.Name))
+	}
+	more := ""
+	if n := int(l.Count) - len(names); n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("left out, since windows are about many events: %s%s (see eactl rules backtest)\n", strings.Join(names, ", "), more)
+}
+
 // showReplayed is a replay as a person reads it.
 func (t *tool) showReplayed(j ea.Replay) error {
 	what := "replay"
@@ -236,7 +260,7 @@ func (t *tool) showReplayed(j ea.Replay) error {
 		fmt.Fprintln(t.out, j.Error)
 	}
 	fmt.Fprintf(t.out, "%s, %d matches: %d made, %d dead ones tried again, %d delivered ones called again\n", counted(int(p.Events), "event"), p.Matches, p.Made, p.Retried, p.Repeated)
-	fmt.Fprintf(t.out, "left alone: %d delivered, %d under way; held back: %d\n", p.Delivered, p.UnderWay, p.Held)
+	fmt.Fprintf(t.out, "left alone: %d delivered, %d under way; held back: %d\n%s", p.Delivered, p.UnderWay, p.Held, leftOut(j.LeftOut))
 	rows := t.rows("rule", "matches", "made", "retried", "repeated", "delivered", "under way", "held", "first event")
 	for _, r := range p.Rules {
 		sample := ""

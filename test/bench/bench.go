@@ -25,18 +25,23 @@ type bench struct {
 }
 
 func newBench(ctx context.Context, s settings, out io.Writer) (*bench, error) {
-	l, err := load.New()
-	if err != nil {
+	b := &bench{settings: s, out: out}
+	if !s.needsServers() {
+		return b, nil
+	}
+	var err error
+	if b.load, err = load.New(); err != nil {
 		return nil, err
 	}
-	w, err := newWatcher(s.amqpURL)
-	if err != nil {
-		return nil, err
-	}
-	return &bench{settings: s, out: out, load: l, watcher: w}, nil
+	b.watcher, err = newWatcher(s.amqpURL)
+	return b, err
 }
 
-func (b *bench) close() { _ = b.watcher.connection.Close() }
+func (b *bench) close() {
+	if b.watcher != nil {
+		_ = b.watcher.connection.Close()
+	}
+}
 
 // nextRun makes the ids of the next events different from all before.
 func (b *bench) nextRun() uint32 {
@@ -111,6 +116,9 @@ func (b *bench) round(ctx context.Context, n int) (figures, error) {
 			steps = append(steps, func() error { return b.windows(ctx, product, n, f) })
 		}
 	}
+	if b.wants("timers") {
+		steps = append(steps, func() error { return b.alertsBound(ctx, n, f) })
+	}
 	for _, product := range b.builds(n) {
 		if b.wants("timers") {
 			steps = append(steps, func() error { return b.timers(ctx, product, n, f) })
@@ -135,6 +143,9 @@ func (b *bench) round(ctx context.Context, n int) (figures, error) {
 		if b.wants("letters") && n == 0 {
 			steps = append(steps, func() error { return b.deadLetters(ctx, product, f) })
 		}
+	}
+	if b.wants("rules") {
+		steps = append(steps, func() error { return b.rules(ctx, f) })
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -52,7 +52,7 @@ func run(out io.Writer) error {
 	if s.rounds < 1 || s.events < 1000 {
 		return errors.New("-rounds must be 1 or more, -events 1000 or more")
 	}
-	if s.mongoURI == "" || s.amqpURL == "" {
+	if s.needsServers() && (s.mongoURI == "" || s.amqpURL == "") {
 		return errors.New("EA_MONGO_URI and EA_AMQP_URL must name servers: run by `make bench`")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -61,7 +61,7 @@ func run(out io.Writer) error {
 }
 
 // parts of a round.
-var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks", "isolation", "dispatchers", "letters"}
+var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks", "isolation", "dispatchers", "letters", "rules"}
 
 // settings of a run.
 type settings struct {
@@ -83,6 +83,11 @@ func parseServers(list string) (map[string]int, error) {
 		servers[name] = pid
 	}
 	return servers, nil
+}
+
+// needsServers: the rule index alone needs none.
+func (s settings) needsServers() bool {
+	return slices.ContainsFunc(s.only, func(part string) bool { return part != "rules" })
 }
 
 func (s settings) wants(part string) bool { return slices.Contains(s.only, part) }

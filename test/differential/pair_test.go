@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/bson"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/events-aggregator/events-aggregator/test/support/querygen"
 )
 
-// trial compares the matcher with the server, pair by pair of a condition and a
-// document.
+// trial compares the matcher, and the index of many rules, with the server, pair
+// by pair of a condition and a document.
 type trial struct {
 	server   *server
 	faults   []*fault // those that this server has
@@ -50,8 +51,12 @@ func (t *trial) round(ctx context.Context, conditions, documents []bson.D) ([]st
 		return nil, err
 	}
 	defer func() { _ = c.Drop(ctx) }()
+	x, err := newIndex(conditions, docs)
+	if err != nil {
+		return nil, fmt.Errorf("the generator made conditions that are refused: %w", err)
+	}
 	var unexplained []string
-	for _, condition := range conditions {
+	for n, condition := range conditions {
 		raw := querygen.Marshal(condition)
 		compiled, err := rule.Compile(raw)
 		if err != nil {
@@ -64,6 +69,11 @@ func (t *trial) round(ctx context.Context, conditions, documents []bson.D) ([]st
 		for i, doc := range docs {
 			matches := compiled.Match(doc)
 			t.count(raw, doc, matches)
+			// The matcher is compared with the server below: what both say is true, and
+			// where a fault of the server explains that it says something else, the matcher.
+			if odd := x.differs(n, i, documents[i], matches); odd != "" && !slices.Contains(unexplained, odd) {
+				unexplained = append(unexplained, odd)
+			}
 			if err := answer.fails[i]; err != nil {
 				if f := t.failure(condition, documents[i]); f != nil {
 					t.aside[f.name]++

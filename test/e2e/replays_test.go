@@ -37,6 +37,10 @@ var _ = Describe("replays", Ordered, func() {
 		Part     float64
 		By       string `json:"created_by"`
 		Progress progress
+		LeftOut  struct {
+			Count int
+			Rules []struct{ Name string }
+		} `json:"left_out"`
 	}
 
 	BeforeAll(func(ctx SpecContext) {
@@ -86,10 +90,12 @@ var _ = Describe("replays", Ordered, func() {
 		from := time.Now().UTC().Add(-time.Hour)
 		Expect(p.call(ctx, http.MethodPost, "/api/v1/replays", map[string]any{"from": from, "condition": map[string]any{"payload.n": map[string]any{"$lt": 4}}}, &s)).To(Equal(http.StatusCreated))
 		Expect(s.State).To(Equal("waiting"))
+		Expect(s.LeftOut.Count).To(Equal(1))
+		Expect(s.LeftOut.Rules).To(ConsistOf(HaveField("Name", "windowed")))
 		Expect(over(ctx, s.ID).Progress).To(Equal(progress{Events: 4, Matches: 4, Delivered: 4}))
 		Expect(p.call(ctx, http.MethodPost, "/api/v1/replays", map[string]any{"from": from, "rules": []string{ruleID}, "skip_delivered": false}, &s)).To(Equal(http.StatusCreated))
 		s = over(ctx, s.ID)
-		Expect(s).To(And(HaveField("By", "admin@localhost"), HaveField("Part", 1.0)))
+		Expect(s).To(And(HaveField("By", "admin@localhost"), HaveField("Part", 1.0), HaveField("LeftOut.Count", 0)))
 		Expect(s.Progress).To(And(HaveField("Matches", BeEquivalentTo(events)), HaveField("Repeated", BeEquivalentTo(events))))
 		Eventually(ctx, func() int { return receiver.Stats().AcceptedAgain }).WithTimeout(20 * time.Second).Should(Equal(events))
 		Expect(receiver.IDs()).To(HaveLen(events), "under the same webhook-ids")
@@ -114,7 +120,7 @@ var _ = Describe("replays", Ordered, func() {
 		Expect(p.eactl(ctx, "replay", "cancel", id).Out).To(ContainSubstring("cancelled"))
 		shown := p.eactl(ctx, "replay", "show", id)
 		Expect(shown).To(done)
-		Expect(shown.Out).To(ContainSubstring("is cancelled"))
+		Expect(shown.Out).To(And(ContainSubstring("is cancelled"), ContainSubstring(`left out, since windows are about many events: "windowed" (`)))
 		Expect(p.eactl(ctx, "replay", "show", id, "--follow").Code).To(Equal(1))
 		Expect(p.eactl(ctx, "replay", "list", "-o", "json").lines()).To(HaveLen(5))
 		Expect(p.eactl(ctx, "replay", "show", "none").Code).To(Equal(3))

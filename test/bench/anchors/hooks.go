@@ -87,19 +87,25 @@ func (j job) hook(ctx context.Context, client *http.Client, signer *standardwebh
 	return nil
 }
 
+// notifications is their collection, with the indexes that reading them needs.
+func (d database) notifications(ctx context.Context, more ...mongo.IndexModel) (*mongo.Collection, error) {
+	c := d.db.Collection("notifications")
+	_, err := c.Indexes().CreateMany(ctx, append(more, []mongo.IndexModel{
+		{Keys: bson.D{{Key: "event_id", Value: 1}}},
+		{Keys: bson.D{{Key: "status", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}},
+		{Keys: bson.D{{Key: "rule_id", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}},
+		{Keys: bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}},
+	}...))
+	return c, err
+}
+
 // attemptsTogether is how many updates one bulk has.
 const attemptsTogether = 200
 
 // attempts records one attempt in each of n notifications, by _id, in bulk. The
 // notifications are made off the clock.
 func (d database) attempts(ctx context.Context) error {
-	c := d.db.Collection("notifications")
-	_, err := c.Indexes().CreateMany(ctx, []mongo.IndexModel{
-		{Keys: bson.D{{Key: "event_id", Value: 1}}},
-		{Keys: bson.D{{Key: "status", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}},
-		{Keys: bson.D{{Key: "rule_id", Value: 1}, {Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}},
-		{Keys: bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}},
-	})
+	c, err := d.notifications(ctx)
 	if err != nil {
 		return err
 	}

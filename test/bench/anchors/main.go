@@ -10,6 +10,7 @@
 //	anchors counters DATABASE  T: a transaction for each 500 events: a mark and 200 counters
 //	anchors hooks URL          H: signed webhooks, from EA_WORKERS workers
 //	anchors attempts DATABASE  A: an attempt recorded in each notification, 200 updates a bulk
+//	anchors alerts DATABASE    N: 500 notifications in a transaction, and an update when they are published
 //
 // Servers are EA_AMQP_URL and EA_MONGO_URI. All but consume print one line of
 // JSON: {"per_second": …, "cpu_us": …}, processor time of this process an event.
@@ -36,7 +37,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: anchors [-n EVENTS] [-run NUMBER] publish QUEUE | consume QUEUE | insert DATABASE | processed DATABASE | counters DATABASE | hooks URL | attempts DATABASE")
+var errUsage = errors.New("usage: anchors [-n EVENTS] [-run NUMBER] publish QUEUE | consume QUEUE | insert DATABASE | processed DATABASE | counters DATABASE | hooks URL | attempts DATABASE | alerts DATABASE")
 
 // job is what is to be done.
 type job struct {
@@ -69,6 +70,8 @@ func run() error {
 		return j.hooks(ctx, target)
 	case "attempts":
 		return j.onDatabase(ctx, target, database.attempts)
+	case "alerts":
+		return j.onDatabase(ctx, target, database.alerts)
 	}
 	return errUsage
 }
