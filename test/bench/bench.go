@@ -70,11 +70,13 @@ const (
 	usedBy = ".used."
 )
 
-// The servers' and the bounds' names as users of processor time.
+// The servers', the bounds' and the webhooks' receiver's names as users of
+// processor time.
 const (
 	rabbitmq = "rabbitmq"
 	mongodb  = "mongodb"
 	anchors  = "anchors"
+	received = "receiver"
 )
 
 // build is one set of the product's binaries.

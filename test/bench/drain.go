@@ -58,8 +58,12 @@ func (b *bench) used(processes ...*process) (map[string]time.Duration, error) {
 // noteUsed notes what each used since before, an event.
 func (b *bench) noteUsed(f figures, name string, before map[string]time.Duration, events int, processes ...*process) error {
 	after, err := b.used(processes...)
+	note(f, name, before, after, events)
+	return err
+}
+
+func note(f figures, name string, before, after map[string]time.Duration, events int) {
 	for who := range after {
 		f[name+usedBy+who] = float64((after[who] - before[who]).Microseconds()) / float64(events)
 	}
-	return err
 }

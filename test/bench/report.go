@@ -146,11 +146,15 @@ func verdict(met bool) string {
 // costs prints who uses how much processor time for an event; of the servers
 // only where they run on this machine and are known.
 func costs(w io.Writer, s settings, rounds []figures) {
-	who := append([]string{rabbitmq, mongodb, anchors}, five...)
+	who := append([]string{rabbitmq, mongodb, anchors, received}, five...)
 	head := fmt.Sprintf("\nµs of processor time an event\t%s\tall\t\n", strings.Join(who, "\t"))
-	lines := []string{boundConsume, boundInsert, boundProcessed, boundCounters, ingest, pipeline, windows, timers}
+	lines := []string{boundConsume, boundInsert, boundProcessed, boundCounters, boundHooks + "quick", boundHooks + "slow", boundAttempts}
+	measured := []string{ingest, pipeline, windows, timers, webhooks + "quick", webhooks + "slow"}
+	lines = append(lines, measured...)
 	if s.base != "" {
-		lines = append(lines, "base."+ingest, "base."+pipeline, "base."+windows, "base."+timers)
+		for _, line := range measured {
+			lines = append(lines, "base."+line)
+		}
 	}
 	for _, line := range lines {
 		columns, all := []string{line}, 0.0

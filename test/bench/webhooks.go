@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 
@@ -80,16 +81,20 @@ func (b *bench) deliver(ctx context.Context, product build, n int, r receiver, t
 	if err := s.oweWebhooks(ctx, s.events, func(int) string { return to.URL }); err != nil {
 		return err
 	}
-	before, called := time.Now(), to.Stats().Accepted
+	began, called := time.Now(), to.Stats().Accepted
 	p, err := s.start("action-dispatcher",
 		"EA_DISPATCHER_TARGET_CONCURRENCY="+strconv.Itoa(r.workers), "EA_DISPATCHER_QUEUES=webhooks.default="+strconv.Itoa(r.workers*4/3+1))
 	if err != nil {
 		return err
 	}
 	err = await(ctx, "the first call", time.Millisecond, startTime, func() (bool, error) {
-		before = time.Now()
+		began = time.Now()
 		return to.Stats().Accepted > called, p.runs()
 	})
+	if err != nil {
+		return err
+	}
+	before, err := s.usedWithReceiver(p)
 	if err == nil {
 		err = await(ctx, "all calls", 10*time.Millisecond, 5*time.Minute, func() (bool, error) {
 			return to.Stats().Accepted-called >= s.events, p.runs()
@@ -104,12 +109,26 @@ func (b *bench) deliver(ctx context.Context, product build, n int, r receiver, t
 	if err != nil {
 		return err
 	}
-	f[product.name+webhooks+r.name] = float64(s.events) / time.Since(before).Seconds()
+	f[product.name+webhooks+r.name] = float64(s.events) / time.Since(began).Seconds()
+	after, err := s.usedWithReceiver(p)
+	if err != nil {
+		return err
+	}
+	note(f, product.name+webhooks+r.name, before, after, s.events)
 	b.say("%swebhooks, %s receiver: %.0f deliveries/s", product.name, r.name, f[product.name+webhooks+r.name])
 	if again := to.Stats().AcceptedAgain; again > 0 {
 		return fmt.Errorf("%d webhooks were called twice", again)
 	}
 	return p.terminate()
+}
+
+// usedWithReceiver is used with this process's own time, which is the receiver's.
+func (b *bench) usedWithReceiver(p *process) (map[string]time.Duration, error) {
+	used, err := b.used(p)
+	if err == nil {
+		used[received], err = processorTime(os.Getpid())
+	}
+	return used, err
 }
 
 // oweWebhooks stores events with a notification each, as ingester and rule-worker
