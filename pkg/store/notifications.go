@@ -115,30 +115,7 @@ type Recorded struct {
 func (s *Store) RecordAttempts(ctx context.Context, now time.Time, records []AttemptRecord) ([]Recorded, error) {
 	bound, cancel := bounded(ctx)
 	defer cancel()
-	models := make([]mongo.WriteModel, len(records))
-	for i, r := range records {
-		if r.Suppress {
-			models[i] = suppression(r, now)
-			continue
-		}
-		set := bson.D{field("status", r.Status), field("attempt_count", r.Attempt.Number), field("updated_at", now)}
-		unset := bson.D{field("claim", "")}
-		if r.Reason != "" {
-			set = append(set, field("reason", r.Reason))
-		} else {
-			unset = append(unset, field("reason", "")) // of a death that was not the last word
-		}
-		if r.NextAttemptAt != nil {
-			set = append(set, field("next_attempt_at", *r.NextAttemptAt))
-		} else {
-			unset = append(unset, field("next_attempt_at", ""))
-		}
-		models[i] = mongo.NewUpdateOneModel().
-			SetFilter(bson.D{field("_id", r.ID), field("status", notification.Pending),
-				field("attempt_count", r.Attempt.Number-1), heldBy(r.Token, now)}).
-			SetUpdate(bson.D{field("$push", bson.D{field("attempts", r.Attempt)}), field("$set", set), field("$unset", unset)})
-	}
-	result, err := s.notifications.BulkWrite(bound, models, options.BulkWrite().SetOrdered(false))
+	result, err := s.notifications.BulkWrite(bound, recordings(records, now), options.BulkWrite().SetOrdered(false))
 	if err != nil {
 		return nil, classify("record attempts", err)
 	}
@@ -150,6 +127,26 @@ func (s *Store) RecordAttempts(ctx context.Context, now time.Time, records []Att
 		return answers, nil
 	}
 	return s.readBack(ctx, records)
+}
+
+// recording adds an attempt to its notification.
+func recording(r AttemptRecord, now time.Time) mongo.WriteModel {
+	set := bson.D{field("status", r.Status), field("attempt_count", r.Attempt.Number), field("updated_at", now)}
+	unset := bson.D{field("claim", "")}
+	if r.Reason != "" {
+		set = append(set, field("reason", r.Reason))
+	} else {
+		unset = append(unset, field("reason", "")) // of a death that was not the last word
+	}
+	if r.NextAttemptAt != nil {
+		set = append(set, field("next_attempt_at", *r.NextAttemptAt))
+	} else {
+		unset = append(unset, field("next_attempt_at", ""))
+	}
+	return mongo.NewUpdateOneModel().
+		SetFilter(bson.D{field("_id", r.ID), field("status", notification.Pending),
+			field("attempt_count", r.Attempt.Number-1), heldBy(r.Token, now)}).
+		SetUpdate(bson.D{field("$push", bson.D{field("attempts", r.Attempt)}), field("$set", set), field("$unset", unset)})
 }
 
 // suppression ends a pending notification without an attempt.

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -134,6 +136,51 @@ var _ = Describe("the record of attempts", func() {
 		Expect(claimed).To(BeTrue())
 		Expect(s.Reopen(ctx, "n1", "one", now)).To(HaveField("Status", notification.Dead))
 		Expect(s.Reopen(ctx, "n1", "one", now.Add(2*time.Minute))).To(And(HaveField("Status", notification.Pending), HaveField("Forced", BeNil())), "who called died over it")
+	}, SpecTimeout(30*time.Second))
+
+	It("writes attempts that are alike together, each into its own notification", func(ctx SpecContext) {
+		texts := []string{"$status", "$$ROOT", "{{", "", "$$REMOVE", "a", "b"}
+		var records []store.AttemptRecord
+		for i, text := range texts {
+			n := pending(fmt.Sprint("m", (i*3)%len(texts)), "e1") // not in the order of their ids
+			n.AttemptCount, n.Attempts = 1, []notification.Attempt{attempt(1, "a", notification.OutcomeRetry)}
+			n.Reason, n.NextAttemptAt, n.Claim = "exhausted", &n.CreatedAt, &notification.Claim{Token: "t", Until: now.Add(-time.Second)}
+			Expect(s.InsertNotification(ctx, n)).To(Succeed())
+			a := attempt(2, "b", notification.OutcomeOK)
+			a.At, a.StatusCode, a.ResponseExcerpt = now.Add(time.Duration(i)*time.Millisecond), 200+i, text
+			records = append(records, store.AttemptRecord{ID: n.ID, Attempt: a, Status: notification.Delivered})
+		}
+		dead := store.AttemptRecord{ID: "n1", Attempt: attempt(1, "a", notification.OutcomePermanent), Status: notification.Dead, Reason: "$reason"}
+		alike := dead
+		alike.ID = "n2"
+		Expect(s.RecordAttempts(ctx, now, append(records, dead, alike))).To(HaveEach(HaveField("Accepted", BeTrue())))
+		for _, r := range records {
+			n, err := s.Notification(ctx, r.ID)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(n.Attempts).To(HaveExactElements(HaveField("Number", 1), r.Attempt))
+			Expect(n).To(And(HaveField("Status", notification.Delivered), HaveField("AttemptCount", 2), HaveField("Reason", ""),
+				HaveField("NextAttemptAt", BeNil()), HaveField("Claim", BeNil()), HaveField("UpdatedAt", now)))
+		}
+		n, err := s.Notification(ctx, "n2")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(n).To(And(HaveField("Status", notification.Dead), HaveField("Reason", "$reason"), HaveField("Attempts", HaveLen(1))))
+	}, SpecTimeout(30*time.Second))
+
+	It("lets one that cannot be written fail alone", func(ctx SpecContext) {
+		record := func(id string) store.AttemptRecord {
+			return store.AttemptRecord{ID: id, Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered}
+		}
+		well, spoilt := record("n1"), record("n2")
+		Expect(s.SpoilNotifications(ctx, "n2")).To(Succeed())
+		for _, together := range [][]store.AttemptRecord{{well, spoilt}, {spoilt}} {
+			_, err := s.RecordAttempts(ctx, now, together)
+			Expect(err).To(HaveOccurred())
+			Expect(errors.As(err, new(interface{ Outage() bool }))).To(BeFalse(), "it would be tried for ever, and its neighbours with it")
+		}
+		Expect(s.RecordAttempts(ctx, now, []store.AttemptRecord{well})).To(ConsistOf(HaveField("Accepted", BeTrue())))
+		n, err := s.Notification(ctx, "n1")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(n.Attempts).To(HaveLen(1))
 	}, SpecTimeout(30*time.Second))
 
 	It("answers each record of a bulk for itself", func(ctx SpecContext) {
