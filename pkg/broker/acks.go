@@ -18,6 +18,9 @@ type subscription struct {
 	ctx context.Context //nolint:containedctx // the channel's life, which its deliveries share; ends with it
 	end context.CancelCauseFunc
 
+	tag     string // of the consumer on it, of the goroutine that consumes
+	started int    // consumers until now
+
 	mu    sync.Mutex
 	low   uint64              // all tags up to it are settled
 	above map[uint64]struct{} // settled tags above low

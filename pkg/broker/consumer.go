@@ -15,6 +15,7 @@ import (
 // ConsumerOptions of a Consumer; zero values are the defaults.
 type ConsumerOptions struct {
 	Prefetch     int           // unsettled deliveries per session, PrefetchDefault
+	PrefetchSize int           // about the most bytes of their bodies, PrefetchSizeDefault
 	DrainTimeout time.Duration // how long a stop waits for the loop, DrainTimeoutDefault
 	Hold         time.Duration // how long after its receipt a loop holds what an outage keeps it from handling, HoldDefault
 	Log          *zap.Logger
@@ -24,6 +25,8 @@ type ConsumerOptions struct {
 const (
 	// PrefetchDefault is where a higher one no longer gives more.
 	PrefetchDefault = 500
+	// PrefetchSizeDefault lets a process with several consumers live in 256 MiB.
+	PrefetchSizeDefault = 32 << 20
 	// DrainTimeoutDefault is less than what supervisors give (30 s).
 	DrainTimeoutDefault = 20 * time.Second
 	// HoldDefault is well under the 30 minutes after which the broker takes a
@@ -49,6 +52,8 @@ type Consumer struct {
 	log     *zap.Logger
 	metrics *metrics
 
+	allowed allowance // of the goroutine that consumes
+
 	stopping chan struct{} // closed when Run begins to stop
 	settling sync.WaitGroup
 
@@ -62,6 +67,9 @@ type Consumer struct {
 func NewConsumer(conn *Connection, pub *Publisher, q WorkQueue, o ConsumerOptions) *Consumer {
 	if o.Prefetch <= 0 {
 		o.Prefetch = PrefetchDefault
+	}
+	if o.PrefetchSize <= 0 {
+		o.PrefetchSize = PrefetchSizeDefault
 	}
 	if o.DrainTimeout <= 0 {
 		o.DrainTimeout = DrainTimeoutDefault
@@ -79,6 +87,7 @@ func NewConsumer(conn *Connection, pub *Publisher, q WorkQueue, o ConsumerOption
 	return &Consumer{
 		conn: conn, pub: pub, q: q, o: o, metrics: m,
 		log:      o.Log.With(zap.String("queue", q.Name)),
+		allowed:  allowance{most: o.Prefetch, bytes: o.PrefetchSize},
 		stopping: make(chan struct{}),
 		problem:  errors.New("not started"),
 	}

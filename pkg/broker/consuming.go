@@ -57,8 +57,8 @@ func (c *Consumer) subscribe(ctx, work context.Context, s *session, f *feed) (*s
 	if err != nil {
 		return nil, err
 	}
-	for {
-		prefetch, careful := c.o.Prefetch, c.caution(0)
+	for prefetch := c.allowed.begin(); ; {
+		careful := c.caution(0)
 		if careful > 0 {
 			prefetch = 1
 		}
@@ -69,15 +69,27 @@ func (c *Consumer) subscribe(ctx, work context.Context, s *session, f *feed) (*s
 		}
 		c.report(nil)
 		before := sub.settled()
-		end := c.pump(ctx, sub, deliveries, f, func() bool {
-			return careful > 0 && sub.settled()-before >= careful
-		})
+		suits := func(seen int) bool {
+			if careful > 0 {
+				return sub.settled()-before < careful
+			}
+			return c.allowed.next(prefetch, seen) == prefetch
+		}
+		first := c.allowed.look(ctx, deliveries)
+		for i := range first {
+			c.allowed.add(len(first[i].Body))
+		}
+		end, seen := c.pump(ctx, sub, first, deliveries, f, suits)
 		if careful > 0 {
 			c.caution(before - sub.settled())
 		}
 		switch end {
 		case endPassed:
-			sub.stop(deliveries)
+			if careful > 0 {
+				prefetch = c.allowed.begin()
+			} else {
+				prefetch = c.allowed.next(prefetch, seen)
+			}
 		case endStopped:
 			sub.stop(deliveries)
 			return sub, nil
@@ -93,29 +105,45 @@ type pumpEnd int
 const (
 	endClosed  pumpEnd = iota // the channel
 	endStopped                // ctx or the loop
-	endPassed                 // passed is true
+	endPassed                 // the prefetch suits no more, and what came with it was handed on
 )
 
-// pump hands deliveries to the loop.
-func (c *Consumer) pump(ctx context.Context, sub *subscription, deliveries <-chan amqp.Delivery, f *feed, passed func() bool) pumpEnd {
+// pump hands deliveries to the loop, as long as the prefetch suits. It returns
+// how many there were, too.
+func (c *Consumer) pump(ctx context.Context, sub *subscription, first []amqp.Delivery, deliveries <-chan amqp.Delivery, f *feed, suits func(seen int) bool) (end pumpEnd, seen int) {
 	unsettled := c.metrics.unsettled.WithLabelValues(c.q.Name)
+	cancelled := false
+	seen = len(first)
 	for {
-		if passed() {
-			return endPassed
-		}
-		var d *Delivery
-		select {
-		case raw, ok := <-deliveries:
-			if !ok {
-				return endClosed
+		if !cancelled && !suits(seen) {
+			if !sub.cancel() {
+				return endClosed, seen
 			}
-			d = c.delivery(sub, &raw)
-		case <-ctx.Done():
-			return endStopped
-		case f.err = <-f.looped:
-			f.ended = true
-			return endStopped
+			cancelled = true // what the client has of it still comes
 		}
+		var raw amqp.Delivery
+		if len(first) > 0 {
+			raw, first = first[0], first[1:]
+		} else {
+			var ok bool
+			select {
+			case raw, ok = <-deliveries:
+				switch {
+				case !ok && cancelled && !sub.gone():
+					return endPassed, seen
+				case !ok:
+					return endClosed, seen
+				}
+				seen++
+				c.allowed.add(len(raw.Body))
+			case <-ctx.Done():
+				return endStopped, seen
+			case f.err = <-f.looped:
+				f.ended = true
+				return endStopped, seen
+			}
+		}
+		d := c.delivery(sub, &raw)
 		unsettled.Inc()
 		if d.unreadable != "" && d.dead == nil { // the copy of a dead letter is dead already
 			d.Done(Permanent(&unreadableError{reason: d.unreadable}))
@@ -125,14 +153,14 @@ func (c *Consumer) pump(ctx context.Context, sub *subscription, deliveries <-cha
 		case f.in <- d:
 		case <-sub.ctx.Done():
 			d.Done(Interrupted(errChannelClosed)) // only counts it
-			return endClosed
+			return endClosed, seen
 		case <-ctx.Done():
 			d.Done(Interrupted(errStopping))
-			return endStopped
+			return endStopped, seen
 		case f.err = <-f.looped:
 			d.Done(Interrupted(errStopping))
 			f.ended = true
-			return endStopped
+			return endStopped, seen
 		}
 	}
 }
@@ -178,18 +206,25 @@ func (s *subscription) start(queue string, prefetch int) (<-chan amqp.Delivery, 
 	s.mu.Lock()
 	s.prefetch = prefetch
 	s.mu.Unlock()
-	return s.ch.Consume(queue, consumerTag, false, false, false, false, nil)
+	// Each has a tag of its own: a quorum queue counts what a consumer has from 0,
+	// by its tag and channel, and under a tag that comes again it takes the acks of
+	// the one before for the new one's.
+	s.started++
+	s.tag = fmt.Sprintf("ea-%d", s.started)
+	return s.ch.Consume(queue, s.tag, false, false, false, false, nil)
 }
 
-// consumerTag: there is one consumer on a channel.
-const consumerTag = "ea"
+// cancel has the broker send no more; it says whether the broker answered.
+func (s *subscription) cancel() bool {
+	bound, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
+	defer cancel()
+	return await(bound, func() error { return s.ch.Cancel(s.tag, false) }) == nil
+}
 
 // stop cancels the consumer and gives back what the client still has of it. If
 // the broker does not answer, it closes the channel's account by itself.
 func (s *subscription) stop(deliveries <-chan amqp.Delivery) {
-	bound, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), closeTimeout)
-	defer cancel()
-	if err := await(bound, func() error { return s.ch.Cancel(consumerTag, false) }); err != nil {
+	if !s.cancel() {
 		return
 	}
 	for d := range deliveries {

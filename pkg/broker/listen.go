@@ -42,7 +42,7 @@ func (s *session) listen(ctx context.Context, bindings []Heard, h func(Message))
 			}
 		}
 		if err == nil {
-			deliveries, err = ch.Consume(q.Name, consumerTag, true, true, false, false, nil)
+			deliveries, err = ch.Consume(q.Name, "", true, true, false, false, nil)
 		}
 		if err != nil {
 			_ = ch.Close()

@@ -86,7 +86,7 @@ func (r *Reader) more(ctx context.Context) error {
 	if r.ready >= fetchFrom {
 		n := max(1, min(r.ready, maxFetch, maxFetchBytes/max(1, r.size)))
 		r.fetches++
-		tag := fmt.Sprintf("%s-%d", consumerTag, r.fetches)
+		tag := fmt.Sprintf("ea-%d", r.fetches)
 		got, err := r.answer(ctx, func() ([]amqp.Delivery, error) { return fetch(r.sub.ch, r.q.Dead(), tag, n) })
 		if err != nil || len(got) > 0 {
 			r.take(got)
