@@ -99,10 +99,15 @@ func NewPublisher(c *Connection, o PublisherOptions) *Publisher {
 	return p
 }
 
+// publishMost bounds every wait for a confirm, since a broker whose alarm is on
+// stops publishers alone: who publishes before an ack must be done before the
+// 30 minutes after which the broker takes its deliveries back.
+const publishMost = 14 * time.Minute
+
 // Publish sends the messages in order and returns when each is confirmed, that
 // is, safe on the broker. A lost session does not end it: what is unconfirmed
-// goes out again on the next one, until ctx ends; the error is then an outage,
-// and any of the messages may have arrived. A nack is tried again. Other errors
+// goes out again on the next one, until ctx ends or publishMost has passed; the
+// error is then an outage, and any of the messages may have arrived. A nack is tried again. Other errors
 // are the message's own: *UnroutableError when no queue takes a mandatory
 // message, *RefusedError when it cannot be published as it is; the call's other
 // messages are published all the same.
@@ -110,6 +115,8 @@ func (p *Publisher) Publish(ctx context.Context, msgs ...Message) error {
 	if len(msgs) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, publishMost)
+	defer cancel()
 	items := make([]outgoing, len(msgs))
 	call := &call{done: make(chan struct{})}
 	call.left.Store(int32(len(msgs)))

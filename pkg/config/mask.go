@@ -13,6 +13,10 @@ const hidden = "********"
 // secrets.
 var secretOptions = regexp.MustCompile(`(?i)([?&](?:tlsCertificateKeyFilePassword|sslClientCertificateKeyPassword|authMechanismProperties|proxyPassword)=)[^&]*`)
 
+// noPort is what stands where a port should, when there is no @: a password
+// whose @ and host were forgotten.
+var noPort = regexp.MustCompile(`(^[^/?\[]*?:)(?:[^/?,]*[^/?,0-9][^/?,]*)`)
+
 // MaskURI hides the password of a connection string and keeps the rest, so
 // that a line can say where a process connects. It works on strings that are
 // no valid URI too: everything up to the last @ is taken for user information.
@@ -27,6 +31,8 @@ func MaskURI(uri string) string {
 			user += ":" + hidden
 		}
 		rest = user + rest[at:]
+	} else {
+		rest = noPort.ReplaceAllString(rest, "${1}"+hidden)
 	}
 	return secretOptions.ReplaceAllString(scheme+"://"+rest, "${1}"+hidden)
 }

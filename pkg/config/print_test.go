@@ -78,6 +78,9 @@ var _ = DescribeTable("MaskURI", func(uri, shown string) {
 	Entry(nil, "mongodb://db:27017/", "mongodb://db:27017/"),
 	Entry(nil, "mongodb://user@db/", "mongodb://user@db/"),
 	Entry(nil, "amqp://user:p@ss:w/rd@mq:5672/v", "amqp://user:********@mq:5672/v"),
+	Entry(nil, "mongodb://a:27017,b:27018/?w=majority", "mongodb://a:27017,b:27018/?w=majority"),
+	Entry(nil, "mongodb://[::1]:27017/db", "mongodb://[::1]:27017/db"),
+	Entry("the @ and the host were forgotten", "mongodb://user:s3cretpw/db", "mongodb://user:********/db"),
 	Entry("without a scheme everything could be a password", "user:secret@db", "********"),
 	Entry(nil, "mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:x&w=majority", "mongodb://h/?authMechanismProperties=********&w=majority"),
 )

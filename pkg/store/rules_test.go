@@ -196,4 +196,5 @@ var _ = DescribeTable("a connection string that asks for less than the product p
 	Entry("secondaries", "mongodb://localhost/?readPreference=secondaryPreferred", "readPreference=secondaryPreferred"),
 	Entry("not a connection string", "postgres://user:hunter2@localhost/", "MongoDB connection string"),
 	Entry("a bad port", "mongodb://user:hunter2@localhost:port/", "MongoDB connection string"),
+	Entry("a password without a host", "mongodb://user:hunter2/db", "expected mongodb://"),
 )

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -118,7 +120,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func CheckURI(uri string) error {
 	cs, err := connstring.ParseAndValidate(uri)
 	if err != nil {
-		return fmt.Errorf("MongoDB connection string: %w", err)
+		return unreadableURI(uri, err)
 	}
 	var weak []error
 	weaker := func(option, got, want string) {
@@ -139,6 +141,25 @@ func CheckURI(uri string) error {
 		weaker("readPreference", p, "primary")
 	}
 	return errors.Join(weak...)
+}
+
+// unreadableURI says why a connection string cannot be read. The driver's own
+// words may quote what it takes for a host or a port, which is the password when
+// the @ is missing or not encoded.
+func unreadableURI(uri string, err error) error {
+	_, rest, _ := strings.Cut(uri, "://")
+	servers, settings, _ := strings.Cut(rest, "?")
+	quoted := func(part string) bool { return part != "" && strings.Contains(err.Error(), part) }
+	parts := strings.FieldsFunc(servers, func(r rune) bool { return strings.ContainsRune("@/:,", r) })
+	for setting := range strings.SplitSeq(settings, "&") {
+		if name, value, _ := strings.Cut(strings.ToLower(setting), "="); strings.Contains(name, "password") || strings.Contains(name, "properties") {
+			parts = append(parts, setting[len(setting)-len(value):])
+		}
+	}
+	if slices.ContainsFunc(parts, quoted) {
+		return errors.New("MongoDB connection string: cannot be read; expected mongodb://[user:password@]host[:port][,host[:port]…]/[?options], with user name and password percent-encoded")
+	}
+	return fmt.Errorf("MongoDB connection string: %w", err)
 }
 
 // Check says whether the server answers; nil means ready.

@@ -160,6 +160,7 @@ can_apt() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
 # one would be neither ours nor private.
 apt_install() {
 	local log=$RUN/apt.log policy=/usr/sbin/policy-rc.d made='' result=0
+	mkdir -p "$RUN"
 	local get=(env DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=300)
 	say "  apt-get install $* (log: $log)"
 	if [[ ! -e $policy ]]; then

@@ -20,7 +20,7 @@ const messageBytes = 64 << 20
 
 const (
 	// recordTogether and recordBytes bound the dead letters that are recorded
-	// together, and by that the memory: one that held a batch has a megabyte.
+	// together; what the consumer holds is bounded by the broker package.
 	recordTogether = 50
 	recordBytes    = 8 << 20
 	recordWait     = 50 * time.Millisecond

@@ -12,6 +12,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
 	"github.com/events-aggregator/events-aggregator/services/dispatcher"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 	"github.com/events-aggregator/events-aggregator/test/support/sink"
@@ -213,4 +214,18 @@ var _ = Describe("A process that dies after a record and before its outcome even
 		empty(ctx, f)
 		Expect(receiver.Stats().Calls).To(BeZero())
 	}, SpecTimeout(time.Minute))
+})
+
+var _ = Describe("An outcome that no queue takes", func() {
+	It("waits, and makes no dead letter of what is delivered", func(ctx SpecContext) {
+		f, receiver := fleet.New(ctx), receive()
+		start(ctx, f)
+		f.Foreign().Delete(f.Prefix + topology.Ingest)
+		owed := oweHooks(ctx, f, 1, receiver.URL)
+		send(ctx, f, owed...)
+		becomes(ctx, f, owed[0], notification.Delivered)
+		Eventually(ctx, func() int { return f.Depth(ctx, topology.WebhooksDefault+".retry.1m") }).Should(Equal(1))
+		Expect(f.Depth(ctx, topology.WebhooksDefault+".dead")).To(BeZero())
+		Expect(receiver.Stats().Accepted).To(Equal(1))
+	}, SpecTimeout(30*time.Second))
 })

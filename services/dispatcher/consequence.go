@@ -145,9 +145,7 @@ func (d *Dispatcher) announce(ctx context.Context, o *order, decided decision) e
 // publish waits for the confirm; the publisher itself sees lost sessions
 // through, until ctx ends.
 func (d *Dispatcher) publish(ctx context.Context, m broker.Message) error {
-	bound, cancel := context.WithTimeout(ctx, outageHold)
-	defer cancel()
-	return d.publisher.Publish(bound, m)
+	return d.publisher.Publish(ctx, m)
 }
 
 // undeliverable is why a notification is dead, or has to wait for its next attempt.

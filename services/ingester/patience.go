@@ -28,7 +28,7 @@ func (r *run) patiently(ctx context.Context, doing string, op func() error) erro
 			return err
 		}
 		if wait == nil {
-			wait = newWait(holdLimit)
+			wait = newWait(r.patience())
 			r.metrics.holding.Inc()
 			if ctx.Err() == nil {
 				r.log.Warn("batch held until the outage is over", zap.String("doing", doing), zap.Error(err))
@@ -45,6 +45,13 @@ func (r *run) patiently(ctx context.Context, doing string, op func() error) erro
 // holdLimit is how long a batch is held: well under the 30 minutes after which
 // the broker closes a channel that does not ack.
 const holdLimit = 15 * time.Minute
+
+// patience is what is left of holdLimit for the oldest message in hand, since
+// batches wait for one another: what came behind a batch that was held has been
+// here as long.
+func (r *run) patience() time.Duration {
+	return max(time.Second, holdLimit-r.hand.age(time.Now()))
+}
 
 // newWait's longest pause keeps the promise to work within seconds of the end
 // of an outage.

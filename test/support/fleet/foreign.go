@@ -49,3 +49,10 @@ func (p *Foreign) Publish(ctx context.Context, messages ...Raw) {
 
 // Table is headers as the plain client takes them.
 func Table(headers map[string]any) amqp.Table { return table(headers) }
+
+// Delete deletes a queue with all that it holds, as somebody may by mistake.
+func (p *Foreign) Delete(queue string) {
+	ginkgo.GinkgoHelper()
+	_, err := p.channel.QueueDelete(queue, false, false, false)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+}
