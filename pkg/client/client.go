@@ -118,7 +118,7 @@ func (c *Client) encode(ctx context.Context, r request) (*http.Request, error) {
 	}
 	var body io.Reader
 	given, own := r.body.(Body)
-	if v := reflect.ValueOf(r.body); !own && v.IsValid() && (v.Kind() != reflect.Pointer || !v.IsNil()) {
+	if !own && !none(r.body) {
 		text, err := json.Marshal(r.body)
 		if err != nil {
 			return nil, fmt.Errorf("the request's body: %w", err)
@@ -144,6 +144,12 @@ func (c *Client) encode(ctx context.Context, r request) (*http.Request, error) {
 		req.Header.Set("Authorization", "Bearer "+c.key)
 	}
 	return req, nil
+}
+
+// none says whether an optional body was left out.
+func none(body any) bool {
+	v := reflect.ValueOf(body)
+	return !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Slice) && v.IsNil()
 }
 
 // pages goes from page to page.

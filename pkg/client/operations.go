@@ -249,7 +249,16 @@ type ImportRulesParams struct {
 // A JSON array, JSON lines, or YAML; what it is follows from the text. A rule is known by its `rule_id`, else by its name. All are
 // saved in one go, or none; a mistake is named with its line. What is already so gets no new version, so importing twice changes nothing.
 // At most 64 MiB.
-func (c *Client) ImportRules(ctx context.Context, p ImportRulesParams, body Body) (ImportedRules, error) {
+func (c *Client) ImportRules(ctx context.Context, p ImportRulesParams, body []NewRule) (ImportedRules, error) {
+	query := url.Values{}
+	add(query, "create_indexes", p.CreateIndexes)
+	var answer ImportedRules
+	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/rules/import", query: query, body: body}, &answer)
+	return answer, err
+}
+
+// ImportRulesWith is ImportRules with a body as the caller wrote it: whatever it holds reaches the API.
+func (c *Client) ImportRulesWith(ctx context.Context, p ImportRulesParams, body Body) (ImportedRules, error) {
 	query := url.Values{}
 	add(query, "create_indexes", p.CreateIndexes)
 	var answer ImportedRules

@@ -59,7 +59,7 @@ with a window that no index serves, unless --create-indexes makes it, which take
 				return err
 			}
 			api.Timeout = importTimeout
-			result, err := api.ImportRules(cmd.Context(), ea.ImportRulesParams{CreateIndexes: indexes}, ea.JSON(body))
+			result, err := api.ImportRulesWith(cmd.Context(), ea.ImportRulesParams{CreateIndexes: indexes}, ea.JSON(body))
 			if err != nil {
 				return named(err, rules)
 			}

@@ -2,9 +2,10 @@
 // OpenAPI document; `go generate` runs it.
 //
 // It knows what our document uses and stops at what it does not know, so that
-// nothing of the document is silently left out. Two extensions tell what OpenAPI
-// cannot: x-role of an operation, and x-patch of a body whose fields may be
-// left as they are, changed or removed.
+// nothing of the document is silently left out. Three extensions tell what
+// OpenAPI cannot: x-role of an operation, x-patch of a body whose fields may be
+// left as they are, changed or removed, and x-partial of an answer that may lack
+// any of its fields.
 package main
 
 import (
@@ -60,7 +61,7 @@ func generate(path string) error {
 // imports are those of the packages that a file names.
 func imports(body string) string {
 	var lines string
-	for _, path := range []string{"context", "encoding/json", "iter", "net/http", "net/url"} {
+	for _, path := range []string{"bytes", "context", "encoding/json", "iter", "net/http", "net/url"} {
 		if strings.Contains(body, path[strings.LastIndex(path, "/")+1:]+".") {
 			lines += fmt.Sprintf("%q\n", path)
 		}

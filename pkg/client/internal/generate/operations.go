@@ -23,11 +23,11 @@ type operation struct {
 	list      bool   // has pages
 
 	body     string // its type, "" for none
-	own      bool   // the body is the caller's own, of a media type that is chosen
+	own      bool   // the body is the caller's own, since it is no JSON
 	answer   string // its type, "" for none
 	page     *yaml.Node
 	statuses []string // of answers that are no success
-	stream   string   // media type of an answer that is read as it comes
+	streams  []string // media types of an answer that is read as it comes
 }
 
 type argument struct{ name, kind string }
@@ -103,10 +103,10 @@ func (o *operation) text() string {
 		raw.arguments, raw.name = slices.Concat(before, []argument{{"body", "Body"}}), o.name+"With"
 		fmt.Fprintf(&b, "\n// %s is %s with a body as the caller wrote it: whatever it holds reaches the API.\n%s", raw.name, o.name, raw.function())
 	}
-	if o.stream != "" && o.answer != "" {
+	if o.streams != nil && o.answer != "" {
 		lines := *o
 		lines.answer, lines.name = "", o.name+"Stream"
-		fmt.Fprintf(&b, "\n// %s is %s answered as %s, as it comes; the caller closes its body.\n%s", lines.name, o.name, o.stream, lines.function())
+		fmt.Fprintf(&b, "\n// %s is %s answered as %s, as it comes; the caller closes its body.\n%s", lines.name, o.name, strings.Join(o.streams, " or "), lines.function())
 	}
 	if o.list {
 		b.WriteString(o.all())
@@ -120,8 +120,8 @@ func (o *operation) said() string {
 	if len(o.statuses) > 0 {
 		said += "\n\nAn answer with status " + strings.Join(o.statuses, " or ") + " is no error here."
 	}
-	if o.stream != "" && o.answer == "" {
-		said += "\n\nThe answer is " + o.stream + ", to be read as it comes; the caller closes its body."
+	if o.streams != nil && o.answer == "" {
+		said += "\n\nThe answer is " + strings.Join(o.streams, " or ") + ", to be read as it comes; the caller closes its body."
 	}
 	return "\n" + comment("", said)
 }
@@ -150,8 +150,11 @@ func (o *operation) function() string {
 	}
 	begin := "func (c *Client) " + o.name + "(" + arguments + ") "
 	switch {
-	case o.answer == "" && o.stream != "":
-		return begin + "(*http.Response, error) {\n" + set + fmt.Sprintf("return c.stream(ctx, %s, accept: %q})\n}\n", request, o.stream)
+	case o.answer == "" && o.streams != nil:
+		if len(o.streams) == 1 { // else a parameter says which
+			request += fmt.Sprintf(", accept: %q", o.streams[0])
+		}
+		return begin + "(*http.Response, error) {\n" + set + "return c.stream(ctx, " + request + "})\n}\n"
 	case o.answer == "":
 		return begin + "error {\n" + set + "return c.call(ctx, " + request + "}, nil)\n}\n"
 	}
@@ -228,12 +231,12 @@ func (o *operation) readBody() {
 		return
 	}
 	schema := get(get(content, "application/json"), "schema")
-	if schema == nothing || len(content.Content) > 2 {
+	if schema == nothing {
 		o.body, o.own = "Body", true
 		return
 	}
 	o.body = o.d.goType(o.name+"Body", schema)
-	if text(given, "required") != "true" {
+	if text(given, "required") != "true" && !nilable(o.body) {
 		o.body = "*" + o.body
 	}
 }
@@ -248,7 +251,7 @@ func (o *operation) readAnswers() {
 			switch {
 			case mediaType == "application/problem+json":
 			case mediaType != "application/json":
-				o.stream = mediaType
+				o.streams = append(o.streams, mediaType)
 			default:
 				if !strings.HasPrefix(status, "2") {
 					o.statuses = append(o.statuses, status)

@@ -34,13 +34,42 @@ func (d *document) declare(name string, schema *yaml.Node) {
 	case fields != nil:
 		var b strings.Builder
 		for _, f := range fields {
-			b.WriteString(d.field(name, f, text(schema, "x-patch") == "true"))
+			b.WriteString(d.field(name, f, schema))
+		}
+		if text(schema, "x-partial") == "true" {
+			b.WriteString("\n\tread json.RawMessage\n")
 		}
 		d.types[place] = said + "type " + name + " struct {\n" + b.String() + "}\n"
+		if text(schema, "x-partial") == "true" {
+			d.types[place] += strings.ReplaceAll(asRead, "NAME", name)
+		}
 	default:
 		d.types[place] = fmt.Sprintf("%stype %s = %s\n", said, name, d.goType(name, schema))
 	}
 }
+
+// asRead are the methods of what may lack anything, x-partial: what is absent
+// and what is empty cannot be told from its fields.
+const asRead = `
+// UnmarshalJSON reads what there is.
+func (v *NAME) UnmarshalJSON(b []byte) error {
+	type plain NAME
+	if err := json.Unmarshal(b, (*plain)(v)); err != nil {
+		return err
+	}
+	v.read = bytes.Clone(b)
+	return nil
+}
+
+// MarshalJSON writes it as it was read, whatever was changed since.
+func (v NAME) MarshalJSON() ([]byte, error) {
+	if v.read != nil {
+		return v.read, nil
+	}
+	type plain NAME
+	return json.Marshal(plain(v))
+}
+`
 
 // enum is a type of texts, and their names.
 func enum(name string, schema *yaml.Node) string {
@@ -102,7 +131,7 @@ func (d *document) fields(schema *yaml.Node) []field {
 	return all
 }
 
-func (d *document) field(of string, f field, patch bool) string {
+func (d *document) field(of string, f field, in *yaml.Node) string {
 	name := goName(f.name)
 	d.used[of+name] = "stands in " + of + "." + name
 	kind := d.goType(of+name, f.schema)
@@ -111,7 +140,8 @@ func (d *document) field(of string, f field, patch bool) string {
 		tag += ",omitzero"
 	}
 	switch {
-	case patch:
+	case text(in, "x-partial") == "true":
+	case text(in, "x-patch") == "true":
 		kind = "Change[" + kind + "]"
 	case f.required && d.nullable(f.schema) && !nilable(kind), !f.required && d.saysZero(kind, f.schema):
 		kind = "*" + kind
@@ -180,6 +210,8 @@ func (d *document) goType(name string, schema *yaml.Node) string {
 	}
 	kinds := slices.DeleteFunc(values(get(schema, "type")), func(k string) bool { return k == "null" })
 	switch {
+	case slices.Equal(kinds, []string{"array", "object"}) && has(schema, "items"):
+		return "[]" + d.goType(one(name), get(schema, "items")) // one, or a list: the list says both
 	case slices.Equal(kinds, []string{"array", "string"}):
 		return "Strings" // one text stands for a list of one
 	case has(schema, "const"):
