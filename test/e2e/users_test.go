@@ -49,9 +49,11 @@ func (p *product) header(ctx context.Context, method, path string, sent http.Hea
 
 func bearer(key string) http.Header { return http.Header{"Authorization": {"Bearer " + key}} }
 
-var _ = Describe("users", func() {
+var _ = Describe("users", Ordered, func() {
+	var p *product
+	BeforeAll(func(ctx SpecContext) { p = start(ctx) }, NodeTimeout(time.Minute))
+
 	It("are made by an admin, see their key once, and change what is theirs alone", func(ctx SpecContext) {
-		p := start(ctx)
 		var u struct {
 			ID, Role, Name string
 			UserID         string `json:"user_id"`
@@ -105,7 +107,6 @@ var _ = Describe("users", func() {
 	}, SpecTimeout(time.Minute))
 
 	It("have keys that are made, rotated and revoked, and that no other user can touch", func(ctx SpecContext) {
-		p := start(ctx)
 		ann, bob := p.newUser(ctx, "ann@example.com"), p.newUser(ctx, "bob@example.com")
 		var made, next madeKey
 		var wrong refusal
@@ -137,13 +138,12 @@ var _ = Describe("users", func() {
 	}, SpecTimeout(time.Minute))
 
 	It("stop at once in every process when they are deleted, and so do their streams", func(ctx SpecContext) {
-		p := start(ctx)
 		other := p.another(ctx)
-		ann := p.newUser(ctx, "ann@example.com")
-		Expect(other.as(ctx, ann.Key, http.MethodGet, "/api/v1/users/me", nil, nil)).To(Equal(http.StatusOK), "the other process knows the key")
+		carl := p.newUser(ctx, "carl@example.com")
+		Expect(other.as(ctx, carl.Key, http.MethodGet, "/api/v1/users/me", nil, nil)).To(Equal(http.StatusOK), "the other process knows the key")
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, other.base+"/api/v1/stream/events", nil)
 		Expect(err).NotTo(HaveOccurred())
-		r.Header = bearer(ann.Key)
+		r.Header = bearer(carl.Key)
 		stream, err := http.DefaultClient.Do(r)
 		Expect(err).NotTo(HaveOccurred())
 		defer func() { _ = stream.Body.Close() }()
@@ -154,14 +154,13 @@ var _ = Describe("users", func() {
 			ended <- err
 		}()
 
-		Expect(p.call(ctx, http.MethodDelete, "/api/v1/users/"+ann.UserID, nil, nil)).To(Equal(http.StatusNoContent))
-		Expect(p.as(ctx, ann.Key, http.MethodGet, "/api/v1/users/me", nil, nil)).To(Equal(http.StatusUnauthorized), "here at once")
-		Eventually(ctx, func() int { return other.as(ctx, ann.Key, http.MethodGet, "/api/v1/users/me", nil, nil) }).WithTimeout(4 * time.Second).Should(Equal(http.StatusUnauthorized))
+		Expect(p.call(ctx, http.MethodDelete, "/api/v1/users/"+carl.UserID, nil, nil)).To(Equal(http.StatusNoContent))
+		Expect(p.as(ctx, carl.Key, http.MethodGet, "/api/v1/users/me", nil, nil)).To(Equal(http.StatusUnauthorized), "here at once")
+		Eventually(ctx, func() int { return other.as(ctx, carl.Key, http.MethodGet, "/api/v1/users/me", nil, nil) }).WithTimeout(4 * time.Second).Should(Equal(http.StatusUnauthorized))
 		Eventually(ctx, ended).WithTimeout(10 * time.Second).Should(Receive(BeNil()))
 	}, SpecTimeout(time.Minute))
 
 	It("are kept by eactl, the first one without a key", func(ctx SpecContext) {
-		p := start(ctx)
 		created := p.eactlWith(ctx, []string{"EA_API_KEY="}, "users", "create", "--email", "first@example.com", "--role", "admin")
 		Expect(created).To(done, created.Err)
 		first := "EA_API_KEY=" + strings.TrimSpace(created.Out)
@@ -171,12 +170,12 @@ var _ = Describe("users", func() {
 			Expect(s).To(done, "%v: %s", args, s.Err)
 			return s
 		}
-		key := strings.TrimSpace(run("users", "create", "--email", "ann@example.com").Out)
+		key := strings.TrimSpace(run("users", "create", "--email", "dora@example.com").Out)
 		Expect(key).To(HavePrefix("ea_"))
-		Expect(run("users", "list", "--role", "user").Out).To(And(ContainSubstring("ann@example.com"), Not(ContainSubstring("first@example.com"))))
-		Expect(run("users", "update", "ann@example.com", "--name", "Ann", "--event-type", "A_TYPE").Out).To(ContainSubstring("version 2"))
-		Expect(run("users", "get", "ann@example.com", "-o", "json").lines()[0]).To(HaveKeyWithValue("name", "Ann"))
-		rotated := strings.TrimSpace(run("users", "rotate-key", "ann@example.com", "--overlap", "0s").Out)
+		Expect(run("users", "list", "--role", "user").Out).To(And(ContainSubstring("dora@example.com"), Not(ContainSubstring("first@example.com"))))
+		Expect(run("users", "update", "dora@example.com", "--name", "Dora", "--event-type", "A_TYPE").Out).To(ContainSubstring("version 2"))
+		Expect(run("users", "get", "dora@example.com", "-o", "json").lines()[0]).To(HaveKeyWithValue("name", "Dora"))
+		rotated := strings.TrimSpace(run("users", "rotate-key", "dora@example.com", "--overlap", "0s").Out)
 		Expect(p.eactlWith(ctx, []string{"EA_API_KEY=" + key}, "users", "get", "me").Code).To(Equal(1))
 		Expect(p.eactlWith(ctx, []string{"EA_API_KEY=" + rotated}, "users", "get", "me")).To(done)
 		Expect(p.eactlWith(ctx, []string{"EA_API_KEY=" + rotated}, "users", "list").Code).To(Equal(1), "no admin")
@@ -184,11 +183,11 @@ var _ = Describe("users", func() {
 		keys := run("keys", "list", "-o", "json").lines()
 		Expect(keys).To(HaveLen(2))
 		run("keys", "revoke", keys[1]["id"].(string))
-		run("users", "delete", "ann@example.com")
-		Expect(p.eactlWith(ctx, []string{first}, "users", "get", "ann@example.com").Code).To(Equal(3))
+		run("users", "delete", "dora@example.com")
+		Expect(p.eactlWith(ctx, []string{first}, "users", "get", "dora@example.com").Code).To(Equal(3))
 		entries := run("audit", "--kind", "user", "-o", "json").lines()
 		Expect(entries[0]).To(And(HaveKeyWithValue("action", "user.delete"), HaveKeyWithValue("by", "first@example.com"), HaveKey("before"), Not(HaveKey("after")), HaveKey("request_id")))
-		Expect(entries[1]).To(And(HaveKeyWithValue("action", "user.update"), HaveKeyWithValue("after", HaveKeyWithValue("name", "Ann"))))
+		Expect(entries[1]).To(And(HaveKeyWithValue("action", "user.update"), HaveKeyWithValue("after", HaveKeyWithValue("name", "Dora"))))
 	}, SpecTimeout(time.Minute))
 })
 
@@ -202,9 +201,12 @@ func (p *product) newUser(ctx context.Context, email string) (k struct {
 	return k
 }
 
-var _ = Describe("limits", func() {
+var _ = Describe("limits", Ordered, func() {
+	var all *product
+	BeforeAll(func(ctx SpecContext) { all = start(ctx) }, NodeTimeout(time.Minute))
+
 	It("are told of each key by the standard headers, and a key beyond them waits alone", func(ctx SpecContext) {
-		p := start(ctx, func(c *config.Config) { c.API.RateLimit, c.API.RateBurst = 1, 5 })
+		p := all.another(ctx, func(c *config.Config) { c.API.RateLimit, c.API.RateBurst = 1, 5 })
 		status, h := p.header(ctx, http.MethodGet, "/api/v1/users/me", bearer(adminKey))
 		Expect(status).To(Equal(http.StatusOK))
 		Expect(h).To(And(HaveKeyWithValue("Ratelimit-Limit", []string{"5"}), HaveKeyWithValue("Ratelimit-Remaining", []string{"4"}), HaveKeyWithValue("Ratelimit-Reset", []string{"1"})))
@@ -218,7 +220,7 @@ var _ = Describe("limits", func() {
 	}, SpecTimeout(time.Minute))
 
 	It("stop an address that sends wrong keys, and none that is in", func(ctx SpecContext) {
-		p := start(ctx, func(c *config.Config) {
+		p := all.another(ctx, func(c *config.Config) {
 			c.API.WrongKeysPerMinute = 3
 			c.API.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		})
@@ -246,12 +248,11 @@ var _ = Describe("limits", func() {
 			h.Set("Origin", "https://ops.example.com")
 			return h
 		}
-		p := start(ctx)
-		_, h := p.header(ctx, http.MethodGet, "/api/v1/users/me", asked())
+		_, h := all.header(ctx, http.MethodGet, "/api/v1/users/me", asked())
 		Expect(h).NotTo(HaveKey("Access-Control-Allow-Origin"))
 		Expect(h).To(And(HaveKeyWithValue("X-Content-Type-Options", []string{"nosniff"}), HaveKeyWithValue("X-Frame-Options", []string{"DENY"}),
 			HaveKeyWithValue("Cache-Control", []string{"no-store"}), HaveKey("Content-Security-Policy"), HaveKey("X-Request-Id")))
-		p = p.another(ctx, func(c *config.Config) { c.API.CORSOrigins = []string{"https://ops.example.com"} })
+		p := all.another(ctx, func(c *config.Config) { c.API.CORSOrigins = []string{"https://ops.example.com"} })
 		_, h = p.header(ctx, http.MethodGet, "/api/v1/users/me", asked())
 		Expect(h).To(HaveKeyWithValue("Access-Control-Allow-Origin", []string{"https://ops.example.com"}))
 		Expect(h.Get("Access-Control-Allow-Credentials")).To(BeEmpty())
