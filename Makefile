@@ -83,6 +83,14 @@ bench: ## The product beside its upper bounds, on secantusd-rs; BENCH_ROUNDS=1 B
 generate: ## Write the generated files again
 	@go generate ./...
 
+.PHONY: dashboard
+dashboard: ## Bundle the dashboard (services/api/dashboard, needs Node 20) into services/api/web
+	@cd services/api/dashboard && npm ci --ignore-scripts --no-progress && npm run --silent check && npm run --silent build
+
+.PHONY: screenshots
+screenshots: ## Every view of the dashboard, light and dark, wide and narrow, into .run/screenshots
+	@EA_SCREENSHOTS=$(CURDIR)/.run/screenshots scripts/test ./test/browser
+
 .PHONY: verify
 verify: ## gofmt, vet, lint, arch, generated files, go.mod, vulnerabilities
 	@scripts/verify

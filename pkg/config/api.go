@@ -23,6 +23,7 @@ type API struct {
 	WrongKeysPerMinute int // of one address
 	TrustedProxies     []netip.Prefix
 	CORSOrigins        []string
+	SessionLifetime    time.Duration
 	StreamClients      int
 	StreamBuffer       int
 	StreamHeartbeat    time.Duration
@@ -46,6 +47,7 @@ func (a *API) keys(r *registry) {
 	r.networks("trusted_proxies", &a.TrustedProxies, "Proxies whose X-Forwarded-For says the address that a request comes from; of others it is not believed.")
 	r.texts("cors_origins", &a.CORSOrigins, "Origins whose pages may call the API from a browser. The dashboard needs none.",
 		"a list of origins, as https://ops.example.com", isOrigin)
+	r.duration("session_lifetime", &a.SessionLifetime, 7*24*time.Hour, time.Minute, 90*24*time.Hour, "How long a browser stays signed in, at most; revoking its API key ends it at once.")
 	r.integer("stream_clients", &a.StreamClients, 1000, 1, 100_000, "Most live clients of one process.")
 	r.integer("stream_buffer", &a.StreamBuffer, 256, 1, 65_536, "Frames that one live client may be behind.")
 	r.duration("stream_heartbeat", &a.StreamHeartbeat, 15*time.Second, 100*time.Millisecond, 5*time.Minute, "How often a silent live connection shows that it lives.")

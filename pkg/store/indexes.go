@@ -95,6 +95,9 @@ var Indexes = []Index{
 	{Collection: "ingesters", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "forgetting ingesters that ended without a word"},
 
+	{Collection: "sessions", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "forgetting browsers whose time is over"},
+
 	{Collection: "audit", Name: "subject_time", Keys: keys("subject", 1, "at", -1, "_id", -1),
 		Serves: "who changed one rule, newest first"},
 	{Collection: "audit", Name: "by_time", Keys: keys("by", 1, "at", -1, "_id", -1),

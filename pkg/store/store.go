@@ -64,7 +64,7 @@ type Store struct {
 	users, leases, deadLetters, stamps, audit, ruleWorkers, ingesters *mongo.Collection
 	windowDues                                                        *mongo.Collection
 	throttles, ruleHours, groups, announcements, silences             *mongo.Collection
-	ruleExcesses, templates, targets, replays                         *mongo.Collection
+	ruleExcesses, templates, targets, replays, browserSessions        *mongo.Collection
 }
 
 // Open prepares the client; it does not wait for the server (see Check). A
@@ -109,6 +109,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "rule_excesses": &s.ruleExcesses, "groups": &s.groups, "announcements": &s.announcements,
 		"audit": &s.audit, "rule_workers": &s.ruleWorkers, "ingesters": &s.ingesters,
 		"silences": &s.silences, "templates": &s.templates, "targets": &s.targets, "replays": &s.replays,
+		"sessions": &s.browserSessions,
 	} {
 		*c = s.db.Collection(name)
 	}

@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -123,12 +122,12 @@ func (k *knownKey) expired(now time.Time) bool { return k.ends != nil && !now.Be
 // check is the key of a request, and its hash.
 func (a *auth) check(c echo.Context) (*knownKey, string, error) {
 	header := c.Response().Header()
-	scheme, plain, _ := strings.Cut(c.Request().Header.Get(echo.HeaderAuthorization), " ")
-	if !strings.EqualFold(scheme, "Bearer") || plain == "" {
+	hash, sent := sentKey(c)
+	if !sent {
 		header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="events-aggregator"`)
 		return nil, "", problem(http.StatusUnauthorized, "no_key", "send an API key: `Authorization: Bearer <key>`; `eactl users create` makes one")
 	}
-	hash, now := user.HashKey(strings.TrimSpace(plain)), a.now()
+	now := a.now()
 	if !a.wasGood(hash) { // whoever is in goes on, also from an address that others try keys from
 		if wait := a.failures.wait(c.RealIP(), now); wait > 0 {
 			header.Set(echo.HeaderRetryAfter, seconds(wait))

@@ -35,6 +35,7 @@ type Server struct {
 	now       func() time.Time
 	counters  time.Duration // how long one-minute counters are kept
 	auth      *auth
+	sessions  *sessions
 	events    Events
 	rules     sealedRules
 	indexes   EventIndexes
@@ -181,11 +182,12 @@ func (s *Server) handler() *echo.Echo {
 	}
 	group := e.Group("/api/v1")
 	for _, r := range s.routes() {
-		group.Add(r.method, r.path, r.handle, s.bound(r), s.auth.require(r), parameters.only(r))
+		group.Add(r.method, r.path, r.handle, s.bound(r), s.sessions.recognise, s.auth.require(r), parameters.only(r))
 	}
 	for _, path := range []string{"/livez", "/readyz", "/health", "/health/mongodb", "/health/rabbitmq", "/health/redis"} {
 		e.GET(path, echo.WrapHandler(s.health))
 	}
+	s.signIn(e)
 	document(e, doc)
 	docs(e)
 	dashboard(e)

@@ -32,7 +32,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 	m := newMetrics(p.Metrics)
 	s := &Server{
 		cfg: cfg, log: p.Log, now: now, metrics: m,
-		auth:   newAuth(p.Store, cfg, p.Log, now),
+		auth: newAuth(p.Store, cfg, p.Log, now), sessions: newSessions(p.Store, cfg.SessionLifetime, now),
 		events: p.Store, rules: sealedRules{p.Store, keys}, indexes: p.Store, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
 		analytics: p.Store, counters: p.Config.Aggregator.CounterRetention,
 		templates: p.Store, people: p.Store, users: p.Store, audit: p.Store, again: p.Store, replays: p.Store, targets: p.Store, channels: p.Config.Channels,

@@ -1,0 +1,27 @@
+// Bundles the dashboard into ../web, which is committed: go build needs no Node.
+// node build.mjs [FOLDER]: into another folder, to compare.
+import { readFile, writeFile } from 'node:fs/promises';
+import { build } from 'esbuild';
+
+const folder = process.argv[2] ?? '../web';
+
+await build({
+  entryPoints: { app: 'src/main.tsx' },
+  outdir: folder,
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  charset: 'utf8',
+  legalComments: 'none',
+  banner: {
+    js: '// Made of services/api/dashboard by `npm run build`. It contains Preact and uPlot: /licenses.txt',
+    css: '/* Made of services/api/dashboard by `npm run build`. It contains uPlot: /licenses.txt */',
+  },
+  logLevel: 'warning',
+});
+
+const licences = await Promise.all(['preact', 'uplot'].map(async (name) => `${name}\n\n${await readFile(`node_modules/${name}/LICENSE`, 'utf8')}`));
+await writeFile(`${folder}/licenses.txt`, licences.map((l) => l.trimEnd() + '\n').join('\n'));

@@ -1,0 +1,153 @@
+import { observable } from './observable';
+import type { Health, Session } from './types';
+
+// Flaw is one mistake of a request and where it is.
+export interface Flaw {
+  pointer?: string;
+  parameter?: string;
+  message: string;
+}
+
+// Problem is what the api says when it cannot do what it was asked for
+// (application/problem+json), or that it does not answer at all (status 0).
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly detail: string,
+    readonly flaws: Flaw[] = [],
+    readonly requestId = '',
+  ) {
+    super(detail);
+  }
+}
+
+// undefined: not known yet; null: nobody is signed in.
+export const session = observable<Session | null | undefined>(undefined);
+
+// Why somebody has to sign in again.
+export const farewell = observable('');
+
+export interface Connection {
+  api: boolean;
+  away: string[]; // MongoDB, RabbitMQ
+  degraded: string;
+  checked: boolean;
+}
+
+export const connection = observable<Connection>({ api: true, away: [], degraded: '', checked: false });
+
+// Rises when something that was away is back: whoever shows data asks again.
+export const comeback = observable(0);
+
+interface Options {
+  signal?: AbortSignal;
+  headers?: Record<string, string>;
+}
+
+// call asks the api. Paths are those below /api/v1; /session and /health are beside it.
+export async function call<T>(method: string, path: string, body?: unknown, options: Options = {}): Promise<T> {
+  const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  if (method !== 'GET') headers['X-CSRF-Token'] = session.get()?.csrf_token ?? '';
+  const address = /^\/(session|health)\b/.test(path) ? path : '/api/v1' + path;
+  const request: RequestInit = { method, headers };
+  if (body !== undefined) request.body = typeof body === 'string' ? body : JSON.stringify(body);
+  if (options.signal) request.signal = options.signal;
+  let answer: Response;
+  try {
+    answer = await fetch(address, request);
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    watch(); // sooner than the next look would be
+    throw new Problem(0, 'unreachable', 'The api does not answer. Nothing was lost here; the page goes on by itself when it is back.');
+  }
+  if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as T;
+  const problem = await problemOf(answer);
+  if (problem.status === 401 && path !== '/session') signedOut(problem.detail);
+  if (problem.status === 503) watch();
+  throw problem;
+}
+
+async function problemOf(answer: Response): Promise<Problem> {
+  try {
+    const said = await answer.json();
+    return new Problem(answer.status, said.code ?? '', said.detail ?? said.title ?? answer.statusText, said.errors ?? [], said.request_id ?? '');
+  } catch {
+    return new Problem(answer.status, '', `${answer.status} ${answer.statusText}`); // a proxy's page, not ours
+  }
+}
+
+export const get = <T>(path: string, options?: Options) => call<T>('GET', path, undefined, options);
+export const post = <T>(path: string, body?: unknown, options?: Options) => call<T>('POST', path, body, options);
+
+// query is ?a=b of what is set.
+export function query(values: Record<string, string | number | boolean | undefined | null>): string {
+  const set = Object.entries(values).filter(([, v]) => v !== undefined && v !== null && v !== '');
+  return set.length ? '?' + new URLSearchParams(set.map(([k, v]) => [k, String(v)])) : '';
+}
+
+export async function signIn(key: string): Promise<void> {
+  session.set(await post<Session>('/session', { key }));
+  farewell.set('');
+}
+
+export async function signOut(): Promise<void> {
+  try {
+    await call('DELETE', '/session');
+  } finally {
+    signedOut('');
+  }
+}
+
+function signedOut(why: string) {
+  farewell.set(why);
+  session.set(null);
+}
+
+// open finds out who is here: by the key that `make run` put into the address,
+// which then leaves it, or by the session that the browser has.
+export async function open(): Promise<void> {
+  const key = new URLSearchParams(location.hash.slice(1)).get('key');
+  try {
+    if (key) {
+      history.replaceState(null, '', location.pathname);
+      await signIn(key);
+      return;
+    }
+    session.set((await get<Session | undefined>('/session')) ?? null);
+  } catch (error) {
+    const problem = error as Problem;
+    if (problem.status === 0 || problem.status === 503) {
+      setTimeout(open, 2000);
+      return;
+    }
+    signedOut(problem.status === 401 && !key ? '' : problem.detail);
+  }
+}
+
+let looking: ReturnType<typeof setTimeout> | undefined;
+let underWay = false;
+
+// watch looks every few seconds how the api and its servers are.
+export async function watch(): Promise<void> {
+  if (underWay) return;
+  underWay = true;
+  clearTimeout(looking);
+  const before = connection.get();
+  let now: Connection = { api: false, away: [], degraded: '', checked: true };
+  try {
+    const answer = await fetch('/health');
+    const health = (await answer.json()) as Health;
+    const names: Record<string, string> = { mongodb: 'MongoDB', rabbitmq: 'RabbitMQ' };
+    const away = Object.entries(health.components).filter(([, c]) => c.status !== 'ok').map(([name]) => names[name] ?? name);
+    const late = (health.lag ?? []).filter((l) => l.seconds > health.lag_budget_seconds).map((l) => l.stage);
+    now = { api: true, away, degraded: late.length ? `behind: ${late.join(', ')}` : '', checked: true };
+  } catch {
+    // it stays away
+  }
+  if (JSON.stringify(now) !== JSON.stringify(before)) connection.set(now);
+  if (before.checked && now.api && now.away.length < before.away.length + (before.api ? 0 : 1)) comeback.set(comeback.get() + 1);
+  underWay = false;
+  looking = setTimeout(watch, now.api && !now.away.length ? 5000 : 1000);
+}

@@ -1,0 +1,68 @@
+import { get, type Problem } from './api';
+import type { EventDoc } from './types';
+
+export interface Gap {
+  from: string;
+  to: string;
+}
+
+interface Listener {
+  event(e: EventDoc): void;
+  gap(g: Gap): void;
+  state(s: 'live' | 'lost', why?: string): void;
+  refused(why: Problem): void; // the filter cannot be right: it is not tried again
+}
+
+// follow tells stored events until the returned function is called. The browser
+// itself reconnects with Last-Event-ID; where it gives up (an answer that is no
+// stream) this does, after the last id that was seen.
+export function follow(filter: string, listener: Listener): () => void {
+  let source: EventSource | undefined;
+  let last = '';
+  let ended = false;
+  let again: ReturnType<typeof setTimeout> | undefined;
+
+  const connect = () => {
+    clearTimeout(again);
+    source?.close();
+    const parameters = new URLSearchParams(filter);
+    if (last) parameters.set('last_event_id', last);
+    source = new EventSource('/api/v1/stream/events?' + parameters);
+    source.onopen = () => listener.state('live');
+    source.addEventListener('event', (e) => {
+      last = e.lastEventId;
+      listener.event(JSON.parse(e.data) as EventDoc);
+    });
+    source.addEventListener('gap', (e) => {
+      if (e.lastEventId) last = e.lastEventId;
+      listener.gap(JSON.parse(e.data) as Gap);
+    });
+    source.addEventListener('error', (e) => {
+      if (ended) return;
+      if (e instanceof MessageEvent) return listener.state('lost', 'this api process has as many live clients as it takes'); // a frame of that name
+      listener.state('lost');
+      if (source?.readyState === EventSource.CLOSED) void ask();
+    });
+  };
+
+  // ask finds out why there was no stream.
+  const ask = async () => {
+    const parameters = new URLSearchParams(filter);
+    parameters.set('limit', '1');
+    try {
+      await get('/events?' + parameters);
+    } catch (error) {
+      const problem = error as Problem;
+      if (problem.status === 400 || problem.status === 422) return listener.refused(problem);
+      if (problem.status === 401) return;
+    }
+    if (!ended) again = setTimeout(connect, 2000);
+  };
+
+  connect();
+  return () => {
+    ended = true;
+    clearTimeout(again);
+    source?.close();
+  };
+}

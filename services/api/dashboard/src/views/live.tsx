@@ -1,0 +1,189 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { get, Problem, query } from '../api';
+import { clockOf, count } from '../format';
+import { follow, type Gap } from '../stream';
+import { link, place, put } from '../router';
+import type { EventDoc, Page } from '../types';
+import { Drawer, Empty, Field, Fold, Section, Severity, Table, Wrong } from '../ui';
+import { ConditionField, useCondition } from './condition';
+import { EventDetails } from './event';
+
+const rowsKept = 200; // older rows leave the page, so that it stays quick
+const redrawEvery = 100; // milliseconds: a thousand events a second are ten changes of the page
+const recently = 25;
+
+type Row = { key: string; event: EventDoc } | { key: string; gap: Gap };
+
+const storedAt = (r: Row) => ('gap' in r ? r.gap.to : r.event.created_at);
+
+// Live shows events as they are stored.
+export function Live() {
+  const parameters = place.use().params;
+  const filter = query({
+    type: parameters.get('type'), source: parameters.get('source'), severity_min: parameters.get('severity_min'), filter: parameters.get('filter'),
+  }).slice(1);
+  const [paused, setPaused] = useState(false);
+  const [shown, setShown] = useState<EventDoc>();
+  const feed = useFeed(filter, paused);
+  return (
+    <>
+      <Filter parameters={parameters} refused={feed.refused} />
+      <Section
+        title="As they are stored"
+        actions={
+          <>
+            <span class="muted" role="status">
+              {paused ? (feed.waiting ? `Paused; ${count(feed.waiting)} came since` : 'Paused') : feed.state === 'live' ? 'Live' : feed.why || 'The stream is interrupted and comes back by itself'}
+            </span>
+            <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
+              {paused ? 'Continue' : 'Pause'}
+            </button>
+          </>
+        }
+      >
+        {feed.rows.length === 0 ? (
+          <Empty>
+            No event that matches yet. {filter ? 'A wider filter may have some; ' : ''}
+            <code>eactl simulate --rate 10</code> publishes sample events.
+          </Empty>
+        ) : (
+          <Table label="Live events" head={['Time', 'Severity', 'Type', 'Source', 'Payload']} live>
+            {feed.rows.map((r) =>
+              'gap' in r ? (
+                <tr key={r.key} class="gap">
+                  <td colSpan={5}>
+                    Events from {clockOf(r.gap.from)} to {clockOf(r.gap.to)} were not told here: history was lost. <a href={link('events', { from: r.gap.from, to: r.gap.to })}>Read them</a>
+                  </td>
+                </tr>
+              ) : (
+                <tr key={r.key} class="pick" onClick={() => setShown(r.event)}>
+                  <td class="number">{clockOf(r.event.timestamp)}</td>
+                  <td>
+                    <Severity of={r.event.severity} />
+                  </td>
+                  <td>
+                    <button type="button" class="link" onClick={(e) => (e.stopPropagation(), setShown(r.event))}>
+                      {r.event.type}
+                    </button>
+                  </td>
+                  <td>{r.event.source}</td>
+                  <td class="payload">{JSON.stringify(r.event.payload ?? {})}</td>
+                </tr>
+              ),
+            )}
+          </Table>
+        )}
+        <p class="muted">The newest {rowsKept} at most. Events has all that are kept.</p>
+      </Section>
+      {shown && (
+        <Drawer title={shown.type} close={() => setShown(undefined)}>
+          <EventDetails id={shown.event_id} stored={shown} />
+        </Drawer>
+      )}
+    </>
+  );
+}
+
+function Filter({ parameters, refused }: { parameters: URLSearchParams; refused: Problem | undefined }) {
+  const [type, setType] = useState(parameters.get('type') ?? '');
+  const [source, setSource] = useState(parameters.get('source') ?? '');
+  const [severity, setSeverity] = useState(parameters.get('severity_min') ?? '');
+  const [condition, setCondition] = useState(parameters.get('filter') ?? '');
+  const checked = useCondition(condition);
+  const apply = (e: Event) => {
+    e.preventDefault();
+    put({ type: type.trim(), source: source.trim(), severity_min: severity, filter: condition.trim() });
+  };
+  return (
+    <Fold label="Filter" open={parameters.size > 0}>
+    <form class="filter" aria-label="Filter" onSubmit={apply}>
+      <Field label="Type">{(a) => <input {...a} value={type} placeholder="PAYMENT_FAILED" spellcheck={false} onInput={(e) => setType(e.currentTarget.value)} />}</Field>
+      <Field label="Source">{(a) => <input {...a} value={source} spellcheck={false} onInput={(e) => setSource(e.currentTarget.value)} />}</Field>
+      <Field label="Severity from">{(a) => <input {...a} type="number" min={1} max={10} value={severity} onInput={(e) => setSeverity(e.currentTarget.value)} />}</Field>
+      <ConditionField label="Condition" text={condition} change={setCondition} checked={checked} rows={2} />
+      <div class="actions">
+        <button type="submit" class="primary" disabled={checked.state === 'bad'}>
+          Apply
+        </button>
+      </div>
+      <Wrong error={refused} />
+    </form>
+    </Fold>
+  );
+}
+
+interface Feed {
+  rows: Row[];
+  state: 'live' | 'lost';
+  why: string;
+  waiting: number;
+  refused: Problem | undefined;
+}
+
+// useFeed keeps the newest rows of the stream. It begins with what was stored
+// lately, asked for again shortly after, since the stream begins in between.
+function useFeed(filter: string, paused: boolean): Feed {
+  const [rows, setRows] = useState<Row[]>([]);
+  const [state, setState] = useState<{ state: 'live' | 'lost'; why: string }>({ state: 'lost', why: 'Connecting …' });
+  const [refused, setRefused] = useState<Problem>();
+  const [waiting, setWaiting] = useState(0);
+  const arrived = useRef<Row[]>([]);
+  const total = useRef(0);
+  const held = useRef(paused);
+  held.current = paused;
+
+  useEffect(() => {
+    arrived.current = [];
+    total.current = 0;
+    setRows([]);
+    setWaiting(0);
+    setRefused(undefined);
+    const stop = new AbortController();
+    const seen = new Set<string>();
+    const take = (row: Row) => {
+      if (seen.has(row.key)) return;
+      seen.add(row.key);
+      if (seen.size > 20 * rowsKept) {
+        seen.clear();
+        for (const one of arrived.current) seen.add(one.key);
+      }
+      arrived.current.unshift(row);
+      if (arrived.current.length > rowsKept) arrived.current.length = rowsKept;
+      total.current++;
+    };
+    const recent = async () => {
+      try {
+        const page = await get<Page<EventDoc>>('/events?' + (filter ? filter + '&' : '') + 'limit=' + recently, { signal: stop.signal });
+        for (const event of page.items) take({ key: event.event_id, event });
+        arrived.current.sort((a, b) => Date.parse(storedAt(b)) - Date.parse(storedAt(a)));
+      } catch (error) {
+        const problem = error as Problem;
+        if (problem.status === 400 || problem.status === 422) setRefused(problem);
+      }
+    };
+    void recent();
+    const again = setTimeout(recent, 2500);
+    const end = follow(filter, {
+      event: (event) => take({ key: event.event_id, event }),
+      gap: (gap) => take({ key: 'gap ' + gap.from + gap.to, gap }),
+      state: (now, why) => setState({ state: now, why: why ?? '' }),
+      refused: setRefused,
+    });
+    let drawn = 0;
+    let before = 0;
+    const redraw = setInterval(() => {
+      if (held.current && drawn > 0) return setWaiting(total.current - before);
+      if (total.current === drawn) return;
+      drawn = before = total.current;
+      setWaiting(0);
+      setRows(arrived.current.slice());
+    }, redrawEvery);
+    return () => {
+      stop.abort();
+      clearTimeout(again);
+      clearInterval(redraw);
+      end();
+    };
+  }, [filter]);
+  return { rows, ...state, waiting, refused };
+}

@@ -1,0 +1,263 @@
+package browser_test
+
+import (
+	"net/http"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/test/support/sink"
+)
+
+var _ = Describe("the dashboard", Ordered, func() {
+	var p *product
+	var receiver *sink.Running
+	var t *tab
+
+	BeforeAll(func(ctx SpecContext) {
+		p = start(ctx)
+		var err error
+		receiver, err = sink.Start("")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(receiver.Close)
+		t = open(p.base())
+	}, NodeTimeout(2*time.Minute))
+
+	It("lets in who has a key, and keeps none", func() {
+		t.visit("")
+		t.see("Sign in")
+		t.write("API key", "ea_no-such-key-0123456789")
+		t.press("Sign in")
+		t.see("not known, or was replaced")
+		t.write("API key", adminKey)
+		t.press("Sign in")
+		t.see("First admin")
+		t.see("Connected")
+		Expect(t.eval("document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + location.href")).NotTo(ContainSubstring("ea_"))
+	})
+
+	It("takes the key of make run out of the address", func() {
+		one := open(p.base())
+		one.visit("#key=" + adminKey)
+		one.see("First admin")
+		Expect(one.eval("location.href")).NotTo(ContainSubstring("key"))
+	})
+
+	It("shows events as they are stored, those that pass the filter, and each with its trace", func(ctx SpecContext) {
+		t.press("Live")
+		t.see("As they are stored")
+		trace := object{"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}
+		p.publish(ctx, "ORDER_CREATED", "shop", 2, object{"order": "o-1"}, trace)
+		t.see("ORDER_CREATED")
+		p.publish(ctx, "PAYMENT_FAILED", "shop", 8, object{"amount": 250, "order": "o-1"}, trace)
+		t.see("PAYMENT_FAILED")
+		t.write("Condition", `{"payload.amount": {"$gt`)
+		t.see("No JSON: line 1")
+		t.write("Condition", `{"payload.amount": {"$where": 1}}`)
+		t.see("$where")
+		t.write("Condition", `{"payload.amount": {"$gte": 100}}`)
+		t.see("The condition is valid.")
+		t.press("Apply")
+		t.seeNot("ORDER_CREATED")
+		t.see("PAYMENT_FAILED")
+		p.publish(ctx, "ORDER_CREATED", "shop", 2, object{"amount": 1})
+		p.publish(ctx, "PAYMENT_FAILED", "bank", 9, object{"amount": 1000})
+		t.see("critical 9")
+		Expect(t.eval("document.body.innerText")).NotTo(ContainSubstring("ORDER_CREATED"))
+
+		t.press("Pause")
+		p.publish(ctx, "REFUND_FAILED", "bank", 7, object{"amount": 300})
+		t.see("1 came since")
+		Expect(t.eval("document.body.innerText")).NotTo(ContainSubstring("REFUND_FAILED"))
+		t.press("Continue")
+		t.see("REFUND_FAILED")
+
+		t.write("Condition", `{"payload.order": "o-1"}`)
+		t.see("The condition is valid.")
+		t.press("Apply")
+		t.seeNot("REFUND_FAILED")
+		t.press("PAYMENT_FAILED")
+		t.see("The same trace")
+		t.see("+0 ms")
+		t.press("Close")
+	}, SpecTimeout(2*time.Minute))
+
+	It("goes on after a reload in mid-stream", func(ctx SpecContext) {
+		t.eval("location.reload()")
+		t.see("PAYMENT_FAILED")
+		Expect(t.eval("location.hash")).To(ContainSubstring("payload.order"), "the filter is in the address")
+		p.publish(ctx, "ORDER_PAID", "shop", 2, object{"order": "o-1"})
+		t.see("ORDER_PAID")
+	}, SpecTimeout(2*time.Minute))
+
+	It("writes a rule, tries it on an event and on history, and shows what it did", func(ctx SpecContext) {
+		t.press("Rules")
+		t.press("New rule")
+		t.write("Name", "large failed payments")
+		t.write("Condition", `{"type": "PAYMENT_FAILED", "payload.amount": {"$gte": 100}}`)
+		t.write("Action 1", "WEBHOOK")
+		t.write("Settings of action 1", `{"url": "`+receiver.URL+`", "method": "NOPE"}`)
+		t.press("Save the rule")
+		t.see("/actions/0")
+		t.write("Settings of action 1", `{"url": "`+receiver.URL+`", "method": "POST"}`)
+		t.write("The event, or its id", `{"type": "PAYMENT_FAILED", "source": "shop", "payload": {"amount": 5}}`)
+		t.press("Test")
+		t.see("It does not match.")
+		t.write("The event, or its id", `{"type": "PAYMENT_FAILED", "source": "shop", "payload": {"amount": 500}}`)
+		t.press("Test")
+		t.see("It matches.")
+		t.press("Back-test")
+		t.see("2 matches")
+		t.until("!!document.querySelector('.chart canvas')", "no picture of the matches")
+		t.press("Save the rule")
+		t.see("saved as version 1")
+		t.press("Rules")
+		t.see("hold these rules")
+
+		id := p.publish(ctx, "PAYMENT_FAILED", "shop", 8, object{"amount": 700})
+		Eventually(ctx, func() int { return receiver.Stats().Accepted }).WithTimeout(patience).Should(Equal(1))
+		t.view("events/" + id)
+		t.see("WEBHOOK")
+		t.see("delivered")
+		t.press("Notifications")
+		t.see("large failed payments")
+	}, SpecTimeout(3*time.Minute))
+
+	It("silences events like one", func(ctx SpecContext) {
+		id := p.publish(ctx, "PAYMENT_FAILED", "noisy", 8, object{"amount": 1})
+		t.view("events/" + id)
+		t.see("none matched")
+		t.press("Silence events like this")
+		t.write("Comment", "a deploy of noisy")
+		t.press("Silence")
+		t.see("a deploy of noisy")
+		t.see("active")
+		Eventually(ctx, func(g Gomega) { // until every worker knows it
+			id := p.publish(ctx, "PAYMENT_FAILED", "noisy", 8, object{"amount": 900})
+			t.view("events/" + id)
+			t.see("WEBHOOK")
+			g.Expect(t.eval("document.body.innerText")).To(ContainSubstring("silenced"))
+		}).WithTimeout(time.Minute).Should(Succeed())
+		t.press("Silences")
+		t.press("End now a deploy of noisy")
+		t.see("None. A silence holds back")
+	}, SpecTimeout(2*time.Minute))
+
+	It("replays dead letters, one first", func(ctx SpecContext) {
+		accepted := receiver.Stats().Accepted
+		receiver.SetFaults(sink.Faults{Status: http.StatusNotFound})
+		p.publish(ctx, "PAYMENT_FAILED", "shop", 8, object{"amount": 800})
+		t.press("Dead letters")
+		t.see("1 cause, 1 message")
+		receiver.SetFaults(sink.Faults{})
+		t.press("Open webhooks.default")
+		t.press("Dry run")
+		t.see("1 would go back to webhooks.default")
+		t.press("Replay 1")
+		t.see("1 of 1 went back")
+		Eventually(ctx, func() int { return receiver.Stats().Accepted }).WithTimeout(patience).Should(Equal(accepted + 1))
+		t.press("Close")
+		t.see("No message waits for anybody")
+	}, SpecTimeout(2*time.Minute))
+
+	It("keeps the versions of a rule, what changed, and the way back", func() {
+		t.press("Rules")
+		t.press("large failed payments")
+		t.write("Condition", `{"type": "PAYMENT_FAILED", "payload.amount": {"$gte": 5000}}`)
+		t.press("Save as a new version")
+		t.see("saved as version 2")
+		t.press("Versions")
+		t.press("Look at version 1")
+		t.see("− 100")
+		t.see("+ 5000")
+		t.press("Go back to version 1")
+		t.see("as 1")
+	})
+
+	It("can be used by the keyboard alone", func() {
+		one := open(p.base())
+		one.visit("")
+		one.see("API key")
+		one.keys(adminKey + "\r")
+		one.see("First admin")
+		reach := func(name string) {
+			GinkgoHelper()
+			for range 60 {
+				one.keys("\t")
+				if one.eval(`(document.activeElement.getAttribute('aria-label') || document.activeElement.textContent).trim() === `+quoted(name)) == true {
+					Expect(one.eval("getComputedStyle(document.activeElement).outlineStyle")).To(Equal("solid"), "the focus of %s is not to be seen", name)
+					return
+				}
+			}
+			Fail("Tab does not lead to " + name)
+		}
+		reach("Live")
+		one.keys("\r")
+		one.see("PAYMENT_FAILED")
+		reach("Pause")
+		one.keys(" ")
+		one.see("Paused")
+		reach("PAYMENT_FAILED")
+		one.keys("\r")
+		one.see("Why did a rule fire, or not?")
+		one.keys("\u001b")
+		one.until("!document.querySelector('dialog')", "Escape does not close the event")
+		one.keys("\u001b")
+	})
+
+	It("is accessible and fits, light and dark, on a desk and in a hand", func() {
+		DeferCleanup(func() { t.wide(); t.colours("light") })
+		for _, view := range []string{"overview", "live", "events", "rules", "rules/new", "notifications", "targets", "dead-letters", "silences?new=yes", "users", "audit"} {
+			t.view(view)
+			t.until("!document.querySelector('.loading')", "%s is loading", view)
+			for _, scheme := range []string{"light", "dark"} {
+				t.colours(scheme)
+				t.until(`document.documentElement.dataset.theme === '`+scheme+`'`, "it is not %s", scheme)
+				t.wide()
+				t.picture(view + "-" + scheme)
+				t.accessible(view + ", " + scheme)
+				t.narrow()
+				t.picture(view + "-" + scheme + "-narrow")
+				t.until("document.documentElement.scrollWidth <= innerWidth", "%s is wider than the screen", view)
+			}
+		}
+	})
+
+	It("signs out for good", func() {
+		t.press("Sign out")
+		t.see("API key")
+		t.eval("location.reload()")
+		t.see("API key")
+	})
+
+	It("is small, and asks nobody else", func(ctx SpecContext) {
+		total := 0
+		for _, path := range []string{"", "app.js", "app.css"} {
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base()+path, nil)
+			Expect(err).NotTo(HaveOccurred())
+			r.Header.Set("Accept-Encoding", "gzip")
+			answer, err := http.DefaultClient.Do(r)
+			Expect(err).NotTo(HaveOccurred())
+			_ = answer.Body.Close()
+			Expect(answer.Header.Get("Content-Encoding")).To(Equal("gzip"), path)
+			Expect(answer.Header.Get("Content-Security-Policy")).To(And(ContainSubstring("default-src 'none'"), Not(ContainSubstring("unsafe"))))
+			total += int(answer.ContentLength)
+		}
+		Expect(total).To(And(BeNumerically(">", 10<<10), BeNumerically("<=", 250<<10)))
+	}, SpecTimeout(time.Minute))
+
+	It("says that the api is away, and comes back by itself", func(ctx SpecContext) {
+		t.write("API key", adminKey)
+		t.press("Sign in")
+		t.press("Live")
+		t.see("Connected")
+		Expect(p.api.Stop(ctx)).To(Succeed())
+		t.see("The api is away")
+		p.startAPI(ctx, p.addr)
+		t.see("Connected")
+		t.seeNot("What you see may be old")
+		p.publish(ctx, "ORDER_SHIPPED", "shop", 2, object{"order": "o-2"})
+		t.see("ORDER_SHIPPED")
+	}, SpecTimeout(2*time.Minute))
+})

@@ -1,0 +1,73 @@
+package browser_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/app"
+	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/services/aggregator"
+	"github.com/events-aggregator/events-aggregator/services/api"
+	"github.com/events-aggregator/events-aggregator/services/dispatcher"
+	"github.com/events-aggregator/events-aggregator/services/ingester"
+	"github.com/events-aggregator/events-aggregator/services/ruleworker"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
+)
+
+const adminKey = "ea_specs-admin-key-0123456789"
+
+// product is all five services, and the api's address.
+type product struct {
+	*fleet.Fleet
+	api  *app.Running
+	addr string
+}
+
+func start(ctx context.Context) *product {
+	GinkgoHelper()
+	p := &product{Fleet: fleet.New(ctx)}
+	p.startAPI(ctx, "127.0.0.1:0")
+	for _, s := range []struct {
+		name string
+		wire app.Wire
+	}{
+		{"ingester", ingester.Wire}, {"rule-worker", ruleworker.Wire},
+		{"action-dispatcher", dispatcher.Wire}, {"aggregator", aggregator.Wire},
+	} {
+		p.Start(ctx, s.name, s.wire)
+	}
+	return p
+}
+
+func (p *product) startAPI(ctx context.Context, addr string) {
+	GinkgoHelper()
+	p.api = p.Start(ctx, "api", api.Wire, func(c *config.Config) { c.API.BootstrapAdminKey, c.API.Addr = adminKey, addr })
+	p.addr = p.api.Addr()
+}
+
+func (p *product) base() string { return "http://" + p.addr + "/" }
+
+type object = map[string]any
+
+// publish sends an event now and returns its id.
+func (p *product) publish(ctx context.Context, eventType, source string, severity int, payload object, more ...object) string {
+	GinkgoHelper()
+	id := uuid.NewString()
+	e := object{"event_id": id, "type": eventType, "source": source, "severity": severity, "payload": payload, "timestamp": time.Now().UTC().Format(time.RFC3339Nano)}
+	for _, m := range more {
+		for k, v := range m {
+			e[k] = v
+		}
+	}
+	body, err := json.Marshal(e)
+	Expect(err).NotTo(HaveOccurred())
+	p.Publish(ctx, broker.Message{RoutingKey: "events." + strings.ToLower(strings.ReplaceAll(eventType, "_", ".")), ContentType: "application/json", Body: body})
+	return id
+}
