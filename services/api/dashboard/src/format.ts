@@ -31,3 +31,6 @@ export function ago(iso: string): string {
 export const level = (severity: number): Level => (severity >= 9 ? 'critical' : severity >= 7 ? 'error' : severity >= 4 ? 'warning' : 'info');
 
 export const pretty = (value: unknown) => JSON.stringify(value, null, 2);
+
+// lastDay begins a search that no index but the one of time serves.
+export const lastDay = () => new Date(Date.now() - 86_400_000).toISOString();

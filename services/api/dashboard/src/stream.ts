@@ -1,4 +1,5 @@
 import { get, type Problem } from './api';
+import { lastDay } from './format';
 import type { EventDoc } from './types';
 
 export interface Gap {
@@ -49,6 +50,7 @@ export function follow(filter: string, listener: Listener): () => void {
   const ask = async () => {
     const parameters = new URLSearchParams(filter);
     parameters.set('limit', '1');
+    parameters.set('from', lastDay());
     try {
       await get('/events?' + parameters);
     } catch (error) {

@@ -1,5 +1,6 @@
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { query } from '../api';
+import { lastDay } from '../format';
 import { usePages } from '../load';
 import { link, place, put } from '../router';
 import type { EventDoc } from '../types';
@@ -14,11 +15,15 @@ type Asked = (typeof asked)[number];
 export function Events() {
   const parameters = place.use().params;
   const values = Object.fromEntries(asked.map((a) => [a, parameters.get(a) ?? ''])) as Record<Asked, string>;
-  const found = usePages<EventDoc>('/events' + query({ ...values, limit: 50 }));
+  // No index serves a condition or a level: those are looked for in the last day,
+  // unless somebody says since when.
+  const recent = !values.from && (values.filter || values.level);
+  const from = useMemo(() => (recent ? lastDay() : values.from), [parameters]);
+  const found = usePages<EventDoc>('/events' + query({ ...values, from, limit: 50 }));
   return (
     <>
       <Search key={parameters.toString()} values={values} />
-      <Section title="Newest first" actions={<button type="button" onClick={found.reload}>Search again</button>}>
+      <Section title={recent ? 'Newest first, of the last 24 hours' : 'Newest first'} actions={<button type="button" onClick={found.reload}>Search again</button>}>
         <Rows of={found} label="Events found" head={['Time', 'Severity', 'Type', 'Source', 'Payload']}
           empty="Nothing matches. A wider range or fewer fields may; the condition editor says what cannot be right."
           row={(e) => (

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, Problem, query } from '../api';
-import { clockOf, count } from '../format';
+import { clockOf, count, lastDay } from '../format';
 import { follow, type Gap } from '../stream';
 import { link, place, put } from '../router';
 import type { EventDoc, Page } from '../types';
@@ -153,7 +153,7 @@ function useFeed(filter: string, paused: boolean): Feed {
     };
     const recent = async () => {
       try {
-        const page = await get<Page<EventDoc>>('/events?' + (filter ? filter + '&' : '') + 'limit=' + recently, { signal: stop.signal });
+        const page = await get<Page<EventDoc>>('/events?' + (filter ? filter + '&' : '') + `limit=${recently}&from=${lastDay()}`, { signal: stop.signal });
         for (const event of page.items) take({ key: event.event_id, event });
         arrived.current.sort((a, b) => Date.parse(storedAt(b)) - Date.parse(storedAt(a)));
       } catch (error) {
