@@ -23,6 +23,11 @@ const (
 	// A round waits so long for its rules. Those that take longer go on beside the
 	// next rounds, which leave them alone.
 	roundPatience = time.Second
+	// A rule with more alerts than that is settled by itself, beside the others: its
+	// transactions take seconds, and they would wait for them.
+	settledTogether = 200
+	// besideTogether bounds what is settled beside the rounds at a time.
+	besideTogether = 4
 )
 
 // DecideWindows decides the slots whose time has come, and publishes what they
@@ -36,7 +41,7 @@ func (w *Worker) DecideWindows(ctx context.Context, every time.Duration) error {
 		seeds.running.Wait()
 	})
 	t := &timer{
-		Worker: w, places: newPlaces(), busy: map[string]bool{},
+		Worker: w, places: newPlaces(), busy: map[string]bool{}, besides: make(chan struct{}, besideTogether),
 		stored: &ingest{queues: w.Queues, stored: w.Storing, queue: w.Topology.Work(topology.Ingest), log: w.Log, metrics: w.Metrics},
 	}
 	all.Go(func() {
@@ -69,8 +74,10 @@ type timer struct {
 	stored *ingest
 	places *places
 
+	besides chan struct{} // places of those that are settled beside the rounds
+
 	mu   sync.Mutex
-	busy map[string]bool // rules of rounds before that are still evaluated
+	busy map[string]bool // rules of rounds before that are still evaluated or settled
 	late sync.WaitGroup  // those
 }
 
@@ -124,23 +131,26 @@ func (t *timer) busyRules() []string {
 	return ids
 }
 
+// evaluated is what was found about the slots of one rule.
+type evaluated struct {
+	id      string
+	outcome *duesOutcome
+	err     error
+}
+
 // evaluate evaluates groups, each rule's by themselves, and returns the outcome
-// of those that are done soon. The others are settled when they are done.
+// of those that are done soon and have few alerts. The others are settled beside
+// this round, when they are done.
 func (t *timer) evaluate(ctx context.Context, token primitive.ObjectID, groups []*dueGroup, now, settled time.Time) (*duesOutcome, error) {
 	byRule := map[string][]*dueGroup{}
 	for _, g := range groups {
 		byRule[g.rule.rule.ID] = append(byRule[g.rule.rule.ID], g)
 	}
-	type done struct {
-		id      string
-		outcome *duesOutcome
-		err     error
-	}
-	results := make(chan done, len(byRule))
+	results := make(chan evaluated, len(byRule))
 	for id, some := range byRule {
 		go func() {
 			o, err := t.evaluateRule(ctx, some, now, settled)
-			results <- done{id, o, err}
+			results <- evaluated{id, o, err}
 		}()
 	}
 	patience := time.NewTimer(roundPatience)
@@ -151,6 +161,10 @@ func (t *timer) evaluate(ctx context.Context, token primitive.ObjectID, groups [
 		select {
 		case r := <-results:
 			delete(byRule, r.id)
+			if r.err == nil && len(r.outcome.alerts) > settledTogether {
+				t.beside(ctx, token, r.id, func() evaluated { return r })
+				continue
+			}
 			inTime.join(r.outcome)
 			err = errors.Join(err, r.err)
 			continue
@@ -158,22 +172,30 @@ func (t *timer) evaluate(ctx context.Context, token primitive.ObjectID, groups [
 		}
 		break
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	for id := range byRule {
-		t.busy[id] = true
-		t.late.Go(func() {
-			r := <-results
-			if r.err == nil {
-				r.err = t.settle(ctx, token, r.outcome, t.Now())
-			}
-			t.failed(ctx, r.err)
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			delete(t.busy, r.id)
-		})
+		t.beside(ctx, token, id, func() evaluated { return <-results })
 	}
 	return inTime, err
+}
+
+// beside settles what is found about a rule beside this round and the next ones,
+// which leave that rule alone until then.
+func (t *timer) beside(ctx context.Context, token primitive.ObjectID, id string, found func() evaluated) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.busy[id] = true
+	t.late.Go(func() {
+		r := found()
+		if r.err == nil {
+			t.besides <- struct{}{}
+			r.err = t.settle(ctx, token, r.outcome, t.Now())
+			<-t.besides
+		}
+		t.failed(ctx, r.err)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.busy, r.id)
+	})
 }
 
 // evaluateRule evaluates the groups of one rule. Only an outage is an error. When

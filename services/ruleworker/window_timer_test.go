@@ -33,6 +33,7 @@ type troubled struct {
 	added   func([]window.Due) error
 	asked   func(ctx context.Context, ruleID string, q window.Query) error // for events
 	refused func(window.Due) bool                                          // to be committed
+	slow    func(ctx context.Context, d window.Due)                        // to be committed
 	busy    func(window.Due) bool                                          // an event comes into it each time before it is decided
 	unread  func(id string, version int) error                             // of a version of a rule
 }
@@ -52,6 +53,11 @@ func (t *troubled) with(change func()) {
 func (t *troubled) DecideDues(ctx context.Context, at time.Time, token primitive.ObjectID, dues []window.Due, owed []decision.Owed) ([]decision.Owed, error) {
 	var busy []window.Due
 	var err error
+	for _, d := range dues {
+		if t.slow != nil {
+			t.slow(ctx, d)
+		}
+	}
 	t.with(func() {
 		for _, d := range dues {
 			if t.refused != nil && t.refused(d) {
@@ -374,6 +380,38 @@ var _ = Describe("the timer of window rules", func() {
 		Eventually(ctx, func() int { return len(alertsOf(ctx, f, "quick")) }).WithTimeout(20 * time.Second).Should(BeNumerically(">=", 4))
 		Expect(alertsOf(ctx, f, "slow")).To(BeEmpty())
 	}, SpecTimeout(time.Minute))
+
+	It("does not wait for a rule that has many alerts to commit", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		for _, r := range []rule.Rule{silent("many", "user_id"), silent("few")} {
+			_, err := f.Store.CreateRule(ctx, r)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		const users = 250
+		var beats []one
+		for i := range users {
+			beats = append(beats, one{at: time.Now().UTC(), user: fmt.Sprint("u", i)})
+		}
+		Expect(f.Store.SaveBatch(ctx, batchOf("HEARTBEAT", beats...), "spec")).To(Succeed())
+		begun, committed := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		trouble := &troubled{slow: func(ctx context.Context, d window.Due) {
+			if d.RuleID == "many" {
+				once.Do(func() { close(begun) })
+				select {
+				case <-committed:
+				case <-ctx.Done():
+				}
+			}
+		}}
+		f.Start(ctx, "rule-worker", ruleworker.WireOn(trouble.of))
+		Eventually(ctx, begun).WithTimeout(30 * time.Second).Should(BeClosed())
+		before := len(alertsOf(ctx, f, "few"))
+		Eventually(ctx, func() int { return len(alertsOf(ctx, f, "few")) }).WithTimeout(30 * time.Second).Should(BeNumerically(">=", before+4))
+		Expect(alertsOf(ctx, f, "many")).To(BeEmpty())
+		close(committed)
+		Eventually(ctx, func() int { return len(alertsOf(ctx, f, "many")) }).WithTimeout(time.Minute).Should(BeNumerically(">=", users))
+	}, SpecTimeout(2*time.Minute))
 
 	It("says of a key with a clock of yesterday only what is so now", func(ctx SpecContext) {
 		f := fleet.New(ctx)
