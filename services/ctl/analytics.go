@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) analytics() *cobra.Command {
@@ -34,7 +34,7 @@ func (a *analysisFlags) bind(f *pflag.FlagSet) {
 }
 
 // ask gets an analysis and prints it, as data or by person.
-func ask[P, T any](t *tool, cmd *cobra.Command, get func(*ea.Client, context.Context, P) (T, error), p P, person func(T) error) error {
+func ask[P, T any](t *tool, cmd *cobra.Command, get func(*client.Client, context.Context, P) (T, error), p P, person func(T) error) error {
 	api, err := t.api()
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (t *tool) analyticsSummary() *cobra.Command {
 		if err := a.last(a.length); err != nil {
 			return err
 		}
-		return ask(t, cmd, (*ea.Client).GetSummary, ea.GetSummaryParams{
+		return ask(t, cmd, (*client.Client).GetSummary, client.GetSummaryParams{
 			From: a.from, To: a.to, Type: a.Type, Source: a.Source, Level: a.Level, SeverityMin: a.SeverityMin, SeverityMax: a.SeverityMax,
 			UserID: a.UserID, SessionID: a.SessionID, TraceID: a.TraceID, Filter: a.Filter, ResponseTimes: true,
 		}, t.showSummary)
@@ -65,7 +65,7 @@ func (t *tool) analyticsSummary() *cobra.Command {
 	return c
 }
 
-func (t *tool) showSummary(a ea.Summary) error {
+func (t *tool) showSummary(a client.Summary) error {
 	line := func(name, value string) { fmt.Fprintf(t.out, "%-14s %s\n", name, value) }
 	line("range", minute(a.From)+" to "+minute(a.To))
 	before := ""
@@ -86,7 +86,7 @@ func (t *tool) showSummary(a ea.Summary) error {
 	}
 	for _, by := range []struct {
 		name   string
-		groups []ea.Share
+		groups []client.Share
 	}{{"type", a.ByType}, {"source", a.BySource}} {
 		if len(by.groups) == 0 {
 			continue
@@ -118,7 +118,7 @@ func (t *tool) analyticsTrends() *cobra.Command {
   eactl analytics trends --metric ERROR_RATE --period 1h --source shop
   eactl analytics trends --metric RESPONSE_TIME --last 2h --by source -o json`}
 	var a analysisFlags
-	var p ea.GetTrendsParams
+	var p client.GetTrendsParams
 	a.bind(c.Flags())
 	c.Flags().StringVar(&p.Period, "period", "", "windows of `1m`, 5m, 1h or 1d; without, as suits the range")
 	c.Flags().StringVar(&p.MetricType, "metric", "", "`EVENTS_COUNT`, ERROR_RATE or RESPONSE_TIME")
@@ -130,15 +130,15 @@ func (t *tool) analyticsTrends() *cobra.Command {
 		}
 		p.From, p.To, p.Type, p.Source, p.Level, p.SeverityMin, p.SeverityMax = a.from, a.to, a.Type, a.Source, a.Level, a.SeverityMin, a.SeverityMax
 		p.UserID, p.SessionID, p.TraceID, p.Filter = a.UserID, a.SessionID, a.TraceID, a.Filter
-		return ask(t, cmd, (*ea.Client).GetTrends, p, t.showTrends)
+		return ask(t, cmd, (*client.Client).GetTrends, p, t.showTrends)
 	}
 	return c
 }
 
-func (t *tool) showTrends(a ea.Trends) error {
+func (t *tool) showTrends(a client.Trends) error {
 	fmt.Fprintf(t.out, "%s of %s, %s to %s\n", a.MetricType, a.Period, minute(a.From), minute(a.To))
 	rows := t.rows(orNone(a.By), "events", "least", "most", "last", "trend")
-	add := func(name string, l ea.Line) {
+	add := func(name string, l client.Line) {
 		values := make([]*float64, len(l.Points))
 		for i, p := range l.Points {
 			values[i] = p.Value
@@ -168,7 +168,7 @@ func (t *tool) analyticsTopErrors() *cobra.Command {
 		if err := cmp.Or(a.last(a.length), atLeastOne("limit", *limit)); err != nil {
 			return err
 		}
-		return ask(t, cmd, (*ea.Client).GetTopErrors, ea.GetTopErrorsParams{
+		return ask(t, cmd, (*client.Client).GetTopErrors, client.GetTopErrorsParams{
 			From: a.from, To: a.to, Type: a.Type, Source: a.Source, Level: a.Level, SeverityMin: a.SeverityMin, SeverityMax: a.SeverityMax,
 			UserID: a.UserID, SessionID: a.SessionID, TraceID: a.TraceID, Filter: a.Filter, Limit: *limit,
 		}, t.showTopErrors)
@@ -176,7 +176,7 @@ func (t *tool) analyticsTopErrors() *cobra.Command {
 	return c
 }
 
-func (t *tool) showTopErrors(a ea.TopErrors) error {
+func (t *tool) showTopErrors(a client.TopErrors) error {
 	if len(a.Items) == 0 {
 		return errNothing
 	}

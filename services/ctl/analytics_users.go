@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) analyticsUsers() *cobra.Command {
@@ -22,10 +22,10 @@ func (t *tool) analyticsUsers() *cobra.Command {
 		if err := cmp.Or(a.last(a.length), atLeastOne("limit", *limit)); err != nil {
 			return err
 		}
-		return ask(t, cmd, (*ea.Client).GetUserActivity, ea.GetUserActivityParams{
+		return ask(t, cmd, (*client.Client).GetUserActivity, client.GetUserActivityParams{
 			From: a.from, To: a.to, Type: a.Type, Source: a.Source, Level: a.Level, SeverityMin: a.SeverityMin, SeverityMax: a.SeverityMax,
 			UserID: a.UserID, SessionID: a.SessionID, TraceID: a.TraceID, Filter: a.Filter, Limit: *limit,
-		}, func(answer ea.GetUserActivityAnswer) error {
+		}, func(answer client.GetUserActivityAnswer) error {
 			if one := answer.UserActivity; one != nil {
 				return t.showUser(*one)
 			}
@@ -35,7 +35,7 @@ func (t *tool) analyticsUsers() *cobra.Command {
 	return c
 }
 
-func (t *tool) showUsers(a ea.ActiveUsers) error {
+func (t *tool) showUsers(a client.ActiveUsers) error {
 	if len(a.Items) == 0 {
 		return errNothing
 	}
@@ -47,7 +47,7 @@ func (t *tool) showUsers(a ea.ActiveUsers) error {
 	return nil
 }
 
-func (t *tool) showUser(a ea.UserActivity) error {
+func (t *tool) showUser(a client.UserActivity) error {
 	if a.Count == 0 || a.FirstSeen == nil || a.LastSeen == nil {
 		return errNothing
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 const (
@@ -35,7 +35,7 @@ func (t *tool) env(name, preset string) string {
 }
 
 // api is the API of the environment, with its key.
-func (t *tool) api() (*ea.Client, error) {
+func (t *tool) api() (*client.Client, error) {
 	base, key := t.env("EA_API_URL", defaultAPI), t.env("EA_API_KEY", "")
 	if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, &usageError{errors.New("EA_API_URL is no URL; set it to the api's address, such as " + defaultAPI)}
@@ -43,7 +43,7 @@ func (t *tool) api() (*ea.Client, error) {
 	if key == "" {
 		return nil, &usageError{errors.New("EA_API_KEY is not set; `eactl users create --email you@example.com` makes a key")}
 	}
-	api := ea.New(base, key)
+	api := client.New(base, key)
 	api.Timeout = apiTimeout
 	return api, nil
 }
@@ -52,8 +52,8 @@ func (t *tool) api() (*ea.Client, error) {
 // cannot be right is bad usage, an id of nothing is nothing matched), and adds
 // what to do about an answer that does not say so itself.
 func verdict(err error) error {
-	var p *ea.Problem
-	var u *ea.Unreachable
+	var p *client.Problem
+	var u *client.Unreachable
 	var usage *usageError
 	advise := func(advice string) error { return fmt.Errorf("%w\n%s", err, advice) }
 	switch {
@@ -79,12 +79,12 @@ func verdict(err error) error {
 
 // missing says whether the API has nothing of that id.
 func missing(err error) bool {
-	var p *ea.Problem
+	var p *client.Problem
 	return errors.As(err, &p) && p.Status == http.StatusNotFound
 }
 
 // show shows one thing of the API as it is.
-func show[T any](t *tool, cmd *cobra.Command, get func(*ea.Client, context.Context, string) (T, error), id string) error {
+func show[T any](t *tool, cmd *cobra.Command, get func(*client.Client, context.Context, string) (T, error), id string) error {
 	api, err := t.api()
 	if err != nil {
 		return err

@@ -3,11 +3,11 @@ package ctl
 import (
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) audit() *cobra.Command {
-	var p ea.ListAuditParams
+	var p client.ListAuditParams
 	var r rangeFlags
 	c := &cobra.Command{Use: "audit", Short: "Who changed what, the newest first", Args: exactly(0, "only flags"),
 		Long: "Who changed what, the newest first. -o json and yaml show what it was before and is after, secrets masked.",

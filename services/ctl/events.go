@@ -3,7 +3,7 @@ package ctl
 import (
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) events() *cobra.Command {
@@ -28,7 +28,7 @@ func (t *tool) eventsList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return list(t, api.AllEvents(cmd.Context(), ea.ListEventsParams{
+		return list(t, api.AllEvents(cmd.Context(), client.ListEventsParams{
 			Type: e.Type, Source: e.Source, Level: e.Level, SeverityMin: e.SeverityMin, SeverityMax: e.SeverityMax,
 			UserID: e.UserID, SessionID: e.SessionID, TraceID: e.TraceID, Filter: e.Filter,
 			From: r.from, To: r.to, Limit: pageFor(most),
@@ -41,6 +41,6 @@ func (t *tool) eventsGet() *cobra.Command {
 	return &cobra.Command{Use: "get EVENT_ID", Short: "Show one stored event", Args: exactly(1, "an event id"),
 		Example: `  eactl events get 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968 -o yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(t, cmd, (*ea.Client).GetEvent, args[0])
+			return show(t, cmd, (*client.Client).GetEvent, args[0])
 		}}
 }

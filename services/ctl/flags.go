@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // eventFlags are those that lists, streams and analyses of events share: which
@@ -31,7 +31,7 @@ func (e *eventFlags) bind(f *pflag.FlagSet) {
 }
 
 // rangeFlags are --from and --to.
-type rangeFlags struct{ from, to ea.Time }
+type rangeFlags struct{ from, to client.Time }
 
 func (r *rangeFlags) bind(f *pflag.FlagSet, what string) {
 	f.Var(instant{&r.from}, "from", what+"not before this `TIME` (RFC 3339)")
@@ -44,25 +44,25 @@ func (r *rangeFlags) last(length time.Duration) error {
 		return &usageError{errors.New("--last is a length of time, and goes without --from and --to")}
 	}
 	if length > 0 {
-		r.from = ea.At(time.Now().UTC().Add(-length))
+		r.from = client.At(time.Now().UTC().Add(-length))
 	}
 	return nil
 }
 
 // instant is a flag of a time. Empty, as of a shell variable that is not set, is
 // none.
-type instant struct{ at *ea.Time }
+type instant struct{ at *client.Time }
 
 func (m instant) Set(text string) error {
 	if text == "" {
-		*m.at = ea.Time{}
+		*m.at = client.Time{}
 		return nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
 		return errors.New("expected RFC 3339 such as 2026-01-31T12:00:00Z")
 	}
-	*m.at = ea.At(at)
+	*m.at = client.At(at)
 	return nil
 }
 

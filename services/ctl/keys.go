@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/rule/interval"
 )
 
@@ -24,7 +24,7 @@ func (t *tool) keysList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var p ea.ListKeysParams
+			var p client.ListKeysParams
 			if of != "" {
 				if p.User, err = userID(cmd.Context(), api, of); err != nil {
 					return err
@@ -43,13 +43,13 @@ func (t *tool) keysCreate() *cobra.Command {
 		Example: `  eactl keys create --name deploy --expires 90d
   eactl keys create --user ops@example.com --name laptop`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			wanted := ea.NewKey{Name: name}
+			wanted := client.NewKey{Name: name}
 			if expires != "" {
 				end, err := ending(expires, time.Now())
 				if err != nil {
 					return &usageError{err}
 				}
-				wanted.ExpiresAt = ea.At(end)
+				wanted.ExpiresAt = client.At(end)
 			}
 			api, err := t.api()
 			if err != nil {
@@ -90,7 +90,7 @@ func (t *tool) keysRotate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			made, err := api.RotateKey(cmd.Context(), args[0], &ea.RotateKeyBody{Overlap: overlap})
+			made, err := api.RotateKey(cmd.Context(), args[0], &client.RotateKeyBody{Overlap: overlap})
 			return t.sayKey(made, err)
 		}}
 	c.Flags().StringVar(&overlap, "overlap", "24h", "how long the old key still works: 0s, 1h, 7d")
@@ -98,7 +98,7 @@ func (t *tool) keysRotate() *cobra.Command {
 }
 
 // sayKey prints the key alone, so that it can be taken into a variable.
-func (t *tool) sayKey(made ea.MadeKey, err error) error {
+func (t *tool) sayKey(made client.MadeKey, err error) error {
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) notifications() *cobra.Command {
@@ -15,7 +15,7 @@ func (t *tool) notifications() *cobra.Command {
 }
 
 func (t *tool) notificationsList() *cobra.Command {
-	var p ea.ListNotificationsParams
+	var p client.ListNotificationsParams
 	var r rangeFlags
 	var rule string
 	c := &cobra.Command{Use: "list", Short: "List notifications, newest first", Args: exactly(0, "no arguments"),
@@ -53,13 +53,13 @@ func (t *tool) notificationsGet() *cobra.Command {
 	return &cobra.Command{Use: "get NOTIFICATION_ID", Short: "Show one with its attempts, secrets masked", Args: exactly(1, "a notification's id"),
 		Example: `  eactl notifications get ntf_24ab10cb36d89639ea4c6829ba74d253 -o yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(t, cmd, (*ea.Client).GetNotification, args[0])
+			return show(t, cmd, (*client.Client).GetNotification, args[0])
 		}}
 }
 
 func (t *tool) notificationsRetry() *cobra.Command {
 	var force bool
-	var many ea.NotificationsRetry
+	var many client.NotificationsRetry
 	var r rangeFlags
 	var rule string
 	c := &cobra.Command{Use: "retry [NOTIFICATION_ID]", Short: "Try one again, or all that are dead or suppressed and fit", Args: cobra.MaximumNArgs(1),
@@ -75,8 +75,8 @@ func (t *tool) notificationsRetry() *cobra.Command {
 				return err
 			}
 			if len(args) == 1 {
-				return t.changeNotification(args[0], func(api *ea.Client) (ea.Notification, error) {
-					return api.RetryNotification(cmd.Context(), args[0], ea.RetryNotificationParams{Force: force})
+				return t.changeNotification(args[0], func(api *client.Client) (client.Notification, error) {
+					return api.RetryNotification(cmd.Context(), args[0], client.RetryNotificationParams{Force: force})
 				})
 			}
 			api, err := t.api()
@@ -116,13 +116,13 @@ func (t *tool) notificationsCancel() *cobra.Command {
 	return &cobra.Command{Use: "cancel NOTIFICATION_ID", Short: "End one that waits for its next attempt", Args: exactly(1, "a notification's id"),
 		Example: `  eactl notifications cancel ntf_24ab10cb36d89639ea4c6829ba74d253`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.changeNotification(args[0], func(api *ea.Client) (ea.Notification, error) {
+			return t.changeNotification(args[0], func(api *client.Client) (client.Notification, error) {
 				return api.CancelNotification(cmd.Context(), args[0])
 			})
 		}}
 }
 
-func (t *tool) changeNotification(id string, change func(*ea.Client) (ea.Notification, error)) error {
+func (t *tool) changeNotification(id string, change func(*client.Client) (client.Notification, error)) error {
 	api, err := t.api()
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // outputs are what -o takes.
@@ -120,7 +120,7 @@ func (t *tool) paintOn(w io.Writer, c text.Color, s string) string {
 }
 
 // warn says beside the result what somebody should know.
-func (t *tool) warn(all []ea.Flaw) {
+func (t *tool) warn(all []client.Flaw) {
 	for _, w := range all {
 		place := w.Pointer
 		if place != "" {

@@ -11,15 +11,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) replay() *cobra.Command {
 	return group("replay", "Have stored events decided once more",
 		t.replayStart(), listed(t.replayList()), t.replayShow(),
-		t.replayChange("pause", "Stop a replay where it is; resume goes on from there", (*ea.Client).PauseReplay),
-		t.replayChange("resume", "Let a replay go on that is paused or failed", (*ea.Client).ResumeReplay),
-		t.replayChange("cancel", "End a replay for good; what it made stays", (*ea.Client).CancelReplay))
+		t.replayChange("pause", "Stop a replay where it is; resume goes on from there", (*client.Client).PauseReplay),
+		t.replayChange("resume", "Let a replay go on that is paused or failed", (*client.Client).ResumeReplay),
+		t.replayChange("cancel", "End a replay for good; what it made stays", (*client.Client).CancelReplay))
 }
 
 // replayFlags are those of one start.
@@ -78,7 +78,7 @@ Rules with a window are left out: their alerts are about many events.`,
 	return c
 }
 
-func (f replayFlags) request(ctx context.Context, api *ea.Client) (r ea.NewReplay, err error) {
+func (f replayFlags) request(ctx context.Context, api *client.Client) (r client.NewReplay, err error) {
 	if err := f.within.last(f.last); err != nil {
 		return r, err
 	}
@@ -90,7 +90,7 @@ func (f replayFlags) request(ctx context.Context, api *ea.Client) (r ea.NewRepla
 		if !json.Valid([]byte(f.condition)) {
 			return r, &usageError{errors.New("--filter is no JSON")}
 		}
-		r.Condition = ea.Condition(f.condition)
+		r.Condition = client.Condition(f.condition)
 	}
 	for _, name := range f.rules {
 		id, err := deciding(ctx, api, name)
@@ -103,7 +103,7 @@ func (f replayFlags) request(ctx context.Context, api *ea.Client) (r ea.NewRepla
 }
 
 // deciding is the id of a rule that can decide single events.
-func deciding(ctx context.Context, api *ea.Client, idOrName string) (string, error) {
+func deciding(ctx context.Context, api *client.Client, idOrName string) (string, error) {
 	r, err := ruleOf(ctx, api, idOrName)
 	switch {
 	case err != nil:
@@ -120,11 +120,11 @@ func deciding(ctx context.Context, api *ea.Client, idOrName string) (string, err
 const lookEvery = 500 * time.Millisecond
 
 // followReplay waits until a replay is over, or stopped by somebody.
-func (t *tool) followReplay(ctx context.Context, api *ea.Client, j ea.Replay) error {
+func (t *tool) followReplay(ctx context.Context, api *client.Client, j client.Replay) error {
 	bar := t.partBar()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	for j.State == ea.ReplayStateWaiting || j.State == ea.ReplayStateRunning {
+	for j.State == client.ReplayStateWaiting || j.State == client.ReplayStateRunning {
 		p := j.Progress
 		bar.show(j.Part, string(j.State), fmt.Sprintf("%s, %d to be sent", counted(int(p.Events), "event"), p.Made+p.Retried+p.Repeated))
 		select {
@@ -147,9 +147,9 @@ func (t *tool) followReplay(ctx context.Context, api *ea.Client, j ea.Replay) er
 		return err
 	}
 	switch {
-	case j.State == ea.ReplayStateFailed:
+	case j.State == client.ReplayStateFailed:
 		return fmt.Errorf("the replay stopped: %s\n`eactl replay resume %s` goes on from where it is", j.Error, j.ReplayID)
-	case j.State != ea.ReplayStateDone:
+	case j.State != client.ReplayStateDone:
 		return fmt.Errorf("the replay was %s by somebody", j.State)
 	case j.Progress.Matches == 0:
 		return errNothing
@@ -158,7 +158,7 @@ func (t *tool) followReplay(ctx context.Context, api *ea.Client, j ea.Replay) er
 }
 
 func (t *tool) replayList() *cobra.Command {
-	var p ea.ListReplaysParams
+	var p client.ListReplaysParams
 	c := &cobra.Command{Use: "list", Short: "List replays, newest first", Args: exactly(0, "no arguments"),
 		Example: `  eactl replay list
   eactl replay list --state running -o json`}
@@ -201,7 +201,7 @@ func (t *tool) replayShow() *cobra.Command {
 	return c
 }
 
-func (t *tool) replayChange(verb, short string, change func(*ea.Client, context.Context, string) (ea.Replay, error)) *cobra.Command {
+func (t *tool) replayChange(verb, short string, change func(*client.Client, context.Context, string) (client.Replay, error)) *cobra.Command {
 	return &cobra.Command{Use: verb + " REPLAY_ID", Short: short, Args: exactly(1, "a replay's id"),
 		Example: "  eactl replay " + verb + " 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -224,7 +224,7 @@ func noReplay(id string, err error) error {
 	return err
 }
 
-func (t *tool) sayReplay(j ea.Replay) error {
+func (t *tool) sayReplay(j client.Replay) error {
 	_, err := fmt.Fprintf(t.out, "%s is %s\n", j.ReplayID, j.State)
 	return err
 }
@@ -233,7 +233,7 @@ func (t *tool) sayReplay(j ea.Replay) error {
 const leftOutSaid = 5
 
 // leftOut is a line about the rules that are not asked, "" when there are none.
-func leftOut(l ea.ReplayLeftOut) string {
+func leftOut(l client.ReplayLeftOut) string {
 	if l.Count == 0 {
 		return ""
 	}
@@ -249,7 +249,7 @@ func leftOut(l ea.ReplayLeftOut) string {
 }
 
 // showReplayed is a replay as a person reads it.
-func (t *tool) showReplayed(j ea.Replay) error {
+func (t *tool) showReplayed(j client.Replay) error {
 	what := "replay"
 	if j.DryRun {
 		what = "dry run"

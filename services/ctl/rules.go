@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) rules() *cobra.Command {
@@ -27,7 +27,7 @@ func (t *tool) rulesList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return list(t, api.AllRules(cmd.Context(), ea.ListRulesParams{}), 0, "rule_id", "name", "priority", "enabled", "mode", "version")
+			return list(t, api.AllRules(cmd.Context(), client.ListRulesParams{}), 0, "rule_id", "name", "priority", "enabled", "mode", "version")
 		}}
 }
 
@@ -48,24 +48,24 @@ func (t *tool) rulesGet() *cobra.Command {
 }
 
 // ruleOf reads a rule by its id or its name.
-func ruleOf(ctx context.Context, api *ea.Client, idOrName string) (ea.Rule, error) {
+func ruleOf(ctx context.Context, api *client.Client, idOrName string) (client.Rule, error) {
 	one, err := api.GetRule(ctx, idOrName)
 	if !missing(err) {
 		return one, err
 	}
-	found, err := api.ListRules(ctx, ea.ListRulesParams{Name: idOrName})
+	found, err := api.ListRules(ctx, client.ListRulesParams{Name: idOrName})
 	if err != nil {
-		return ea.Rule{}, err
+		return client.Rule{}, err
 	}
 	if len(found.Items) == 0 {
-		return ea.Rule{}, noRule(idOrName)
+		return client.Rule{}, noRule(idOrName)
 	}
 	return found.Items[0], nil
 }
 
 // ruleID is the id of a rule that is named by its id or its name. One that was
 // deleted still has its versions under its id.
-func ruleID(ctx context.Context, api *ea.Client, idOrName string) (string, error) {
+func ruleID(ctx context.Context, api *client.Client, idOrName string) (string, error) {
 	one, err := ruleOf(ctx, api, idOrName)
 	if errors.Is(err, errNothing) {
 		return idOrName, nil
@@ -74,7 +74,7 @@ func ruleID(ctx context.Context, api *ea.Client, idOrName string) (string, error
 }
 
 // namedRule is the API, and the id of a rule that is named by its id or its name.
-func (t *tool) namedRule(ctx context.Context, idOrName string) (api *ea.Client, id string, err error) {
+func (t *tool) namedRule(ctx context.Context, idOrName string) (api *client.Client, id string, err error) {
 	if api, err = t.api(); err != nil {
 		return nil, "", err
 	}
@@ -94,7 +94,7 @@ func (t *tool) rulesDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = api.DeleteRule(cmd.Context(), id, ea.DeleteRuleParams{})
+			err = api.DeleteRule(cmd.Context(), id, client.DeleteRuleParams{})
 			if missing(err) {
 				err = noRule(args[0])
 			}

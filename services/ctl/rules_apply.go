@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
 
@@ -59,7 +59,7 @@ with a window that no index serves, unless --create-indexes makes it, which take
 				return err
 			}
 			api.Timeout = importTimeout
-			result, err := api.ImportRulesWith(cmd.Context(), ea.ImportRulesParams{CreateIndexes: indexes}, ea.JSON(body))
+			result, err := api.ImportRulesWith(cmd.Context(), client.ImportRulesParams{CreateIndexes: indexes}, client.JSON(body))
 			if err != nil {
 				return named(err, rules)
 			}
@@ -100,7 +100,7 @@ func rulesArray(rules []fileRule) ([]byte, error) {
 // named puts files, lines and names of rules in place of their numbers in the
 // request.
 func named(err error, rules []fileRule) error {
-	var p *ea.Problem
+	var p *client.Problem
 	if errors.As(err, &p) {
 		inFiles(p.Errors, rules)
 	}
@@ -108,9 +108,9 @@ func named(err error, rules []fileRule) error {
 }
 
 // inFiles is named for what the API says of the rules of a request.
-func inFiles(all []ea.Flaw, rules []fileRule) {
+func inFiles(all []client.Flaw, rules []fileRule) {
 	places := map[string][]*rule.Place{} // by file
-	flaws := map[*rule.Place]*ea.Flaw{}
+	flaws := map[*rule.Place]*client.Flaw{}
 	for i := range all {
 		f := &all[i]
 		number, rest, _ := strings.Cut(strings.TrimPrefix(f.Pointer, "/"), "/")

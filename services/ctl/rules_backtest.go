@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/events-aggregator/events-aggregator/pkg/backtest"
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // backtestFlags are those of one call.
@@ -62,7 +62,7 @@ func (t *tool) rulesBacktest() *cobra.Command {
 	return c
 }
 
-func (f backtestFlags) request(ctx context.Context, api *ea.Client, args []string) (r ea.BacktestRequest, err error) {
+func (f backtestFlags) request(ctx context.Context, api *client.Client, args []string) (r client.BacktestRequest, err error) {
 	if err := f.within.last(f.last); err != nil {
 		return r, err
 	}
@@ -81,7 +81,7 @@ func (f backtestFlags) request(ctx context.Context, api *ea.Client, args []strin
 }
 
 // followBacktest shows the progress while it waits for the result.
-func (t *tool) followBacktest(ctx context.Context, api *ea.Client, wanted ea.BacktestRequest) (result ea.BacktestReport, err error) {
+func (t *tool) followBacktest(ctx context.Context, api *client.Client, wanted client.BacktestRequest) (result client.BacktestReport, err error) {
 	answer, err := api.BacktestRuleStream(ctx, wanted)
 	if err != nil {
 		return result, err
@@ -93,9 +93,9 @@ func (t *tool) followBacktest(ctx context.Context, api *ea.Client, wanted ea.Bac
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
 		var line struct {
-			Progress *backtest.Progress `json:"progress"`
-			Result   *ea.BacktestReport `json:"result"`
-			Problem  *ea.Problem        `json:"problem"`
+			Progress *backtest.Progress     `json:"progress"`
+			Result   *client.BacktestReport `json:"result"`
+			Problem  *client.Problem        `json:"problem"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			return result, fmt.Errorf("read the API's answer: %w", err)
@@ -115,7 +115,7 @@ func (t *tool) followBacktest(ctx context.Context, api *ea.Client, wanted ea.Bac
 	return result, errors.New("the API stopped before the result; `eactl doctor` tries the servers")
 }
 
-func (t *tool) showBacktest(r ea.BacktestReport) {
+func (t *tool) showBacktest(r client.BacktestReport) {
 	version := "draft"
 	if r.Version > 0 {
 		version = fmt.Sprintf("version %d", r.Version)
@@ -152,7 +152,7 @@ func (t *tool) showBacktest(r ea.BacktestReport) {
 }
 
 // showCounts draws the matches over the whole range; the busiest is named.
-func (t *tool) showCounts(r ea.BacktestReport) {
+func (t *tool) showCounts(r client.BacktestReport) {
 	width := min(chartWidth, max(1, int(r.SearchedUntil.Sub(r.From.Time)/time.Hour)))
 	sums := make([]int64, width)
 	busiest := r.Counts[0]
@@ -173,7 +173,7 @@ func (t *tool) showCounts(r ea.BacktestReport) {
 	fmt.Fprintf(t.out, "  %s\n  busiest %s: %s with %d\n", t.paint(text.FgCyan, t.chart(values)), r.Unit, minute(busiest.At), busiest.Matches)
 }
 
-func (t *tool) showDifference(d *ea.BacktestReportDifference) {
+func (t *tool) showDifference(d *client.BacktestReportDifference) {
 	if d == nil {
 		return
 	}
@@ -185,7 +185,7 @@ func (t *tool) showDifference(d *ea.BacktestReportDifference) {
 	for _, side := range []struct {
 		sign  string
 		color text.Color
-		of    ea.BacktestSide
+		of    client.BacktestSide
 	}{{"+", text.FgGreen, d.Only}, {"-", text.FgRed, d.OnlyLive}} {
 		for _, s := range side.of.Samples {
 			fmt.Fprintln(t.out, t.paint(side.color, fmt.Sprintf("%s %s %s", side.sign, minute(s.Timestamp), s.EventID)))
@@ -196,4 +196,4 @@ func (t *tool) showDifference(d *ea.BacktestReportDifference) {
 	}
 }
 
-func minute(at ea.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
+func minute(at client.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }

@@ -7,7 +7,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) rulesExplain() *cobra.Command {
@@ -23,7 +23,7 @@ On a terminal it is text; elsewhere it is JSON, unless -o says otherwise.`,
 			if err != nil {
 				return err
 			}
-			answer, err := api.ExplainRule(cmd.Context(), id, ea.ExplainRuleParams{Event: args[1]})
+			answer, err := api.ExplainRule(cmd.Context(), id, client.ExplainRuleParams{Event: args[1]})
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ var outcomeColors = map[string]text.Color{
 	"held": text.FgYellow, "fired_without_action": text.FgYellow, "dead": text.FgRed, "not_fired": text.FgRed, "would_not_fire": text.FgRed,
 }
 
-func (t *tool) showExplanation(e ea.Explained) {
+func (t *tool) showExplanation(e client.Explained) {
 	fmt.Fprintln(t.out, t.paint(outcomeColors[e.Outcome], e.Text))
 	fmt.Fprintf(t.out, "\nrule %q, event %s\n", e.RuleName, e.EventID)
 	for _, step := range e.Steps {
@@ -57,7 +57,7 @@ func (t *tool) showExplanation(e ea.Explained) {
 	}
 }
 
-func (t *tool) showClauses(clauses []ea.Explanation, depth int) {
+func (t *tool) showClauses(clauses []client.Explanation, depth int) {
 	for _, c := range clauses {
 		fmt.Fprintf(t.out, "%s%s %s\n", strings.Repeat("  ", depth), t.mark(c.Matched), c.Text)
 		t.showClauses(c.Clauses, depth+1)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // rulesExport writes all rules in a form that import reads back to the same.
@@ -28,7 +28,7 @@ a rule does. Secrets are masked; where the rule is stored already, import keeps 
 				begin, between, end = "", "", ""
 			}
 			text := begin
-			err = upTo(api.AllRules(cmd.Context(), ea.ListRulesParams{}), 0, func(r ea.Rule) error {
+			err = upTo(api.AllRules(cmd.Context(), client.ListRulesParams{}), 0, func(r client.Rule) error {
 				item, err := plain(exported{Rule: r})
 				if err != nil {
 					return err
@@ -61,7 +61,7 @@ a rule does. Secrets are masked; where the rule is stored already, import keeps 
 // exported is a rule without what the API says of it: its fields are hidden by
 // those of the same names, which are never there.
 type exported struct {
-	ea.Rule
+	client.Rule
 
 	Version   *int `json:"version,omitempty"`
 	CreatedAt *int `json:"created_at,omitempty"`

@@ -9,7 +9,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 var errNotCurrent = errors.New("not every rule-worker holds the stored rules")
@@ -26,7 +26,7 @@ func (t *tool) rulesStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var p ea.GetRulesStatusParams
+			var p client.GetRulesStatusParams
 			if ruleName != "" {
 				if p.Rule, err = ruleID(ctx, api, ruleName); err != nil {
 					return err
@@ -50,7 +50,7 @@ func (t *tool) rulesStatus() *cobra.Command {
 }
 
 // rulesHeld asks until the workers are current, or until the given time.
-func rulesHeld(ctx context.Context, api *ea.Client, p ea.GetRulesStatusParams, until time.Time) (ea.RulesStatus, error) {
+func rulesHeld(ctx context.Context, api *client.Client, p client.GetRulesStatusParams, until time.Time) (client.RulesStatus, error) {
 	for {
 		held, err := api.GetRulesStatus(ctx, p)
 		if err != nil || held.Current || time.Now().After(until) {
@@ -67,7 +67,7 @@ func rulesHeld(ctx context.Context, api *ea.Client, p ea.GetRulesStatusParams, u
 // stateColors make what needs a look stand out.
 var stateColors = map[string]text.Color{"current": text.FgGreen, "behind": text.FgYellow, "silent": text.FgRed, "other": text.FgRed}
 
-func (t *tool) showHeld(h ea.RulesStatus, one bool) error {
+func (t *tool) showHeld(h client.RulesStatus, one bool) error {
 	header := []any{"worker", "state", "rules", "broken", "loaded", "last word"}
 	if one {
 		header = append(header, "version")

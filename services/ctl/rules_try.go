@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // testsTogether is how many events the API tries in one request.
@@ -51,15 +51,15 @@ func (t *tool) rulesTest() *cobra.Command {
 	return c
 }
 
-func (t *tool) testEvents(ctx context.Context, api *ea.Client, draft json.RawMessage, all []tried) error {
+func (t *tool) testEvents(ctx context.Context, api *client.Client, draft json.RawMessage, all []tried) error {
 	matched := 0
-	var warnings []ea.Flaw // of the rule, the same with each chunk
+	var warnings []client.Flaw // of the rule, the same with each chunk
 	for some := range slices.Chunk(all, testsTogether) {
 		bodies := make([]json.RawMessage, len(some))
 		for i, one := range some {
 			bodies[i] = one.body
 		}
-		answer, err := api.TestRule(ctx, ea.RuleTest{Rule: draft, Events: bodies})
+		answer, err := api.TestRule(ctx, client.RuleTest{Rule: draft, Events: bodies})
 		if err != nil {
 			return err
 		}

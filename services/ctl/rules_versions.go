@@ -9,7 +9,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // came is how a version came about, when it was not just saved.
@@ -32,7 +32,7 @@ func (t *tool) rulesVersions() *cobra.Command {
 				return err
 			}
 			l := t.list("version", "at", "by", "how")
-			err = upTo(api.AllRuleVersions(cmd.Context(), id, ea.ListRuleVersionsParams{}), 0, func(v ea.RuleVersion) error {
+			err = upTo(api.AllRuleVersions(cmd.Context(), id, client.ListRuleVersionsParams{}), 0, func(v client.RuleVersion) error {
 				return t.print(v, func() error {
 					return l.row(v.Version, v.UpdatedAt.Format(time.RFC3339), v.CreatedBy, came(v.Deleted, v.RolledBackTo))
 				})
@@ -46,7 +46,7 @@ func (t *tool) rulesVersions() *cobra.Command {
 }
 
 func (t *tool) rulesDiff() *cobra.Command {
-	var p ea.DiffRuleParams
+	var p client.DiffRuleParams
 	c := &cobra.Command{Use: "diff RULE [--from N] [--to N]", Short: "Show what changed between two versions", Args: exactly(1, "a rule's id or name"),
 		Example: `  eactl rules diff "large failed payments"              # the last change
   eactl rules diff "large failed payments" --from 2 --to 5`,
@@ -69,11 +69,11 @@ func (t *tool) rulesDiff() *cobra.Command {
 	return c
 }
 
-func (t *tool) showDiff(d ea.RuleDiff) error {
+func (t *tool) showDiff(d client.RuleDiff) error {
 	for _, side := range []struct {
 		sign  string
 		color text.Color
-		v     ea.VersionNote
+		v     client.VersionNote
 	}{{"---", text.FgRed, d.From}, {"+++", text.FgGreen, d.To}} {
 		line := fmt.Sprintf("%s version %d, %s by %s", side.sign, side.v.Version, side.v.At.Format(time.RFC3339), side.v.By)
 		if note := came(side.v.Deleted, side.v.RolledBackTo); note != "" {
@@ -112,7 +112,7 @@ func (t *tool) rulesRollback() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			now, err := api.RollBackRule(cmd.Context(), id, ea.RollBackRuleParams{}, ea.RollBackRuleBody{Version: to})
+			now, err := api.RollBackRule(cmd.Context(), id, client.RollBackRuleParams{}, client.RollBackRuleBody{Version: to})
 			if err != nil {
 				return err
 			}

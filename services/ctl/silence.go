@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) silence() *cobra.Command {
@@ -15,7 +15,7 @@ func (t *tool) silence() *cobra.Command {
 }
 
 func (t *tool) silenceAdd() *cobra.Command {
-	var wanted ea.NewSilence
+	var wanted client.NewSilence
 	var condition string
 	var dry bool
 	c := &cobra.Command{Use: "add --condition CONDITION --for LENGTH --comment WHY", Short: "Hold back what matches, from now or later on, until it ends", Args: exactly(0, "only flags"),
@@ -31,7 +31,7 @@ func (t *tool) silenceAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := api.CreateSilence(cmd.Context(), ea.CreateSilenceParams{DryRun: dry}, wanted)
+			answer, err := api.CreateSilence(cmd.Context(), client.CreateSilenceParams{DryRun: dry}, wanted)
 			if err != nil {
 				return err
 			}
@@ -52,12 +52,12 @@ func (t *tool) silenceAdd() *cobra.Command {
 	return c
 }
 
-func (t *tool) saySilence(s ea.Silence) error {
+func (t *tool) saySilence(s client.Silence) error {
 	_, err := fmt.Fprintf(t.out, "%s is %s until %s\n", s.SilenceID, s.State, s.Until)
 	return err
 }
 
-func (t *tool) sayPreview(p ea.SilencePreview) error {
+func (t *tool) sayPreview(p client.SilencePreview) error {
 	least := ""
 	if p.AtLeast {
 		least = "at least "
@@ -78,14 +78,14 @@ func (t *tool) silenceList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p := ea.ListSilencesParams{State: ea.SilenceState(state)}
+			p := client.ListSilencesParams{State: client.SilenceState(state)}
 			if all {
 				p.State = ""
 			}
 			return list(t, api.AllSilences(cmd.Context(), p), 0, "silence_id", "state", "from", "until", "author", "comment")
 		}}
 	c.Flags().BoolVar(&all, "all", false, "in every state")
-	c.Flags().StringVar(&state, "state", string(ea.SilenceStateActive), "pending, active or expired")
+	c.Flags().StringVar(&state, "state", string(client.SilenceStateActive), "pending, active or expired")
 	return c
 }
 
@@ -97,7 +97,7 @@ func (t *tool) silenceExpire() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ended, err := api.ExpireSilence(cmd.Context(), args[0], ea.ExpireSilenceParams{})
+			ended, err := api.ExpireSilence(cmd.Context(), args[0], client.ExpireSilenceParams{})
 			if missing(err) {
 				return fmt.Errorf("no silence has the id %s (`eactl silence list --all` shows them): %w", args[0], errNothing)
 			}

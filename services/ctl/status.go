@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 )
 
@@ -20,7 +20,7 @@ type depth struct {
 // statusReport is `eactl status -o json`: the API's answer, with the queues
 // beside it. Scripts read it.
 type statusReport struct {
-	ea.Status
+	client.Status
 
 	Queues      map[string]depth `json:"queues"`       // without the prefix
 	DeadLetters map[string]int   `json:"dead_letters"` // by the work queue that they were in

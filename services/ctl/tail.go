@@ -13,7 +13,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 const (
@@ -38,7 +38,7 @@ nothing is missed or shown twice, and if history is gone, that is said.`,
 		if err != nil {
 			return err
 		}
-		return t.followAll(cmd.Context(), &stream{t: t, api: api, wanted: ea.StreamEventsParams{
+		return t.followAll(cmd.Context(), &stream{t: t, api: api, wanted: client.StreamEventsParams{
 			Type: e.Type, Source: e.Source, Level: e.Level, SeverityMin: e.SeverityMin, SeverityMax: e.SeverityMax,
 			UserID: e.UserID, SessionID: e.SessionID, TraceID: e.TraceID, Filter: e.Filter,
 		}})
@@ -54,7 +54,7 @@ func (t *tool) followAll(ctx context.Context, s *stream) error {
 	for {
 		s.frames = 0
 		err := s.follow(ctx)
-		var refused *ea.Problem
+		var refused *client.Problem
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // Ctrl-C is how a tail ends
@@ -82,10 +82,10 @@ var errOutput = errors.New("the output is closed")
 // stream is where a live stream is.
 type stream struct {
 	t      *tool
-	api    *ea.Client
-	wanted ea.StreamEventsParams // with the position to resume from
-	opened bool                  // once
-	frames int                   // of this connection that told a position
+	api    *client.Client
+	wanted client.StreamEventsParams // with the position to resume from
+	opened bool                      // once
+	frames int                       // of this connection that told a position
 }
 
 // follow reads one connection's frames until it ends.
@@ -100,7 +100,7 @@ func (s *stream) follow(ctx context.Context) error {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	s.opened = true
-	for frame, err := range ea.Frames(awake{answer.Body, watchdog}) {
+	for frame, err := range client.Frames(awake{answer.Body, watchdog}) {
 		if err != nil && context.Cause(ctx) != nil {
 			return context.Cause(ctx)
 		}
@@ -130,7 +130,7 @@ func (a awake) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *stream) frame(f ea.Frame) error {
+func (s *stream) frame(f client.Frame) error {
 	t := s.t
 	switch f.Event {
 	case "event":
@@ -145,7 +145,7 @@ func (s *stream) frame(f ea.Frame) error {
 	default: // a position, a comment
 		return nil
 	}
-	var e ea.Event
+	var e client.Event
 	if err := json.Unmarshal([]byte(f.Data), &e); err != nil {
 		return fmt.Errorf("the API's event: %w", err)
 	}
@@ -156,7 +156,7 @@ func (s *stream) frame(f ea.Frame) error {
 }
 
 // eventLine is an event as a person reads it.
-func (t *tool) eventLine(e ea.Event) error {
+func (t *tool) eventLine(e client.Event) error {
 	_, err := fmt.Fprintf(t.out, "%-24s %s  %-24s %-20s %s\n", e.Timestamp, t.paint(severityColour(e.Severity), fmt.Sprintf("%2d", e.Severity)), e.Type, e.Source, e.Payload)
 	return err
 }

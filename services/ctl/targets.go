@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) targets() *cobra.Command {
@@ -14,7 +14,7 @@ func (t *tool) targets() *cobra.Command {
 }
 
 func (t *tool) targetsList() *cobra.Command {
-	var p ea.ListTargetsParams
+	var p client.ListTargetsParams
 	c := &cobra.Command{Use: "list", Short: "List those that are held back for, or were lately", Args: exactly(0, "no arguments"),
 		Example: `  eactl targets list
   eactl targets list --state disabled -o json`,
@@ -33,7 +33,7 @@ func (t *tool) targetsGet() *cobra.Command {
 	return &cobra.Command{Use: "get TARGET_ID", Short: "Show one", Args: exactly(1, "a target's id"),
 		Example: `  eactl targets get hooks.example.com:443`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(t, cmd, (*ea.Client).GetTarget, args[0])
+			return show(t, cmd, (*client.Client).GetTarget, args[0])
 		}}
 }
 
@@ -42,26 +42,26 @@ func (t *tool) targetsEnable() *cobra.Command {
 		Example: `  eactl targets enable hooks.example.com:443
   eactl notifications retry --status suppressed --reason target_disabled    # what was owed meanwhile`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.changeTarget(args[0], func(api *ea.Client) (ea.Target, error) {
-				return api.EnableTarget(cmd.Context(), args[0], ea.EnableTargetParams{})
+			return t.changeTarget(args[0], func(api *client.Client) (client.Target, error) {
+				return api.EnableTarget(cmd.Context(), args[0], client.EnableTargetParams{})
 			})
 		}}
 }
 
 func (t *tool) targetsDisable() *cobra.Command {
-	var body ea.DisableTargetBody
+	var body client.DisableTargetBody
 	c := &cobra.Command{Use: "disable TARGET_ID", Short: "Call an endpoint no more; what is owed to it is suppressed", Args: exactly(1, "the id of a listed endpoint"),
 		Example: `  eactl targets disable b5d9c1f2a3e4 --reason "moved to another host"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.changeTarget(args[0], func(api *ea.Client) (ea.Target, error) {
-				return api.DisableTarget(cmd.Context(), args[0], ea.DisableTargetParams{}, &body)
+			return t.changeTarget(args[0], func(api *client.Client) (client.Target, error) {
+				return api.DisableTarget(cmd.Context(), args[0], client.DisableTargetParams{}, &body)
 			})
 		}}
 	c.Flags().StringVar(&body.Reason, "reason", "", "why, for those who ask")
 	return c
 }
 
-func (t *tool) changeTarget(id string, change func(*ea.Client) (ea.Target, error)) error {
+func (t *tool) changeTarget(id string, change func(*client.Client) (client.Target, error)) error {
 	api, err := t.api()
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) templates() *cobra.Command {
@@ -25,7 +25,7 @@ func (t *tool) templatesList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return list(t, api.AllTemplates(cmd.Context(), ea.ListTemplatesParams{}), 0, "name", "version", "updated_at", "description")
+			return list(t, api.AllTemplates(cmd.Context(), client.ListTemplatesParams{}), 0, "name", "version", "updated_at", "description")
 		}}
 }
 
@@ -33,7 +33,7 @@ func (t *tool) templatesGet() *cobra.Command {
 	return &cobra.Command{Use: "get NAME", Short: "Show one", Args: exactly(1, "a template's name"),
 		Example: `  eactl templates get default -o yaml > default.yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(t, cmd, (*ea.Client).GetTemplate, args[0])
+			return show(t, cmd, (*client.Client).GetTemplate, args[0])
 		}}
 }
 
@@ -50,7 +50,7 @@ func (t *tool) templatesApply() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			saved, err := api.PutTemplateWith(cmd.Context(), name, ea.PutTemplateParams{}, body)
+			saved, err := api.PutTemplateWith(cmd.Context(), name, client.PutTemplateParams{}, body)
 			if err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func (t *tool) templatesApply() *cobra.Command {
 // templateFile reads a template of a file. What the API says itself about one,
 // as its version, is not sent back; what nobody knows is, so that the API can
 // refuse it.
-func templateFile(file string) (name string, body ea.Body, err error) {
+func templateFile(file string) (name string, body client.Body, err error) {
 	if file == "" {
 		return "", body, &usageError{errors.New("-f FILE is missing: a template as `eactl templates get NAME -o yaml` prints it")}
 	}
@@ -85,7 +85,7 @@ func templateFile(file string) (name string, body ea.Body, err error) {
 		delete(fields, said)
 	}
 	written, err := json.Marshal(fields)
-	return name, ea.JSON(written), err
+	return name, client.JSON(written), err
 }
 
 func (t *tool) templatesPreview() *cobra.Command {
@@ -95,7 +95,7 @@ func (t *tool) templatesPreview() *cobra.Command {
   eactl templates preview -f outage.yaml --event 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968    # before it is saved`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var name string
-			var body ea.Body // none: as it is stored
+			var body client.Body // none: as it is stored
 			switch {
 			case event == "":
 				return &usageError{errors.New("--event EVENT_ID is missing (`eactl events list` shows some)")}
@@ -113,7 +113,7 @@ func (t *tool) templatesPreview() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			filled, err := api.PreviewTemplateWith(cmd.Context(), name, ea.PreviewTemplateParams{EventID: event}, body)
+			filled, err := api.PreviewTemplateWith(cmd.Context(), name, client.PreviewTemplateParams{EventID: event}, body)
 			if err != nil {
 				return err
 			}
@@ -138,6 +138,6 @@ func (t *tool) templatesDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.sayDeleted(args[0], api.DeleteTemplate(cmd.Context(), args[0], ea.DeleteTemplateParams{}))
+			return t.sayDeleted(args[0], api.DeleteTemplate(cmd.Context(), args[0], client.DeleteTemplateParams{}))
 		}}
 }

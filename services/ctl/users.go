@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/user"
 )
@@ -45,7 +45,7 @@ EA_MONGO_DATABASE) and needs no API key: that is how the first admin is made.`,
 				create = t.createInDatabase
 			}
 			made, err := create(cmd, u)
-			var refused *ea.Problem
+			var refused *client.Problem
 			if errors.Is(err, store.ErrConflict) || errors.As(err, &refused) && refused.Status == http.StatusConflict {
 				return fmt.Errorf("%s is a user already; choose another address, or make a new key with `eactl keys create --user %s`: a lost one cannot be shown again", u.Email, u.Email)
 			}
@@ -77,7 +77,7 @@ func (t *tool) createByAPI(cmd *cobra.Command, u user.User) (made createdUser, e
 	if err != nil {
 		return made, err
 	}
-	created, err := api.CreateUser(cmd.Context(), ea.NewUser{Email: u.Email, Name: u.Name, Role: ea.Role(u.Role), Key: &ea.KeyWish{}})
+	created, err := api.CreateUser(cmd.Context(), client.NewUser{Email: u.Email, Name: u.Name, Role: client.Role(u.Role), Key: &client.KeyWish{}})
 	return createdUser{created.UserID, created.Email, user.Role(created.Role), created.APIKey}, err
 }
 
@@ -99,7 +99,7 @@ func (t *tool) createInDatabase(cmd *cobra.Command, u user.User) (made createdUs
 }
 
 func (t *tool) usersList() *cobra.Command {
-	var p ea.ListUsersParams
+	var p client.ListUsersParams
 	c := &cobra.Command{Use: "list", Short: "List users", Args: exactly(0, "no arguments"),
 		Example: `  eactl users list
   eactl users list --role admin -o json`,
@@ -133,7 +133,7 @@ func (t *tool) usersGet() *cobra.Command {
 
 // namedUser is the API, and the id of a user that is named by address or id;
 // `me` is one.
-func (t *tool) namedUser(ctx context.Context, name string) (api *ea.Client, id string, err error) {
+func (t *tool) namedUser(ctx context.Context, name string) (api *client.Client, id string, err error) {
 	if api, err = t.api(); err != nil {
 		return nil, "", err
 	}
@@ -141,11 +141,11 @@ func (t *tool) namedUser(ctx context.Context, name string) (api *ea.Client, id s
 	return api, id, err
 }
 
-func userID(ctx context.Context, api *ea.Client, name string) (string, error) {
+func userID(ctx context.Context, api *client.Client, name string) (string, error) {
 	if !strings.Contains(name, "@") {
 		return name, nil
 	}
-	found, err := api.ListUsers(ctx, ea.ListUsersParams{Email: name, Limit: 1})
+	found, err := api.ListUsers(ctx, client.ListUsersParams{Email: name, Limit: 1})
 	if err != nil {
 		return "", err
 	}
@@ -163,17 +163,17 @@ func (t *tool) usersUpdate() *cobra.Command {
   eactl users update me --channel mail --event-type PAYMENT_FAILED
   eactl users update me --channel ""    # the default channel again`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var change ea.UserChange
-			var preferences ea.NewPreferences
+			var change client.UserChange
+			var preferences client.NewPreferences
 			given := func(flag string) bool { return cmd.Flags().Changed(flag) }
 			if given("email") {
-				change.Email = ea.To(email)
+				change.Email = client.To(email)
 			}
 			if given("name") {
-				change.Name = ea.To(name)
+				change.Name = client.To(name)
 			}
 			if given("role") {
-				change.Role = ea.To(ea.Role(role))
+				change.Role = client.To(client.Role(role))
 			}
 			if given("channel") {
 				preferences.NotificationChannels = filled(channels)
@@ -182,16 +182,16 @@ func (t *tool) usersUpdate() *cobra.Command {
 				preferences.EventTypes = filled(types)
 			}
 			if given("channel") || given("event-type") {
-				change.Preferences = ea.To(preferences)
+				change.Preferences = client.To(preferences)
 			}
-			if change == (ea.UserChange{}) {
+			if change == (client.UserChange{}) {
 				return &usageError{errors.New("nothing to change: name it with --email, --name, --role, --channel or --event-type")}
 			}
 			api, id, err := t.namedUser(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			u, err := api.PatchUser(cmd.Context(), id, ea.PatchUserParams{}, change)
+			u, err := api.PatchUser(cmd.Context(), id, client.PatchUserParams{}, change)
 			if err != nil {
 				return err
 			}
@@ -227,7 +227,7 @@ func (t *tool) usersDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.sayDeleted(args[0], api.DeleteUser(cmd.Context(), id, ea.DeleteUserParams{}))
+			return t.sayDeleted(args[0], api.DeleteUser(cmd.Context(), id, client.DeleteUserParams{}))
 		}}
 }
 
@@ -254,7 +254,7 @@ func (t *tool) usersRotateKey() *cobra.Command {
 			if len(inForce) != 1 {
 				return &usageError{fmt.Errorf("%s has %d keys in force; `eactl keys list --user %s` shows them, `eactl keys rotate KEY_ID` replaces one", u.Email, len(inForce), u.Email)}
 			}
-			made, err := api.RotateKey(cmd.Context(), inForce[0], &ea.RotateKeyBody{Overlap: overlap})
+			made, err := api.RotateKey(cmd.Context(), inForce[0], &client.RotateKeyBody{Overlap: overlap})
 			return t.sayKey(made, err)
 		}}
 	c.Flags().StringVar(&overlap, "overlap", "24h", "how long the old key still works: 0s, 1h, 7d")
