@@ -29,14 +29,19 @@ func (r *deadRows) add(l *deadletter.Letter) error {
 
 const shortText = 60
 
-// short is the beginning of a text that may hold anything.
-func short(s string) string {
-	s = strings.Map(func(r rune) rune {
+// printable is a text without what would move a terminal's cursor.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return ' '
 	}, s)
+}
+
+// short is the beginning of a text that may hold anything.
+func short(s string) string {
+	s = printable(s)
 	if runes := []rune(s); len(runes) > shortText {
 		return string(runes[:shortText]) + "…"
 	}
@@ -50,7 +55,7 @@ func (t *tool) printGroups(groups []deadletter.Group, now time.Time) error {
 	for _, g := range groups {
 		if err := t.print(g, func() error {
 			if t.output == outputCSV {
-				return l.row(g.Cause, g.Queue, g.Reason, g.ErrorClass, g.Messages, g.Since.Format(time.RFC3339), g.Last.Format(time.RFC3339), g.Fingerprint)
+				return l.row(g.Cause, g.Queue, g.Reason, g.ErrorClass, g.Messages, g.Since.Format(time.RFC3339), g.Last.Format(time.RFC3339), l.brief(g.Fingerprint))
 			}
 			return l.row(g.Cause, g.Queue, g.Reason, g.ErrorClass, thousands(g.Messages), clock(g.Since, now), clock(g.Last, now), short(g.Fingerprint))
 		}); err != nil {

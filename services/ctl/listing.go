@@ -63,10 +63,11 @@ func (l *listing) row(cells ...any) error {
 	return l.csv.Write(record)
 }
 
-// brief is a text that fits into a table; CSV has all of it.
+// brief is a text that may hold anything, as it fits into a table; CSV has all of
+// it that can be printed.
 func (l *listing) brief(s string) string {
 	if l.t.output == outputCSV {
-		return s
+		return printable(s)
 	}
 	return short(s)
 }

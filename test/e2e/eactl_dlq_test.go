@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -96,6 +97,11 @@ var _ = Describe("eactl dlq", Ordered, func() {
 		Expect(table.Code).To(BeZero(), table.Err)
 		Expect(table.Out).To(MatchRegexp(`expired +│ broker .*\n(.*\n)?.*permanent +│ invalid_json`))
 		Expect(table.Out).NotTo(ContainSubstring("\x1b"), "what a producer sent does not reach the terminal")
+		rows, err := csv.NewReader(strings.NewReader(dlq(ctx, f, "list", "ingester.events", "-o", "csv").Out)).ReadAll()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(rows).To(HaveLen(3))
+		Expect(rows[0]).To(Equal([]string{"dead_id", "dead_at", "queue", "reason", "class", "attempts", "cause", "error"}))
+		Expect(append(rows[1], rows[2]...)).To(ContainElement("not JSON [31m"), "nor by a file that somebody looks at")
 	}, SpecTimeout(time.Minute))
 
 	DescribeTable("selects by", func(ctx SpecContext, flags []string, ids ...any) {
