@@ -1888,6 +1888,46 @@ func (c *Client) AllAudit(ctx context.Context, p ListAuditParams) iter.Seq2[Audi
 	})
 }
 
+// BeginSession: Sign a browser in.
+//
+// POST /session, for the role public.
+//
+// For the dashboard. Exchanges an API key for a session in an HttpOnly, SameSite=Strict cookie, which from then on stands for the key:
+// with its user, role and rate, and for as long as the key is in force (`api.session_lifetime` at most). Every change by the cookie
+// needs `X-CSRF-Token`. Programs send their key instead.
+func (c *Client) BeginSession(ctx context.Context, body BeginSessionBody) (Session, error) {
+	var answer Session
+	err := c.call(ctx, request{method: http.MethodPost, path: "/session", body: body}, &answer)
+	return answer, err
+}
+
+// BeginSessionWith is BeginSession with a body as the caller wrote it: whatever it holds reaches the API.
+func (c *Client) BeginSessionWith(ctx context.Context, body Body) (Session, error) {
+	var answer Session
+	err := c.call(ctx, request{method: http.MethodPost, path: "/session", body: body}, &answer)
+	return answer, err
+}
+
+// GetSession: Whether a browser is signed in.
+//
+// GET /session, for the role public.
+//
+// Whose session the cookie is, and the token that changes need.
+func (c *Client) GetSession(ctx context.Context) (Session, error) {
+	var answer Session
+	err := c.call(ctx, request{method: http.MethodGet, path: "/session"}, &answer)
+	return answer, err
+}
+
+// EndSession: Sign a browser out.
+//
+// DELETE /session, for the role public.
+//
+// Ends the session. The browser forgets its cookie in any case.
+func (c *Client) EndSession(ctx context.Context) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/session"}, nil)
+}
+
 // GetLivez: Whether the process lives.
 //
 // GET /livez, for the role public.

@@ -1694,6 +1694,20 @@ type AuditEntry struct {
 	After json.RawMessage `json:"after,omitzero"`
 }
 
+// BeginSessionBody is what BeginSession is asked with.
+type BeginSessionBody struct {
+	Key string `json:"key"`
+}
+
+// Session is what BeginSession answers.
+type Session struct {
+	User User `json:"user"`
+	// What X-CSRF-Token must be, in every change by the cookie.
+	CsrfToken string `json:"csrf_token"`
+	// When it ends, if its key does not before.
+	ExpiresAt Time `json:"expires_at"`
+}
+
 // GetLivezAnswer is what GetLivez answers.
 type GetLivezAnswer struct {
 	Status string `json:"status"`
