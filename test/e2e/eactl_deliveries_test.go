@@ -75,6 +75,14 @@ var _ = Describe("eactl, about deliveries", Ordered, func() {
 		outcome := notification.OutcomeEventID(id, notification.Cancelled, 1)
 		Eventually(ctx, func() said { return p.eactl(ctx, "events", "get", outcome) }).WithTimeout(20 * time.Second).Should(And(HaveField("Code", 0),
 			HaveField("Out", And(ContainSubstring(`"status": "suppressed"`), ContainSubstring(`"reason": "cancelled"`), ContainSubstring(id), ContainSubstring(receiver.Host)))))
+
+		p.Spoil(ctx, "notifications", id, "attempts")
+		for _, again := range []string{"retry", "retry?force=true", "cancel"} {
+			var wrong struct{ Code, Detail string }
+			Expect(p.call(ctx, http.MethodPost, "/api/v1/notifications/"+id+"/"+again, nil, &wrong)).To(Equal(http.StatusInternalServerError))
+			Expect(wrong.Code).To(Equal("unreadable_document"))
+			Expect(wrong.Detail).To(ContainSubstring(id), "it is said which")
+		}
 	}, SpecTimeout(time.Minute))
 
 	It("lists an endpoint that is gone, enables it, and disables it by hand", func(ctx SpecContext) {
