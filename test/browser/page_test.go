@@ -72,10 +72,11 @@ func (t *tab) size(width, height int64) {
 	Expect(chromedp.Do(t.ctx, chromedp.EmulateViewport(width, height))).To(Succeed())
 }
 
+// colours are changed at once: what is half-way from light to dark has no contrast.
 func (t *tab) colours(scheme string) {
 	GinkgoHelper()
 	_, err := chromedp.Call(t.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
 	})
 	Expect(err).NotTo(HaveOccurred())
 }

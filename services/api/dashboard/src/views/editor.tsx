@@ -25,6 +25,8 @@ interface Draft {
 // What is edited as one JSON text, since each has a shape of its own.
 const others = ['window', 'throttle', 'group', 'mute', 'max_matches_per_hour', 'priority'] as const;
 
+const usualPriority = 100;
+
 const samples: Record<string, Doc> = {
   WEBHOOK: { url: 'https://example.com/hook', method: 'POST' },
   LOG: { level: 'info', message: '{{.Event.type}} from {{.Event.source}}' },
@@ -35,7 +37,7 @@ const samples: Record<string, Doc> = {
 
 function draftOf(r: Partial<Rule>): Draft {
   const more: Doc = {};
-  for (const o of others) if (r[o] !== undefined && !(o === 'priority' && r[o] === 0)) more[o] = r[o];
+  for (const o of others) if (r[o] !== undefined && !(o === 'priority' && r[o] === usualPriority)) more[o] = r[o];
   return {
     name: r.name ?? '', description: r.description ?? '', mode: r.mode ?? 'live', enabled: r.enabled ?? true,
     conditions: pretty(r.conditions ?? { type: 'PAYMENT_FAILED' }),
@@ -143,14 +145,14 @@ function Actions({ of, types, set }: { of: Draft['actions']; types: ActionTypes;
         const fields = Object.keys(type?.schema.properties ?? {});
         return (
           <div class="action">
-            <Field label={`Action ${i + 1}`} hint={type?.doc}>
+            <Field label={`Action ${i + 1}`}>
               {(at) => (
                 <select {...at} value={a.type} onChange={(e) => change(i, { type: e.currentTarget.value, config: pretty(samples[e.currentTarget.value] ?? {}) })}>
                   {types.items.map((t) => <option>{t.type}</option>)}
                 </select>
               )}
             </Field>
-            <Field label={`Settings of action ${i + 1}`} hint={fields.length ? 'Fields: ' + fields.join(', ') : ''} class="wide">
+            <Field label={`Settings of action ${i + 1}`} hint={type?.doc ?? fields.join(', ')} class="wide">
               {(at) => <textarea {...at} class="code" rows={4} spellcheck={false} value={a.config} onInput={(e) => change(i, { config: e.currentTarget.value })} />}
             </Field>
             <button type="button" aria-label={`Remove action ${i + 1}`} onClick={() => set(of.filter((_, j) => i !== j))}>
