@@ -13,7 +13,7 @@ import (
 // publishAndRead is what the README shows.
 func publishAndRead(ctx context.Context, out io.Writer) error {
 	api := client.New("http://127.0.0.1:8080", os.Getenv("EA_API_KEY"))
-	posted, err := api.PostEvents(ctx, []client.NewEvent{{Type: "PAYMENT_FAILED", Source: "shop", Severity: 8, Payload: json.RawMessage(`{"amount":250}`)}})
+	posted, err := api.PostEvents(ctx, client.PostEventsParams{}, []client.NewEvent{{Type: "PAYMENT_FAILED", Source: "shop", Severity: 8, Payload: json.RawMessage(`{"amount":250}`)}})
 	if err != nil {
 		return err // a *client.Problem with its code and every mistake, or a *client.Unreachable
 	}

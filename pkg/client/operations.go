@@ -38,6 +38,12 @@ type ListEventsParams struct {
 	Processed *bool
 	// The rule's id.
 	Rule string
+	// Within so many metres of a place: `longitude,latitude,metres`. Events say where by `metadata.location`, a GeoJSON Point.
+	Near string
+	// By the event's time: `-timestamp` is the newest first, `timestamp` the oldest. One of -timestamp, timestamp.
+	Sort string
+	// Only these fields: paths with commas between them, at most 50. `event_id` and `timestamp` are always there.
+	Fields string
 	// Items of a page; the most is configured (`api.page_limit`, 500).
 	Limit int64
 	// The `next_cursor` of the page before, as it is.
@@ -49,7 +55,16 @@ type ListEventsParams struct {
 // GET /api/v1/events, for the role user.
 //
 // Stored events, the newest first. All parameters restrict; `filter` takes any condition that a rule may have and is refused with the
-// reason when it cannot be one. Ask for a time range (`from`, `to`) where nothing else narrows the search.
+// reason when it cannot be one.
+//
+// **Filters need something that an index serves**: one of `type`, `source`, `user_id`, `session_id`, `trace_id`, `rule`, `near`, a
+// `severity_min` of 7 or more (`level=error`, `level=critical`), a condition that fixes one of these fields, or a time to begin at
+// (`from`, or `{"timestamp": {"$gte": …}}` in the condition). Where there is none, as for `filter={"payload.amount": 7}` alone, the
+// database might read every event to find none: that is a 400 `needs_time_range`. What still takes longer than
+// `api.search_timeout` (10 s) is a 504.
+//
+// Pages go by the event's time, and by the order of storing where that is the same: following `next_cursor` shows each event once,
+// whatever is stored meanwhile. With `fields`, the database reads and sends only these, and `event_id` and `timestamp`.
 func (c *Client) ListEvents(ctx context.Context, p ListEventsParams) (EventPage, error) {
 	query := url.Values{}
 	add(query, "type", p.Type)
@@ -65,6 +80,9 @@ func (c *Client) ListEvents(ctx context.Context, p ListEventsParams) (EventPage,
 	add(query, "to", p.To)
 	add(query, "processed", p.Processed)
 	add(query, "rule", p.Rule)
+	add(query, "near", p.Near)
+	add(query, "sort", p.Sort)
+	add(query, "fields", p.Fields)
 	add(query, "limit", p.Limit)
 	add(query, "cursor", p.Cursor)
 	var answer EventPage
@@ -73,36 +91,212 @@ func (c *Client) ListEvents(ctx context.Context, p ListEventsParams) (EventPage,
 }
 
 // AllEvents goes through all pages of ListEvents; it ends with the first error.
-func (c *Client) AllEvents(ctx context.Context, p ListEventsParams) iter.Seq2[Event, error] {
-	return pages(p.Cursor, func(cursor string) ([]Event, string, error) {
+func (c *Client) AllEvents(ctx context.Context, p ListEventsParams) iter.Seq2[FoundEvent, error] {
+	return pages(p.Cursor, func(cursor string) ([]FoundEvent, string, error) {
 		p.Cursor = cursor
 		page, err := c.ListEvents(ctx, p)
 		return page.Items, page.NextCursor, err
 	})
 }
 
+// PostEventsParams are what PostEvents may be asked with; zero values are not sent.
+type PostEventsParams struct {
+	// Anything that is yours alone, such as a new UUID for each new request; send the same one when you try again.
+	IdempotencyKey string
+}
+
 // PostEvents: Publish events.
 //
 // POST /api/v1/events, for the role user.
 //
-// One event, or an array of up to 1,000. The good ones are published to RabbitMQ with confirms, so 202 means that they will be stored;
-// bad ones are named in `rejected` and harm nobody else. When none is good the answer is a 422 of the same shape.
+// One event, or up to 1,000 as an array, as JSON lines or as CloudEvents. The good ones are published to RabbitMQ with confirms, so 202
+// means that they will be stored; bad ones are named in `rejected` and harm nobody else. When none is good the answer is a 422 of the
+// same shape.
 //
-// Without `event_id` an event gets one, which the answer tells; send your own (a UUID) to be able to send it again without harm.
+// | Content-Type | body |
+// |---|---|
+// | `application/json` | one event, or an array |
+// | `application/x-ndjson` | an event a line |
+// | `application/cloudevents+json` | one CloudEvent 1.0, structured |
+// | `application/cloudevents-batch+json` | an array of them |
+// | any, with the headers `ce-specversion`, `ce-id`, `ce-source` and `ce-type` | one CloudEvent, binary: the body is its data |
+//
+// Without `event_id` an event gets one, which the answer tells. To be able to send again what may have arrived, send your own ids (UUIDs),
+// or an `Idempotency-Key`: the same event under the same key has the same id again, is stored once, and is answered the same. The
+// key goes together with each event's text, so after an answer with `rejected` you may mend those and send all again under the same
+// key. CloudEvents have their ids from their `source` and `id`, and need no key.
+//
 // `type` and `source` are required; `severity` (3) and `timestamp` (now) have defaults.
 //
 // An answer with status 422 is no error here.
-func (c *Client) PostEvents(ctx context.Context, body []NewEvent) (PostedEvents, error) {
+func (c *Client) PostEvents(ctx context.Context, p PostEventsParams, body []NewEvent) (PostedEvents, error) {
+	header := http.Header{}
+	add(header, "Idempotency-Key", p.IdempotencyKey)
 	var answer PostedEvents
-	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/events", body: body, also: []int{422}}, &answer)
+	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/events", header: header, body: body, also: []int{422}}, &answer)
 	return answer, err
 }
 
 // PostEventsWith is PostEvents with a body as the caller wrote it: whatever it holds reaches the API.
-func (c *Client) PostEventsWith(ctx context.Context, body Body) (PostedEvents, error) {
+func (c *Client) PostEventsWith(ctx context.Context, p PostEventsParams, body Body) (PostedEvents, error) {
+	header := http.Header{}
+	add(header, "Idempotency-Key", p.IdempotencyKey)
 	var answer PostedEvents
-	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/events", body: body, also: []int{422}}, &answer)
+	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/events", header: header, body: body, also: []int{422}}, &answer)
 	return answer, err
+}
+
+// SearchEventsParams are what SearchEvents may be asked with; zero values are not sent.
+type SearchEventsParams struct {
+	// What to look for, at most 16 words. It is required.
+	Q string
+	// The event's type, exactly.
+	Type string
+	// The service that published it.
+	Source string
+	// At least this severity.
+	SeverityMin int64
+	// At most this severity.
+	SeverityMax int64
+	// The same as words: info is 1 to 3, warning 4 to 6, error 7 and 8, critical 9 and 10. One of info, warning, error, critical.
+	Level string
+	// The user that it is about.
+	UserID string
+	// The session.
+	SessionID string
+	// The trace.
+	TraceID string
+	// A condition, as a rule has it: a MongoDB query document as JSON.
+	Filter string
+	// From this time on, inclusive.
+	From Time
+	// Up to this time, exclusive.
+	To Time
+	// Whether the rules have decided about it.
+	Processed *bool
+	// The rule's id.
+	Rule string
+	// Within so many metres of a place: `longitude,latitude,metres`. Events say where by `metadata.location`, a GeoJSON Point.
+	Near string
+	// Items of a page; the most is configured (`api.page_limit`, 500).
+	Limit int64
+	// The `next_cursor` of the page before, as it is.
+	Cursor string
+}
+
+// SearchEvents: Search the text of events.
+//
+// GET /api/v1/events/search, for the role user.
+//
+// Events by the words in their payload and metadata, those that fit best first. All words must be there; words in "double quotes" must
+// follow each other; a word with a minus before it must not be there. Case does not matter. Letters, digits and the underscore make
+// words, all else is between them: `provider_timeout` is one word, `eu-west` is two. Words are looked for whole and as they are: no
+// stems, and none is left out as too common. Looked at are the first 4 KiB of an event's texts (`search_text`).
+//
+// `mode` says how it was found. `text_index`: by MongoDB's text index, ranked by its score. `term_match`: the server has no text
+// indexes, so the texts of the events that the other filters leave are read; these must then hold something that an index serves, or
+// `from`, as for `GET /api/v1/events` (else 400 `needs_time_range`). Both give the same events, and rank them by the same formula.
+func (c *Client) SearchEvents(ctx context.Context, p SearchEventsParams) (SearchPage, error) {
+	query := url.Values{}
+	add(query, "q", p.Q)
+	add(query, "type", p.Type)
+	add(query, "source", p.Source)
+	add(query, "severity_min", p.SeverityMin)
+	add(query, "severity_max", p.SeverityMax)
+	add(query, "level", p.Level)
+	add(query, "user_id", p.UserID)
+	add(query, "session_id", p.SessionID)
+	add(query, "trace_id", p.TraceID)
+	add(query, "filter", p.Filter)
+	add(query, "from", p.From)
+	add(query, "to", p.To)
+	add(query, "processed", p.Processed)
+	add(query, "rule", p.Rule)
+	add(query, "near", p.Near)
+	add(query, "limit", p.Limit)
+	add(query, "cursor", p.Cursor)
+	var answer SearchPage
+	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/events/search", query: query}, &answer)
+	return answer, err
+}
+
+// ExportEventsParams are what ExportEvents may be asked with; zero values are not sent.
+type ExportEventsParams struct {
+	// JSON lines, or CSV. One of ndjson, csv.
+	Format string
+	// The event's type, exactly.
+	Type string
+	// The service that published it.
+	Source string
+	// At least this severity.
+	SeverityMin int64
+	// At most this severity.
+	SeverityMax int64
+	// The same as words: info is 1 to 3, warning 4 to 6, error 7 and 8, critical 9 and 10. One of info, warning, error, critical.
+	Level string
+	// The user that it is about.
+	UserID string
+	// The session.
+	SessionID string
+	// The trace.
+	TraceID string
+	// A condition, as a rule has it: a MongoDB query document as JSON.
+	Filter string
+	// From this time on, inclusive.
+	From Time
+	// Up to this time, exclusive.
+	To Time
+	// Whether the rules have decided about it.
+	Processed *bool
+	// The rule's id.
+	Rule string
+	// Within so many metres of a place: `longitude,latitude,metres`. Events say where by `metadata.location`, a GeoJSON Point.
+	Near string
+	// By the event's time: `-timestamp` is the newest first, `timestamp` the oldest. One of -timestamp, timestamp.
+	Sort string
+	// Only these fields: paths with commas between them, at most 50. `event_id` and `timestamp` are always there.
+	Fields string
+	// At most so many events.
+	Limit int64
+	// The `cursor` of an export that was cut, or the `next_cursor` of a list, with the same `sort`.
+	Cursor string
+}
+
+// ExportEvents: Export events.
+//
+// GET /api/v1/events/export, for the role user.
+//
+// All events that match, as JSON lines or CSV, sent as they are read: a million take no more memory than a thousand. The filters are
+// those of `GET /api/v1/events`. CSV is also what `Accept: text/csv` asks for; its columns are `fields`, in their order.
+//
+// **Whole or not**: the trailer `X-Export-Events` has the number of events of a whole export. One that ends before has a last line
+// that says so, `{"error": {"code": …, "detail": …, "events": 1234, "cursor": …}}` or `# cut after 1234 events …`, and the connection
+// is broken off, so that clients fail (curl with exit code 18). Go on behind the last event with its `cursor`. A connection that breaks
+// by itself has no such line.
+//
+// The answer is application/x-ndjson or text/csv, to be read as it comes; the caller closes its body.
+func (c *Client) ExportEvents(ctx context.Context, p ExportEventsParams) (*http.Response, error) {
+	query := url.Values{}
+	add(query, "format", p.Format)
+	add(query, "type", p.Type)
+	add(query, "source", p.Source)
+	add(query, "severity_min", p.SeverityMin)
+	add(query, "severity_max", p.SeverityMax)
+	add(query, "level", p.Level)
+	add(query, "user_id", p.UserID)
+	add(query, "session_id", p.SessionID)
+	add(query, "trace_id", p.TraceID)
+	add(query, "filter", p.Filter)
+	add(query, "from", p.From)
+	add(query, "to", p.To)
+	add(query, "processed", p.Processed)
+	add(query, "rule", p.Rule)
+	add(query, "near", p.Near)
+	add(query, "sort", p.Sort)
+	add(query, "fields", p.Fields)
+	add(query, "limit", p.Limit)
+	add(query, "cursor", p.Cursor)
+	return c.stream(ctx, request{method: http.MethodGet, path: "/api/v1/events/export", query: query})
 }
 
 // GetEvent: Read one event.
@@ -606,6 +800,19 @@ func (c *Client) ListActionTypes(ctx context.Context) (ActionTypes, error) {
 func (c *Client) ListChannels(ctx context.Context) (ListChannelsAnswer, error) {
 	var answer ListChannelsAnswer
 	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/channels"}, &answer)
+	return answer, err
+}
+
+// TraceEvent: Follow an event through the product.
+//
+// GET /api/v1/events/{event_id}/trace, for the role user.
+//
+// What became of an event, as a tree: its batch with the time of each stage, the rules that matched, the notifications that each owes
+// for it, and every attempt to deliver them. Beside it what led to the event, what it led to (such as the outcomes of its deliveries),
+// and the other events of its trace, the oldest first.
+func (c *Client) TraceEvent(ctx context.Context, eventID string) (Trace, error) {
+	var answer Trace
+	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/events/" + url.PathEscape(eventID) + "/trace"}, &answer)
 	return answer, err
 }
 

@@ -3,42 +3,64 @@
 package client
 
 import (
+	"bytes"
 	"encoding/json"
 )
 
 // EventPage is what ListEvents answers.
 type EventPage struct {
-	Items      []Event `json:"items"`
-	NextCursor string  `json:"next_cursor,omitzero"`
+	Items      []FoundEvent `json:"items"`
+	NextCursor string       `json:"next_cursor,omitzero"`
 }
 
-// Event is a stored event.
-type Event struct {
+// FoundEvent is a stored event; with `fields`, what was asked for of it.
+type FoundEvent struct {
 	EventID string `json:"event_id"`
 	// UPPER_SNAKE, an open set.
-	Type     string `json:"type"`
-	Source   string `json:"source"`
-	Severity int64  `json:"severity"`
+	Type     string `json:"type,omitzero"`
+	Source   string `json:"source,omitzero"`
+	Severity int64  `json:"severity,omitzero"`
 	// When it happened.
 	Timestamp Time   `json:"timestamp"`
 	UserID    string `json:"user_id,omitzero"`
 	SessionID string `json:"session_id,omitzero"`
 	TraceID   string `json:"trace_id,omitzero"`
 	// Whatever the producer says, in its order.
-	Payload json.RawMessage `json:"payload"`
+	Payload json.RawMessage `json:"payload,omitzero"`
 	// ip_address, user_agent, region, version, location (GeoJSON Point) and more; `ingested_by` and `routing_key` are ours.
-	Metadata json.RawMessage `json:"metadata"`
+	Metadata json.RawMessage `json:"metadata,omitzero"`
 	// The rules have decided.
-	Processed bool `json:"processed"`
+	Processed bool `json:"processed,omitzero"`
 	// What text search looks in.
-	SearchText string `json:"search_text"`
-	BatchID    string `json:"batch_id"`
+	SearchText string `json:"search_text,omitzero"`
+	BatchID    string `json:"batch_id,omitzero"`
 	// When it was stored.
-	CreatedAt Time `json:"created_at"`
+	CreatedAt Time `json:"created_at,omitzero"`
 	// When it is erased.
-	ExpiresAt Time `json:"expires_at"`
+	ExpiresAt Time `json:"expires_at,omitzero"`
 	// Ids of the rules that matched.
 	MatchedRules []string `json:"matched_rules,omitzero"`
+
+	read json.RawMessage
+}
+
+// UnmarshalJSON reads what there is.
+func (v *FoundEvent) UnmarshalJSON(b []byte) error {
+	type plain FoundEvent
+	if err := json.Unmarshal(b, (*plain)(v)); err != nil {
+		return err
+	}
+	v.read = bytes.Clone(b)
+	return nil
+}
+
+// MarshalJSON writes it as it was read, whatever was changed since.
+func (v FoundEvent) MarshalJSON() ([]byte, error) {
+	if v.read != nil {
+		return v.read, nil
+	}
+	type plain FoundEvent
+	return json.Marshal(plain(v))
 }
 
 // NewEvent is an event to publish. An optional field that is null counts as absent, an empty id too.
@@ -88,6 +110,69 @@ type Flaw struct {
 	// Which parameter, of the query.
 	Parameter string `json:"parameter,omitzero"`
 	Message   string `json:"message"`
+}
+
+// SearchPage is what SearchEvents answers.
+type SearchPage struct {
+	// How it was found. One of text_index, term_match.
+	Mode       string           `json:"mode"`
+	Items      []SearchPageItem `json:"items"`
+	NextCursor string           `json:"next_cursor,omitzero"`
+}
+
+// SearchPageItem is what stands in SearchPage.Items.
+type SearchPageItem struct {
+	Event Event `json:"event"`
+	// The higher the better it fits.
+	Score float64 `json:"score"`
+	// Up to 10 texts of the event that have the words.
+	Highlights []SearchPageItemHighlight `json:"highlights"`
+}
+
+// Event is a stored event.
+type Event struct {
+	EventID string `json:"event_id"`
+	// UPPER_SNAKE, an open set.
+	Type     string `json:"type"`
+	Source   string `json:"source"`
+	Severity int64  `json:"severity"`
+	// When it happened.
+	Timestamp Time   `json:"timestamp"`
+	UserID    string `json:"user_id,omitzero"`
+	SessionID string `json:"session_id,omitzero"`
+	TraceID   string `json:"trace_id,omitzero"`
+	// Whatever the producer says, in its order.
+	Payload json.RawMessage `json:"payload"`
+	// ip_address, user_agent, region, version, location (GeoJSON Point) and more; `ingested_by` and `routing_key` are ours.
+	Metadata json.RawMessage `json:"metadata"`
+	// The rules have decided.
+	Processed bool `json:"processed"`
+	// What text search looks in.
+	SearchText string `json:"search_text"`
+	BatchID    string `json:"batch_id"`
+	// When it was stored.
+	CreatedAt Time `json:"created_at"`
+	// When it is erased.
+	ExpiresAt Time `json:"expires_at"`
+	// Ids of the rules that matched.
+	MatchedRules []string `json:"matched_rules,omitzero"`
+}
+
+// SearchPageItemHighlight is what stands in SearchPageItem.Highlights.
+type SearchPageItemHighlight struct {
+	Path string `json:"path"`
+	// The text; of a long one, the part that has the first word.
+	Text string `json:"text"`
+	// Where the words are in `text`.
+	Marks []SearchPageItemHighlightMark `json:"marks"`
+}
+
+// SearchPageItemHighlightMark is what stands in SearchPageItemHighlight.Marks.
+type SearchPageItemHighlightMark struct {
+	// In characters, from 0.
+	Start int64 `json:"start"`
+	// Exclusive.
+	End int64 `json:"end"`
 }
 
 // RulePage is what ListRules answers.
@@ -721,6 +806,50 @@ type Channel struct {
 	// The scheme of its URL.
 	Kind    string `json:"kind"`
 	Default bool   `json:"default"`
+}
+
+// Trace is what TraceEvent answers.
+type Trace struct {
+	Event Event `json:"event"`
+	// The batch that it was stored in. A stage is null until it is done.
+	Batch *TraceBatch `json:"batch,omitzero"`
+	// Those that matched.
+	Rules    []TraceRule `json:"rules"`
+	CausedBy *Event      `json:"caused_by,omitzero"`
+	// What actions about it made, such as delivery outcomes.
+	Caused []FoundEvent `json:"caused"`
+	// Others of its `trace_id`.
+	SameTrace []FoundEvent `json:"same_trace"`
+	// Lists that have more.
+	LeftOut []string `json:"left_out,omitzero"`
+}
+
+// TraceBatch is the batch that it was stored in. A stage is null until it is done.
+type TraceBatch struct {
+	BatchID  string `json:"batch_id"`
+	Ingester string `json:"ingester"`
+	// Events of the batch.
+	Count              int64 `json:"count"`
+	MaxSeverity        int64 `json:"max_severity"`
+	FirstEventAt       Time  `json:"first_event_at"`
+	StoredAt           Time  `json:"stored_at"`
+	PublishedAt        *Time `json:"published_at"`
+	MatchedAt          *Time `json:"matched_at"`
+	ActionsPublishedAt *Time `json:"actions_published_at"`
+	AggregatedAt       *Time `json:"aggregated_at"`
+	// When the rules' decision about it was committed.
+	DecidedAt Time `json:"decided_at,omitzero"`
+}
+
+// TraceRule is what stands in Trace.Rules.
+type TraceRule struct {
+	RuleID string `json:"rule_id"`
+	// Absent when the rule is gone, and owed nothing.
+	RuleName string `json:"rule_name,omitzero"`
+	// The one that owes the notifications.
+	RuleVersion *int64 `json:"rule_version,omitzero"`
+	// The oldest first.
+	Notifications []Notification `json:"notifications"`
 }
 
 // NotificationPage is what ListNotifications answers.
@@ -1762,6 +1891,22 @@ type Problem struct {
 	RequestID string `json:"request_id,omitzero"`
 	// Every mistake of the request.
 	Errors []Flaw `json:"errors,omitzero"`
+}
+
+// CloudEvent is a CloudEvent 1.0 in JSON. Its `type` becomes the event's in UPPER_SNAKE (`com.example.payment.failed` is `COM_EXAMPLE_PAYMENT_FAILED`),
+// `time` the timestamp, `data` the payload; the extensions `severity`, `userid`, `sessionid`, `traceid` and `region` have their places in
+// the event, others are found in its metadata.
+type CloudEvent struct {
+	Specversion string `json:"specversion"`
+	// With `source`, what makes it unique: a repeat is stored once.
+	ID              string `json:"id"`
+	Source          string `json:"source"`
+	Type            string `json:"type"`
+	Time            Time   `json:"time,omitzero"`
+	Datacontenttype string `json:"datacontenttype,omitzero"`
+	// Any JSON; what is no object is found as `payload.data`.
+	Data       json.RawMessage `json:"data,omitzero"`
+	DataBase64 string          `json:"data_base64,omitzero"`
 }
 
 // ReplayFigures is what .

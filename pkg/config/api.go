@@ -18,6 +18,7 @@ type API struct {
 	PublishTimeout     time.Duration
 	BacktestTimeout    time.Duration
 	AnalyticsTimeout   time.Duration
+	SearchTimeout      time.Duration
 	RateLimit          int // requests per second and key
 	RateBurst          int
 	WrongKeysPerMinute int // of one address
@@ -41,6 +42,7 @@ func (a *API) keys(r *registry) {
 	r.duration("publish_timeout", &a.PublishTimeout, 10*time.Second, 100*time.Millisecond, 10*time.Minute, "Longest wait for the broker's confirm of posted events.")
 	r.duration("backtest_timeout", &a.BacktestTimeout, time.Minute, time.Second, 10*time.Minute, "Longest time for one back-test; what is found by then is the answer.")
 	r.duration("analytics_timeout", &a.AnalyticsTimeout, 10*time.Second, 100*time.Millisecond, 10*time.Minute, "Longest time for the database's part of one analysis; what takes longer is a 504.")
+	r.duration("search_timeout", &a.SearchTimeout, 10*time.Second, 100*time.Millisecond, 10*time.Minute, "Longest time for the database to find one page of events; what takes longer is a 504.")
 	r.integer("rate_limit", &a.RateLimit, 200, 1, 1_000_000, "Requests per second and API key.")
 	r.integer("rate_burst", &a.RateBurst, 400, 1, 1_000_000, "Requests that a key may make at once.")
 	r.integer("wrong_keys_per_minute", &a.WrongKeysPerMinute, 60, 1, 1_000_000, "Wrong API keys that one address may send a minute; more are answered 429 without a look at the database.")

@@ -30,6 +30,11 @@ func AppendJSON(dst []byte, raw bson.Raw) ([]byte, error) {
 	return appendJSONObject(dst, raw, true)
 }
 
+// AppendValue appends one value as ToJSON writes it.
+func AppendValue(dst []byte, v bson.RawValue) ([]byte, error) {
+	return appendJSONValue(dst, bsoncore.Value{Type: v.Type, Data: v.Value})
+}
+
 var errCorrupt = errors.New("event: not a BSON document")
 
 func appendJSONObject(dst, doc []byte, top bool) ([]byte, error) {

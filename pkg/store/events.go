@@ -35,8 +35,8 @@ func (s *Store) KnownEvents(ctx context.Context, eventIDs []string) (map[string]
 func (s *Store) Event(ctx context.Context, eventID string) (bson.Raw, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	raw, err := s.events.FindOne(ctx, bson.D{field("event_id", eventID)}).Raw()
-	return raw, classify("read event "+eventID, err)
+	raw, err := s.events.FindOne(ctx, bson.D{field("event_id", eventID)}, options.FindOne().SetMaxTime(timeLeft(ctx))).Raw()
+	return raw, guarded("read event "+eventID, err)
 }
 
 // EventFilter selects events; zero values do not restrict.
@@ -49,13 +49,21 @@ type EventFilter struct {
 	AnyRule                    bool     // any rule matched
 	Processed                  *bool
 	From, To                   time.Time // timestamp, To exclusive
+	Near                       *Circle   // metadata.location lies in it
+	CausedBy                   string    // the event that an action caused it for
 	Condition                  bson.Raw  // a condition of the rule language, checked by the caller
 }
 
-// EventPosition is the place of an event in the order of lists: newest first.
-type EventPosition struct {
-	Timestamp time.Time
-	ID        primitive.ObjectID
+// Circle is a part of the globe.
+type Circle struct{ Longitude, Latitude, Metres float64 }
+
+// earthRadius is MongoDB's, in metres.
+const earthRadius = 6_378_100
+
+// within is the circle as $geoWithin takes it, which goes together with text
+// search and any order; $near does not.
+func (c Circle) within() bson.D {
+	return bson.D{field("$geoWithin", bson.D{field("$centerSphere", bson.A{bson.A{c.Longitude, c.Latitude}, c.Metres / earthRadius})})}
 }
 
 // Query is the filter as MongoDB sees it.
@@ -72,6 +80,7 @@ func (f EventFilter) Query() bson.D {
 	equal("session_id", f.SessionID)
 	equal("trace_id", f.TraceID)
 	equal("matched_rules", f.Rule)
+	equal("metadata.caused_by", f.CausedBy)
 	if len(f.Rules) > 0 {
 		q = append(q, field("matched_rules", bson.D{field("$in", f.Rules)}))
 	} else if f.AnyRule {
@@ -81,6 +90,9 @@ func (f EventFilter) Query() bson.D {
 	q = appendRange(q, "timestamp", !f.From.IsZero(), f.From, !f.To.IsZero(), "$lt", f.To)
 	if f.Processed != nil {
 		q = append(q, field("processed", *f.Processed))
+	}
+	if f.Near != nil {
+		q = append(q, field("metadata.location", f.Near.within()))
 	}
 	if len(f.Condition) > 0 {
 		q = append(q, field("$and", bson.A{f.Condition}))
@@ -100,29 +112,6 @@ func appendRange(q bson.D, path string, hasMin bool, low any, hasMax bool, below
 		return q
 	}
 	return append(q, field(path, r))
-}
-
-// FindEvents lists events newest first, at most limit, after the given
-// position (nil begins). The order is (timestamp, _id) descending, so pages
-// stay stable while events arrive.
-func (s *Store) FindEvents(ctx context.Context, f EventFilter, after *EventPosition, limit int) ([]bson.Raw, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	q := f.Query()
-	if after != nil {
-		q = append(q, field("$or", bson.A{
-			bson.D{field("timestamp", bson.D{field("$lt", after.Timestamp)})},
-			bson.D{field("timestamp", after.Timestamp), field("_id", bson.D{field("$lt", after.ID)})},
-		}), field("timestamp", bson.D{field("$lte", after.Timestamp)}))
-		q = mergeTimestamp(q)
-	}
-	cur, err := s.events.Find(ctx, q, options.Find().
-		SetSort(keys("timestamp", -1, "_id", -1)).SetLimit(int64(limit)).SetMaxTime(operationTimeout/2))
-	var docs []bson.Raw
-	if err == nil {
-		err = cur.All(ctx, &docs)
-	}
-	return docs, searched("list events", err)
 }
 
 // mergeTimestamp folds a second bound on timestamp into $and, since one
@@ -154,7 +143,7 @@ func mergeTimestamp(q bson.D) bson.D {
 func (s *Store) CountEvents(ctx context.Context, f EventFilter, limit int64) (int64, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	o := options.Count().SetMaxTime(operationTimeout / 2)
+	o := options.Count().SetMaxTime(timeLeft(ctx))
 	if limit > 0 {
 		o.SetLimit(limit)
 	}
@@ -215,7 +204,7 @@ func (s *Store) Events(ctx context.Context, eventIDs []string) (map[string]bson.
 	if len(eventIDs) == 0 {
 		return byID, nil
 	}
-	cur, err := s.events.Find(ctx, bson.D{field("event_id", bson.D{field("$in", eventIDs)})})
+	cur, err := s.events.Find(ctx, bson.D{field("event_id", bson.D{field("$in", eventIDs)})}, options.Find().SetMaxTime(timeLeft(ctx)))
 	var docs []bson.Raw
 	if err == nil {
 		err = cur.All(ctx, &docs)
@@ -224,5 +213,5 @@ func (s *Store) Events(ctx context.Context, eventIDs []string) (map[string]bson.
 		id, _ := d.Lookup("event_id").StringValueOK()
 		byID[id] = d
 	}
-	return byID, classify("read events", err)
+	return byID, guarded("read events", err)
 }

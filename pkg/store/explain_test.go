@@ -222,12 +222,32 @@ var _ = Describe("every query of the store", func() {
 			{ID: "n2", Attempt: attempt(1, "a", notification.OutcomeOK), Status: notification.Delivered}}))
 
 		after := &store.EventPosition{Timestamp: now, ID: id}
+		condition := func(d bson.D) bson.Raw {
+			raw, err := bson.Marshal(d)
+			every(err)
+			return raw
+		}
+		hour := now.Add(-time.Hour)
 		for _, f := range []store.EventFilter{
 			{}, {Type: "USER_LOGIN"}, {Type: "USER_LOGIN", SeverityMin: 2}, {Source: "auth"}, {UserID: "u"}, {SessionID: "s"},
-			{TraceID: "t"}, {Rule: "r"}, {Rules: []string{"r"}, From: now}, {AnyRule: true, From: now}, {From: now.Add(-time.Hour), To: now}, {Processed: &yes, From: now.Add(-time.Hour)},
+			{TraceID: "t"}, {Rule: "r"}, {Rules: []string{"r"}, From: now}, {AnyRule: true, From: now}, {From: hour, To: now}, {Processed: &yes, From: hour},
+			{SeverityMin: 7}, {SeverityMin: 9, Source: "auth"}, {Rule: "r", Type: "USER_LOGIN"}, {CausedBy: eventID},
+			{Near: &store.Circle{Longitude: 13.4, Latitude: 52.5, Metres: 1000}}, {Near: &store.Circle{Longitude: 13.4, Latitude: 52.5, Metres: 1000}, From: hour},
+			{Condition: condition(bson.D{{Key: "payload.n", Value: 1}}), From: hour},
+			{Condition: condition(bson.D{{Key: "type", Value: "USER_LOGIN"}, {Key: "payload.n", Value: 1}})},
+			{Condition: condition(bson.D{{Key: "user_id", Value: "u"}})},
+			{Condition: condition(bson.D{{Key: "timestamp", Value: bson.D{{Key: "$gte", Value: hour}}}})},
 		} {
-			drop(s.FindEvents(ctx, f, nil, 10))
-			drop(s.FindEvents(ctx, f, after, 10))
+			narrowed, err := s.Narrowed(ctx, f)
+			every(err)
+			Expect(narrowed || f.Whole()).To(BeTrue(), "%v", f)
+			drop(s.FindEvents(ctx, store.EventList{EventFilter: f, Limit: 10}))
+			drop(s.FindEvents(ctx, store.EventList{EventFilter: f, Limit: 10, After: after}))
+			drop(s.FindEvents(ctx, store.EventList{EventFilter: f, Limit: 10, After: after, OldestFirst: true, Fields: []string{"type"}}))
+			if narrowed {
+				_, _, err = s.SearchEvents(ctx, store.EventSearch{EventFilter: f, Limit: 10, Search: event.Search{Words: []string{"a"}}})
+				every(err)
+			}
 		}
 		drop(s.EventsAfter(ctx, id, 10))
 		search, other := s.RuleSearch(testRule("a").Conditions), s.RuleSearch(testRule("b").Conditions)

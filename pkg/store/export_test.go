@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/event"
@@ -89,3 +90,26 @@ func Equalities(keys []string) bson.D { return conjunction(equalities(keys)) }
 
 // Projection is what is read of the events that a query finds.
 func (e *RuleEvents) Projection(q window.Query) bson.D { return e.projection(q) }
+
+// InsertEvents stores events alone, as a server without transactions can.
+func (s *Store) InsertEvents(ctx context.Context, events []bson.Raw) error {
+	docs := make([]any, len(events))
+	for i, e := range events {
+		docs[i] = e
+	}
+	_, err := s.events.InsertMany(ctx, docs)
+	return err
+}
+
+// MakeIndex makes one index of the table.
+func (s *Store) MakeIndex(ctx context.Context, collection, name string) error {
+	for _, ix := range Indexes {
+		if ix.Collection == collection && ix.Name == name {
+			return s.create(ctx, ix)
+		}
+	}
+	return errors.New("there is no such index")
+}
+
+// SetSearchMode has searches find words in this way.
+func (s *Store) SetSearchMode(m SearchMode) { s.hasText.Store(m == TextIndex) }

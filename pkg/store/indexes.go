@@ -60,6 +60,8 @@ var Indexes = []Index{
 		Serves: "the events of one trace"},
 	{Collection: "events", Name: "rules_time", Keys: keys("matched_rules", 1, "timestamp", -1), Partial: exists("matched_rules"),
 		Serves: "the events that a rule matched"},
+	{Collection: "events", Name: "caused", Keys: keys("metadata.caused_by", 1, "timestamp", 1), Partial: exists("metadata.caused_by"),
+		Serves: "what an event led to"},
 	{Collection: "events", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention"},
 	{Collection: "events", Name: "location", Keys: keys("metadata.location", "2dsphere"),
@@ -232,6 +234,7 @@ func (s *Store) ensure(ctx context.Context, collection string, table []Index) er
 	}
 	for _, ix := range table {
 		if have[ix.Name] {
+			s.noteText(ix)
 			continue
 		}
 		if err := s.create(ctx, ix); err != nil {
@@ -254,9 +257,13 @@ func (s *Store) create(ctx context.Context, ix Index) error {
 	if ix.Partial != nil {
 		o.SetPartialFilterExpression(ix.Partial)
 	}
+	if ix.isText() {
+		o.SetDefaultLanguage("none")
+	}
 	_, err := s.db.Collection(ix.Collection).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: ix.Keys, Options: o})
 	switch {
 	case err == nil, isIndexRace(err):
+		s.noteText(ix)
 		return nil
 	case ix.Optional && isUnsupported(err):
 		s.log.Info("index kind not available on this server, used without it",
@@ -264,6 +271,17 @@ func (s *Store) create(ctx context.Context, ix Index) error {
 		return nil
 	default:
 		return classify(fmt.Sprintf("create index %s.%s", ix.Collection, ix.Name), err)
+	}
+}
+
+// isText says whether it is a text index. Its language is none: what events say is
+// codes and names, where a stem or a word that is left out as too common makes
+// searches wrong.
+func (ix Index) isText() bool { return ix.Keys[0].Value == "text" }
+
+func (s *Store) noteText(ix Index) {
+	if ix.isText() {
+		s.hasText.Store(true)
 	}
 }
 

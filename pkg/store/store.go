@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -58,6 +59,8 @@ type Store struct {
 	few    int64 // events that may be read for each look-up
 	heavy  int64 // events that are many for one evaluation
 	spoilt func(collection, id string)
+	// hasText: the events have a text index, which not every server can make.
+	hasText atomic.Bool
 
 	events, batches, marks, rules, ruleVersions, notifications        *mongo.Collection
 	counters, metricWindows, dimensions, metrics                      *mongo.Collection

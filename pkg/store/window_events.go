@@ -313,6 +313,15 @@ var away = []int{
 	91, 189, 9001, 10107, 11600, 11602, 13435, 13436, // shutting down, electing, not primary
 }
 
+// guarded is classify for queries of our own that have a time: what the server
+// breaks off is TooSlow, and a server that does not answer at all is away.
+func guarded(doing string, err error) error {
+	if hasCode(err, 50) { // MaxTimeMSExpired
+		return fmt.Errorf("%s: %w", doing, &TooSlow{err})
+	}
+	return classify(doing, err)
+}
+
 // searched is classify for queries that others wrote: what the server refuses,
 // and what takes too long, is about the query.
 func searched(doing string, err error) error {

@@ -93,7 +93,7 @@ func recount(ctx context.Context, f *fleet.Fleet) metric.Report {
 // over the stored events.
 func equalsLoop(ctx context.Context, f *fleet.Fleet) {
 	GinkgoHelper()
-	events, err := f.Store.FindEvents(ctx, store.EventFilter{}, nil, 100_000)
+	events, err := f.Store.FindEvents(ctx, store.EventList{Limit: 100_000})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(events).NotTo(BeEmpty())
 	type window struct {

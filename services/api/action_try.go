@@ -84,7 +84,7 @@ func (s *Server) trialEvent(ctx context.Context, r rule.Rule, eventID string) (b
 	if eventID != "" {
 		return s.storedEvent(ctx, eventID)
 	}
-	found, err := s.events.FindEvents(ctx, store.EventFilter{Rule: r.ID}, nil, 1)
+	found, err := s.events.FindEvents(ctx, store.EventList{EventFilter: store.EventFilter{Rule: r.ID}, Limit: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -151,10 +151,17 @@ func codeOf(status int) string {
 	return "request_error"
 }
 
+// retryAfter is how many seconds a client should wait for what is away: the
+// product is back within five of its servers' return.
+const retryAfter = "5"
+
 // write answers a request with the problem.
 func (p *Problem) write(c echo.Context) error {
 	answer := *p
 	answer.RequestID = requestID(c)
+	if p.Status == http.StatusServiceUnavailable {
+		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("encode problem: %w", err)

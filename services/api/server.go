@@ -37,6 +37,7 @@ type Server struct {
 	auth      *auth
 	sessions  *sessions
 	events    Events
+	ledger    Ledger
 	rules     sealedRules
 	indexes   EventIndexes
 	holdings  Holdings
@@ -60,6 +61,7 @@ type Server struct {
 	health    http.Handler
 	metrics   *metrics
 	importing chan struct{} // holds the import that is under way
+	exporting chan struct{} // holds the exports that are under way
 	testing   chan struct{} // holds the back-tests that are under way
 	stored    backtest.Source
 	decisions Decisions
@@ -86,7 +88,10 @@ func (s *Server) routes() []route {
 	return []route{
 		{http.MethodGet, "/events", false, s.listEvents},
 		{http.MethodPost, "/events", false, s.postEvents},
+		{http.MethodGet, "/events/search", false, s.searchEvents},
+		{http.MethodGet, exportPath, false, s.exportEvents},
 		{http.MethodGet, "/events/:event_id", false, s.getEvent},
+		{http.MethodGet, "/events/:event_id/trace", false, s.traceEvent},
 		{http.MethodGet, "/analytics/summary", false, s.summary},
 		{http.MethodGet, "/analytics/trends", false, s.trends},
 		{http.MethodGet, "/analytics/top-errors", false, s.topErrors},
@@ -204,7 +209,7 @@ func (s *Server) bound(r route) echo.MiddlewareFunc {
 		limit = max(limit, s.cfg.BacktestTimeout+backtestGrace)
 	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		if r.path == streamPath {
+		if r.path == streamPath || r.path == exportPath { // each write has its time
 			return next
 		}
 		return func(c echo.Context) error {

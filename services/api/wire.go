@@ -33,7 +33,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 	s := &Server{
 		cfg: cfg, log: p.Log, now: now, metrics: m,
 		auth: newAuth(p.Store, cfg, p.Log, now), sessions: newSessions(p.Store, cfg.SessionLifetime, now),
-		events: p.Store, rules: sealedRules{p.Store, keys}, indexes: p.Store, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
+		events: p.Store, ledger: p.Store, rules: sealedRules{p.Store, keys}, indexes: p.Store, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
 		analytics: p.Store, counters: p.Config.Aggregator.CounterRetention,
 		templates: p.Store, people: p.Store, users: p.Store, audit: p.Store, again: p.Store, replays: p.Store, targets: p.Store, channels: p.Config.Channels,
 		publisher: p.Publisher, topology: p.Topology, decoder: decoder,
@@ -41,7 +41,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)
 		},
 		hub:    newHub(ctx, p.Store, cfg.StreamBuffer, cfg.StreamClients, p.Log, m, now),
-		health: app.HealthHandler(p), importing: make(chan struct{}, 1), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
+		health: app.HealthHandler(p), importing: make(chan struct{}, 1), exporting: make(chan struct{}, exportsAtOnce), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
 	}
 	listener, err := p.Listen(ctx, cfg.Addr)
 	if err != nil {
