@@ -43,6 +43,7 @@ type SessionKeeper interface {
 type sessions struct {
 	keep     SessionKeeper
 	lifetime time.Duration
+	failures *failures
 	now      func() time.Time
 
 	mu    sync.Mutex
@@ -54,8 +55,8 @@ type knownSession struct {
 	until time.Time
 }
 
-func newSessions(keep SessionKeeper, lifetime time.Duration, now func() time.Time) *sessions {
-	return &sessions{keep: keep, lifetime: lifetime, now: now, known: map[string]knownSession{}}
+func newSessions(keep SessionKeeper, lifetime time.Duration, wrong *failures, now func() time.Time) *sessions {
+	return &sessions{keep: keep, lifetime: lifetime, failures: wrong, now: now, known: map[string]knownSession{}}
 }
 
 const sessionKey = "session"
@@ -83,8 +84,17 @@ func (ss *sessions) recognise(next echo.HandlerFunc) echo.HandlerFunc {
 		if changes(c.Request().Method) && subtle.ConstantTimeCompare([]byte(c.Request().Header.Get(csrfHeader)), []byte(user.CSRFToken(token))) == 0 {
 			return problem(http.StatusUnauthorized, "no_csrf_token", "a change by a browser's session needs %s, as GET %s says it", csrfHeader, sessionPath)
 		}
-		one, err := ss.find(c.Request().Context(), user.HashKey(token))
+		hash, now := user.HashKey(token), ss.now()
+		if !ss.isKnown(hash) { // as of keys: a cookie that is none costs the database a look
+			if wait := ss.failures.wait(c.RealIP(), now); wait > 0 {
+				c.Response().Header().Set(echo.HeaderRetryAfter, seconds(wait))
+				return problem(http.StatusTooManyRequests, "too_many_failures", "too many wrong keys or sessions came from this address; wait as long as Retry-After says")
+			}
+		}
+		one, err := ss.find(c.Request().Context(), hash)
 		if errors.Is(err, store.ErrNotFound) {
+			ss.failures.note(c.RealIP(), now)
+			ss.forget(hash)
 			return problem(http.StatusUnauthorized, "session_ended", "this browser is not signed in any more; sign in with an API key")
 		}
 		if err != nil {
@@ -93,6 +103,13 @@ func (ss *sessions) recognise(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Set(sessionKey, one)
 		return next(c)
 	}
+}
+
+func (ss *sessions) isKnown(hash string) bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	_, known := ss.known[hash]
+	return known
 }
 
 func sessionToken(c echo.Context) string {

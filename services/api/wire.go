@@ -30,9 +30,10 @@ func Wire(ctx context.Context, p *app.Process) error {
 		return err
 	}
 	m := newMetrics(p.Metrics)
+	a := newAuth(p.Store, cfg, p.Log, now)
 	s := &Server{
 		cfg: cfg, log: p.Log, now: now, metrics: m,
-		auth: newAuth(p.Store, cfg, p.Log, now), sessions: newSessions(p.Store, cfg.SessionLifetime, now),
+		auth: a, sessions: newSessions(p.Store, cfg.SessionLifetime, a.failures, now),
 		events: p.Store, ledger: p.Store, rules: sealedRules{p.Store, keys}, indexes: p.Store, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
 		analytics: p.Store, counters: p.Config.Aggregator.CounterRetention,
 		templates: p.Store, people: p.Store, users: p.Store, audit: p.Store, again: p.Store, replays: p.Store, targets: p.Store, channels: p.Config.Channels,

@@ -242,6 +242,16 @@ var _ = Describe("limits", Ordered, func() {
 		Expect(from("192.0.2.2", "ea_wrong-key-0123456789")).To(Equal(http.StatusUnauthorized), "another address")
 	}, SpecTimeout(time.Minute))
 
+	It("stop an address that makes up sessions", func(ctx SpecContext) {
+		p := all.another(ctx, func(c *config.Config) { c.API.WrongKeysPerMinute = 3 })
+		for _, expected := range []int{401, 401, 401, 429} {
+			status, _ := p.header(ctx, http.MethodGet, "/api/v1/users/me", http.Header{"Cookie": {"ea_session=made-up"}})
+			Expect(status).To(Equal(expected))
+		}
+		status, _ := p.header(ctx, http.MethodGet, "/api/v1/users/me", bearer(adminKey))
+		Expect(status).To(Equal(http.StatusTooManyRequests), "this process had not seen the key before")
+	}, SpecTimeout(time.Minute))
+
 	It("let no page of another origin in, but those that are configured", func(ctx SpecContext) {
 		asked := func() http.Header {
 			h := bearer(adminKey)
