@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -94,11 +95,24 @@ func (t *tool) rows(header ...any) table.Writer {
 }
 
 // cell is a field of a decoded object as a table shows it.
-func cell(m map[string]any, key string) string {
-	if v, ok := m[key]; ok && v != nil {
-		return fmt.Sprint(v)
+func cell(m map[string]any, path string) string {
+	v, ok := m[path]
+	for !ok || v == nil {
+		name, rest, deeper := strings.Cut(path, ".")
+		within, is := m[name].(map[string]any)
+		if !deeper || !is {
+			return ""
+		}
+		m, path = within, rest
+		v, ok = m[path]
 	}
-	return ""
+	switch v.(type) {
+	case map[string]any, []any:
+		if line, err := plain(v); err == nil {
+			return string(line)
+		}
+	}
+	return fmt.Sprint(v)
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

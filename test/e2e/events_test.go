@@ -258,6 +258,29 @@ var _ = Describe("the events that are stored", Ordered, func() {
 			Expect(bad.Detail).To(ContainSubstring("shorter range"))
 		}
 	}, SpecTimeout(time.Minute))
+
+	It("are shown by eactl, as a table and as data", func(ctx SpecContext) {
+		s := p.eactl(ctx, "events", "list", "--source", "shop", "--limit", "3", "-o", "csv", "--fields", "type,payload.n")
+		Expect(s).To(done, s.Err)
+		rows, err := csv.NewReader(strings.NewReader(s.Out)).ReadAll()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(rows).To(HaveLen(4))
+		Expect(rows[0]).To(Equal([]string{"timestamp", "event_id", "type", "payload.n"}))
+		Expect(p.eactl(ctx, "events", "list", "--oldest-first", "--limit", "1", "-o", "json").lines()[0]["payload"]).To(HaveKeyWithValue("n", BeNumerically(">=", 58)))
+		s = p.eactl(ctx, "events", "search", `"card declined"`, "--source", "shop", "--last", "1h")
+		Expect(s).To(done, s.Err)
+		Expect(s.Out).To(ContainSubstring("payload.error: Card declined, again"))
+		Expect(p.eactl(ctx, "events", "search", "nothing_such").Code).To(Equal(3))
+		Expect(p.eactl(ctx, "events", "search", "-o", "json", "--", "card", "-again").Code).To(Equal(3))
+		Expect(p.eactl(ctx, "events", "get", events[0].ID, "-o", "csv").Code).To(Equal(2))
+		s = p.eactl(ctx, "events", "list", "--filter", `{"payload.n":7}`)
+		Expect(s.Code).To(Equal(2))
+		Expect(s.Err).To(ContainSubstring("no index serves"))
+		s = p.eactl(ctx, "events", "export", "--source", "shop")
+		Expect(s).To(done, s.Err)
+		Expect(s.lines()).To(HaveLen(30))
+		Expect(p.eactl(ctx, "events", "export", "--source", "nobody").Code).To(Equal(3))
+	}, SpecTimeout(time.Minute))
 })
 
 // anys hands values to a matcher that takes any number.

@@ -64,5 +64,11 @@ var _ = Describe("the trace of an event", func() {
 		Expect(p.call(ctx, http.MethodGet, "/api/v1/events/"+told.Caused[0]["event_id"].(string)+"/trace", nil, &outcome)).To(Equal(http.StatusOK))
 		Expect(outcome.CausedBy).To(HaveKeyWithValue("event_id", id))
 		Expect(p.call(ctx, http.MethodGet, "/api/v1/events/"+uuid.NewString()+"/trace", nil, nil)).To(Equal(http.StatusNotFound))
+
+		s := p.eactl(ctx, "events", "trace", id)
+		Expect(s).To(done, s.Err)
+		Expect(s.Out).To(And(MatchRegexp(`(?m)^├─ batch \w+ of [12] event\(s\)`), MatchRegexp(`(?m)^│  └─ counted +20`), MatchRegexp(`(?m)^│  └─ WEBHOOK delivered`),
+			MatchRegexp(`(?m)^│     └─ attempt 1 at .*: ok in \d+ ms, HTTP 200`), ContainSubstring("caused"), ContainSubstring("TRACE_OTHER")))
+		Expect(s.Out).NotTo(ContainSubstring("\x1b["))
 	}, SpecTimeout(2*time.Minute))
 })
