@@ -21,7 +21,7 @@ import (
 var texts = []string{
 	"provider_timeout eur eu-west", "timeout after 30 s", "timeouts are no fun", "payment failed: card declined", "the card was declined by the bank",
 	"payments failing", "café order", "cafe order", "card-declined timeout", "card declined, then timeout", "no route to 10.0.0.7", "no route to 10.0.7.0",
-	"größe passt nicht", "grösse", "it's the end", "naïve naive", "error e-1042 in module auth_v2", "a, a, a", "to be or not to be", "",
+	"größe passt nicht", "grösse", "it's the end", "naïve naive", "error e-1042 in module auth_v2", "a b a b a", "to be or not to be", "",
 }
 
 // queries are asked of it.

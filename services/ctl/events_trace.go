@@ -157,7 +157,7 @@ func (t *tool) notificationBranch(n ea.Notification) branch {
 	}
 	b := branch{text: line + " by " + n.Queue + "  " + n.NotificationID}
 	for _, a := range n.Attempts {
-		said := fmt.Sprintf("attempt %d at %s: %s in %d ms", a.Number, clockOf(a.At), t.fate(string(a.Outcome)), a.DurationMs)
+		said := fmt.Sprintf("attempt %d at %s: %s in %d ms", a.Number, clockOf(a.At), t.fate(a.Outcome), a.DurationMs)
 		if a.StatusCode != nil && *a.StatusCode > 0 {
 			said += fmt.Sprintf(", HTTP %d", *a.StatusCode)
 		}

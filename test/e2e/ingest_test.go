@@ -196,9 +196,10 @@ var _ = Describe("an export that cannot go on", func() {
 		lines := strings.Split(strings.TrimSpace(string(body)), "\n")
 		var last struct {
 			Error struct {
-				Code, Cursor string
-				Events       int
-			}
+				Code   string `json:"code"`
+				Cursor string `json:"cursor"`
+				Events int    `json:"events"`
+			} `json:"error"`
 		}
 		Expect(json.Unmarshal([]byte(lines[len(lines)-1]), &last)).To(Succeed())
 		Expect(last.Error.Code).To(Equal("too_slow"))
