@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -83,7 +84,28 @@ var _ = Describe("the dashboard", Ordered, func() {
 		t.press("Close")
 	}, SpecTimeout(2*time.Minute))
 
+	It("finds stored events by their words, and by a condition", func(ctx SpecContext) {
+		p.publish(ctx, "LOGIN_FAILED", "auth", 5, object{"reason": "wrong password thrice"})
+		p.publish(ctx, "LOGIN_FAILED", "auth", 5, object{"reason": "account closed"})
+		t.view("events")
+		t.see("Newest first")
+		t.see("LOGIN_FAILED")
+		t.write("Words", "password -closed")
+		t.press("Search")
+		t.see("What fits best first")
+		t.see("wrong password thrice")
+		t.seeNot("account closed")
+		t.press("Clear")
+		t.write("Condition", `{"payload.reason": {"$regex": "closed$"}}`)
+		t.see("The condition is valid.")
+		t.press("Search")
+		t.see("account closed")
+		t.seeNot("wrong password thrice")
+	}, SpecTimeout(2*time.Minute))
+
 	It("goes on after a reload in mid-stream", func(ctx SpecContext) {
+		t.view("live?filter=" + url.QueryEscape(`{"payload.order": "o-1"}`))
+		t.see("PAYMENT_FAILED")
 		t.eval("location.reload()")
 		t.see("PAYMENT_FAILED")
 		Expect(t.eval("location.hash")).To(ContainSubstring("payload.order"), "the filter is in the address")

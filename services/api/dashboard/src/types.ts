@@ -50,6 +50,12 @@ export interface EventDoc {
   created_at: string;
 }
 
+export interface Hit {
+  event: EventDoc;
+  score: number;
+  highlights?: { path: string; text: string }[];
+}
+
 export interface Action {
   type: string;
   config: Doc;

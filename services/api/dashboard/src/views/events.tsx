@@ -3,30 +3,32 @@ import { query } from '../api';
 import { lastDay } from '../format';
 import { usePages } from '../load';
 import { link, place, put } from '../router';
-import type { EventDoc } from '../types';
+import type { EventDoc, Hit } from '../types';
 import { Field, Fold, Rows, Section, Severity, When } from '../ui';
 import { ConditionField, useCondition } from './condition';
 import { EventDetails } from './event';
 
-const asked = ['type', 'source', 'level', 'user_id', 'session_id', 'trace_id', 'rule', 'from', 'to', 'filter'] as const;
+const asked = ['q', 'type', 'source', 'level', 'user_id', 'session_id', 'trace_id', 'rule', 'from', 'to', 'filter'] as const;
 type Asked = (typeof asked)[number];
 
 // Events is the search of what is stored.
 export function Events() {
   const parameters = place.use().params;
   const values = Object.fromEntries(asked.map((a) => [a, parameters.get(a) ?? ''])) as Record<Asked, string>;
-  // No index serves a condition or a level: those are looked for in the last day,
+  // No index serves a condition or a level, nor words everywhere: those are looked for in the last day,
   // unless somebody says since when.
-  const recent = !values.from && (values.filter || values.level);
+  const recent = !values.from && (values.filter || values.level || values.q);
   const from = useMemo(() => (recent ? lastDay() : values.from), [parameters]);
-  const found = usePages<EventDoc>('/events' + query({ ...values, from, limit: 50 }));
+  const found = usePages<EventDoc | Hit>((values.q ? '/events/search' : '/events') + query({ ...values, from, limit: 50 }));
   return (
     <>
       <Search key={parameters.toString()} values={values} />
-      <Section title={recent ? 'Newest first, of the last 24 hours' : 'Newest first'} actions={<button type="button" onClick={found.reload}>Search again</button>}>
+      <Section title={(values.q ? 'What fits best first' : 'Newest first') + (recent ? ', of the last 24 hours' : '')} actions={<button type="button" onClick={found.reload}>Search again</button>}>
         <Rows of={found} label="Events found" head={['Time', 'Severity', 'Type', 'Source', 'Payload']}
           empty="Nothing matches. A wider range or fewer fields may; the condition editor says what cannot be right."
-          row={(e) => (
+          row={(found) => {
+            const e = 'event' in found ? found.event : found;
+            return (
             <tr key={e.event_id}>
               <td>
                 <When at={e.timestamp} />
@@ -38,9 +40,10 @@ export function Events() {
                 <a href={link('events/' + e.event_id)}>{e.type}</a>
               </td>
               <td>{e.source}</td>
-              <td class="payload">{JSON.stringify(e.payload ?? {})}</td>
+              <td class="payload">{'event' in found && found.highlights?.length ? found.highlights.map((h) => `${h.path}: ${h.text}`).join(', ') : JSON.stringify(e.payload ?? {})}</td>
             </tr>
-          )} />
+            );
+          }} />
       </Section>
     </>
   );
@@ -60,8 +63,11 @@ function Search({ values }: { values: Record<Asked, string> }) {
   const checked = useCondition(form.filter);
   const texts: [Asked, string][] = [['type', 'Type'], ['source', 'Source'], ['user_id', 'User'], ['session_id', 'Session'], ['trace_id', 'Trace'], ['rule', 'Matched by rule (id)']];
   return (
-    <Fold label="Search" open={Object.values(values).some(Boolean)}>
+    <Fold label="What to look for" open={Object.values(values).some(Boolean)}>
     <form class="filter" role="search" aria-label="Events" onSubmit={(e) => (e.preventDefault(), put(Object.fromEntries(Object.entries(form).map(([k, v]) => [k, v.trim()]))))}>
+      <Field label="Words" class="wide" hint='All must be there; "in quotes" as they follow each other, with a minus before them not.'>
+        {(a) => <input {...a} type="search" value={form.q} spellcheck={false} onInput={set('q')} />}
+      </Field>
       {texts.map(([name, label]) => (
         <Field label={label}>{(a) => <input {...a} value={form[name]} spellcheck={false} onInput={set(name)} />}</Field>
       ))}
