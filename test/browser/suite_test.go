@@ -33,5 +33,5 @@ var _ = BeforeSuite(func() {
 	browser, end := chromedp.NewContext(allocator)
 	DeferCleanup(end)
 	Expect(chromedp.Do(browser)).To(Succeed())
-	chromium = browser
+	chromium = browser //nolint:fatcontext // set once, for all specs
 })
