@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) events() *cobra.Command {
@@ -56,12 +56,12 @@ func (s *storedFlags) sort() string {
 }
 
 // apiFor is the API, once the flags were found to make sense.
-func (t *tool) apiFor(cmd *cobra.Command, s *storedFlags) (*ea.Client, error) {
+func (t *tool) apiFor(cmd *cobra.Command, s *storedFlags) (*client.Client, error) {
 	switch {
 	case s.back < 0, cmd.Flags().Changed("last") && !s.from.IsZero():
 		return nil, &usageError{errors.New("--last is a length of time, and goes without --from")}
 	case s.back > 0 && s.from.IsZero():
-		s.from = ea.At(time.Now().UTC().Add(-s.back))
+		s.from = client.At(time.Now().UTC().Add(-s.back))
 	}
 	if s.decided != "" {
 		decided, err := strconv.ParseBool(s.decided)
@@ -95,7 +95,7 @@ func (t *tool) eventsList() *cobra.Command {
 		if f.fields != "" {
 			columns = append([]string{"timestamp", "event_id"}, strings.Split(f.fields, ",")...)
 		}
-		return list(t, api.AllEvents(cmd.Context(), ea.ListEventsParams{
+		return list(t, api.AllEvents(cmd.Context(), client.ListEventsParams{
 			Type: f.Type, Source: f.Source, Level: f.Level, SeverityMin: f.SeverityMin, SeverityMax: f.SeverityMax,
 			UserID: f.UserID, SessionID: f.SessionID, TraceID: f.TraceID, Filter: f.Filter,
 			From: f.from, To: f.to, Processed: f.processed, Rule: f.rule, Near: f.near, Sort: f.sort(), Fields: f.fields, Limit: pageFor(most),
@@ -129,11 +129,11 @@ word by word; a word with a minus before it must not be there (put -- before the
 		}
 		l := t.list("score", "timestamp", "severity", "type", "source", "event_id", "text")
 		defer l.end()
-		return upTo(allHits(cmd.Context(), api, ea.SearchEventsParams{
+		return upTo(allHits(cmd.Context(), api, client.SearchEventsParams{
 			Q: strings.Join(args, " "), Type: f.Type, Source: f.Source, Level: f.Level, SeverityMin: f.SeverityMin, SeverityMax: f.SeverityMax,
 			UserID: f.UserID, SessionID: f.SessionID, TraceID: f.TraceID, Filter: f.Filter,
 			From: f.from, To: f.to, Processed: f.processed, Rule: f.rule, Near: f.near, Limit: pageFor(most),
-		}), most, func(hit ea.SearchPageItem) error {
+		}), most, func(hit client.SearchPageItem) error {
 			return t.print(hit, func() error {
 				return l.row(strconv.FormatFloat(hit.Score, 'f', 2, 64), hit.Event.Timestamp, hit.Event.Severity, hit.Event.Type, hit.Event.Source, hit.Event.EventID, t.marked(hit))
 			})
@@ -143,12 +143,12 @@ word by word; a word with a minus before it must not be there (put -- before the
 }
 
 // allHits follows the cursors of a search.
-func allHits(ctx context.Context, api *ea.Client, p ea.SearchEventsParams) iter.Seq2[ea.SearchPageItem, error] {
-	return func(yield func(ea.SearchPageItem, error) bool) {
+func allHits(ctx context.Context, api *client.Client, p client.SearchEventsParams) iter.Seq2[client.SearchPageItem, error] {
+	return func(yield func(client.SearchPageItem, error) bool) {
 		for {
 			page, err := api.SearchEvents(ctx, p)
 			if err != nil {
-				yield(ea.SearchPageItem{}, err)
+				yield(client.SearchPageItem{}, err)
 				return
 			}
 			for _, item := range page.Items {
@@ -165,7 +165,7 @@ func allHits(ctx context.Context, api *ea.Client, p ea.SearchEventsParams) iter.
 }
 
 // marked is the first text that has the words, with them in colour.
-func (t *tool) marked(hit ea.SearchPageItem) string {
+func (t *tool) marked(hit client.SearchPageItem) string {
 	if len(hit.Highlights) == 0 {
 		return ""
 	}
@@ -186,6 +186,6 @@ func (t *tool) eventsGet() *cobra.Command {
 	return &cobra.Command{Use: "get EVENT_ID", Short: "Show one stored event", Args: exactly(1, "an event id"),
 		Example: `  eactl events get 5b0b4d6e-3c5e-4a35-9f0a-1d2c3b4a5968 -o yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return show(t, cmd, (*ea.Client).GetEvent, args[0])
+			return show(t, cmd, (*client.Client).GetEvent, args[0])
 		}}
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 // errCut is an export that is not whole.
@@ -41,7 +41,7 @@ code 0 only when the export is whole; otherwise it says how to go on.`,
 		if err != nil {
 			return err
 		}
-		answer, err := api.ExportEvents(cmd.Context(), ea.ExportEventsParams{
+		answer, err := api.ExportEvents(cmd.Context(), client.ExportEventsParams{
 			Type: f.Type, Source: f.Source, Level: f.Level, SeverityMin: f.SeverityMin, SeverityMax: f.SeverityMax,
 			UserID: f.UserID, SessionID: f.SessionID, TraceID: f.TraceID, Filter: f.Filter, From: f.from, To: f.to,
 			Processed: f.processed, Rule: f.rule, Near: f.near, Sort: f.sort(), Fields: f.fields, Format: format, Limit: *limit, Cursor: cursor,

@@ -8,7 +8,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
-	ea "github.com/events-aggregator/events-aggregator/pkg/client"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 )
 
 func (t *tool) eventsTrace() *cobra.Command {
@@ -56,7 +56,7 @@ func (t *tool) printBranches(all []branch, before string) {
 	}
 }
 
-func (t *tool) traceTree(a ea.Trace) branch {
+func (t *tool) traceTree(a client.Trace) branch {
 	root := branch{text: t.tracedLine(a.Event.Timestamp, a.Event.Type, a.Event.Source, a.Event.Severity, a.Event.EventID)}
 	root.on = append(root.on, t.batchBranch(a))
 	for _, r := range a.Rules {
@@ -88,7 +88,7 @@ func (t *tool) traceTree(a ea.Trace) branch {
 	}
 	for _, around := range []struct {
 		name, list string
-		events     []ea.FoundEvent
+		events     []client.FoundEvent
 	}{{"caused", "caused", a.Caused}, {"of the same trace", "same_trace", a.SameTrace}} {
 		b := branch{text: around.name}
 		for _, e := range around.events {
@@ -104,16 +104,16 @@ func (t *tool) traceTree(a ea.Trace) branch {
 	return root
 }
 
-func (t *tool) tracedLine(at ea.Time, kind, source string, severity int64, id string) string {
+func (t *tool) tracedLine(at client.Time, kind, source string, severity int64, id string) string {
 	return fmt.Sprintf("%s %s from %s, severity %d  %s", clockOf(at), t.paint(severityColour(severity), kind), source, severity, id)
 }
 
 const traceTime = "2006-01-02T15:04:05.000Z"
 
-func clockOf(at ea.Time) string { return at.UTC().Format(traceTime) }
+func clockOf(at client.Time) string { return at.UTC().Format(traceTime) }
 
 // batchBranch says when each stage was done, and how long after storing.
-func (t *tool) batchBranch(a ea.Trace) branch {
+func (t *tool) batchBranch(a client.Trace) branch {
 	if a.Batch == nil {
 		return branch{text: "its batch is not in the ledger any more"}
 	}
@@ -122,7 +122,7 @@ func (t *tool) batchBranch(a ea.Trace) branch {
 	b.on = append(b.on, branch{text: fmt.Sprintf("%-18s%s  %s after it happened", "stored", clockOf(stored), rounded(stored.Sub(a.Event.Timestamp.Time)))})
 	for _, stage := range []struct {
 		name string
-		at   *ea.Time
+		at   *client.Time
 	}{{"published", a.Batch.PublishedAt}, {"matched", a.Batch.MatchedAt}, {"actions published", a.Batch.ActionsPublishedAt}, {"counted", a.Batch.AggregatedAt}} {
 		line := fmt.Sprintf("%-18s", stage.name)
 		if stage.at == nil {
@@ -150,7 +150,7 @@ func (t *tool) fate(of string) string {
 	return of
 }
 
-func (t *tool) notificationBranch(n ea.Notification) branch {
+func (t *tool) notificationBranch(n client.Notification) branch {
 	line := n.Action.Type + " " + t.fate(string(n.Status))
 	if n.Reason != "" {
 		line += " (" + n.Reason + ")"
