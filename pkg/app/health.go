@@ -90,6 +90,17 @@ func (p *Process) serveHealth(w http.ResponseWriter, r *http.Request) {
 			h.Status = statusDown
 		}
 	}
+	p.degraded.Range(func(part, why any) bool {
+		c := component{Status: statusOK}
+		if reason := why.(func() string)(); reason != "" { //nolint:forcetypeassert // Degraded stores nothing else
+			c = component{Status: statusDegraded, Reason: reason}
+			if h.Status == statusOK {
+				h.Status = statusDegraded
+			}
+		}
+		h.Components[part.(string)] = c //nolint:forcetypeassert // the same
+		return true
+	})
 	if _, away := failed["mongodb"]; away {
 		h.LagUnknown = "MongoDB is away"
 	} else if stages, err := p.lag.now(r.Context()); err != nil {

@@ -51,6 +51,8 @@ type Process struct {
 	lag     *lag
 	public  listening
 
+	degraded sync.Map // part → func() string
+
 	consuming atomic.Bool // the consume connection was started
 
 	startedAt time.Time
@@ -80,6 +82,12 @@ func (p *Process) Consume(queue string, prefetch int, loop broker.Loop) {
 // bounded context.
 func (p *Process) Ready(name string, check func(ctx context.Context) error) {
 	p.checks.add(name, check)
+}
+
+// Degraded registers a part for /health that may work less well than it should
+// and leaves the process ready; why is empty while all is well.
+func (p *Process) Degraded(part string, why func() string) {
+	p.degraded.Store(part, why)
 }
 
 // OnStop registers a teardown. Teardowns run last in, first out, after all

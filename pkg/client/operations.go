@@ -330,8 +330,12 @@ type StreamEventsParams struct {
 	TraceID string
 	// A condition, as a rule has it: a MongoDB query document as JSON.
 	Filter string
+	// Only these fields: paths with commas between them, at most 50. `event_id` and `timestamp` are always there.
+	Fields string
 	// The `id` of the last frame that you saw; browsers send it by themselves.
 	LastEventID string
+	// A ticket of `POST /api/v1/stream/ticket` in place of the key.
+	Ticket string
 }
 
 // StreamEvents: Follow events live.
@@ -339,15 +343,15 @@ type StreamEventsParams struct {
 // GET /api/v1/stream/events, for the role user.
 //
 // Server-sent events: every event that is stored from now on and matches, until you close the connection. Each frame has an `id`; a
-// client that sends the last one back as `Last-Event-ID` continues after it, without loss or repeat.
+// client that sends the last one back as `Last-Event-ID` continues after it, to any api process, without loss or repeat, as far as the
+// database's history reaches. Where it does not, there is a `gap`, and never a silent one.
 //
 // | frame | data |
 // |---|---|
 // | `event: event` | a stored event |
-// | `event: gap` | `{"from": …, "to": …}`: the server's history does not reach back to your id; read this time by `GET /api/v1/events` |
+// | `event: gap` | `{"from": …, "to": …}`: what was stored between is not told; read it by `GET /api/v1/events?filter={"created_at": …}` |
 // | `event: slow_consumer` | you fell behind and were let go; reconnect with `Last-Event-ID` |
-// | `event: error` | `{"code": "too_many_clients"}` |
-// | only `id:` | the stream's position, every 15 s of silence |
+// | only `id:` | the stream's position: the first frame, and while you hear of nothing else |
 //
 // The answer is text/event-stream, to be read as it comes; the caller closes its body.
 func (c *Client) StreamEvents(ctx context.Context, p StreamEventsParams) (*http.Response, error) {
@@ -361,9 +365,161 @@ func (c *Client) StreamEvents(ctx context.Context, p StreamEventsParams) (*http.
 	add(query, "session_id", p.SessionID)
 	add(query, "trace_id", p.TraceID)
 	add(query, "filter", p.Filter)
+	add(query, "fields", p.Fields)
+	add(query, "ticket", p.Ticket)
 	header := http.Header{}
 	add(header, "Last-Event-ID", p.LastEventID)
 	return c.stream(ctx, request{method: http.MethodGet, path: "/api/v1/stream/events", query: query, header: header, accept: "text/event-stream"})
+}
+
+// StreamMetricsParams are what StreamMetrics may be asked with; zero values are not sent.
+type StreamMetricsParams struct {
+	// Only this kind. One of EVENTS_COUNT, ERROR_RATE, RESPONSE_TIME.
+	MetricType string
+	// Only windows of this length. One of 1m, 5m, 1h, 1d.
+	Period string
+	// The event's type, exactly.
+	Type string
+	// The service that published it.
+	Source string
+	// The events' `metadata.region`; empty: those without one.
+	Region *string
+	// Only these fields: paths with commas between them, at most 50. `event_id` and `timestamp` are always there.
+	Fields string
+	// The `id` of the last frame that you saw; browsers send it by themselves.
+	LastEventID string
+	// A ticket of `POST /api/v1/stream/ticket` in place of the key.
+	Ticket string
+}
+
+// StreamMetrics: Follow metrics live.
+//
+// GET /api/v1/stream/metrics, for the role user.
+//
+// Server-sent events as of `/stream/events`: each window of metrics when it is made, and again when late events change it (`event: metric`).
+//
+// The answer is text/event-stream, to be read as it comes; the caller closes its body.
+func (c *Client) StreamMetrics(ctx context.Context, p StreamMetricsParams) (*http.Response, error) {
+	query := url.Values{}
+	add(query, "metric_type", p.MetricType)
+	add(query, "period", p.Period)
+	add(query, "type", p.Type)
+	add(query, "source", p.Source)
+	add(query, "region", p.Region)
+	add(query, "fields", p.Fields)
+	add(query, "ticket", p.Ticket)
+	header := http.Header{}
+	add(header, "Last-Event-ID", p.LastEventID)
+	return c.stream(ctx, request{method: http.MethodGet, path: "/api/v1/stream/metrics", query: query, header: header, accept: "text/event-stream"})
+}
+
+// StreamNotificationsParams are what StreamNotifications may be asked with; zero values are not sent.
+type StreamNotificationsParams struct {
+	// Where it stands.
+	Status NotificationStatus
+	// Why it was suppressed.
+	Reason string
+	// The rule's id.
+	Rule string
+	// The event that it is about.
+	EventID string
+	// Only these fields: paths with commas between them, at most 50. `event_id` and `timestamp` are always there.
+	Fields string
+	// The `id` of the last frame that you saw; browsers send it by themselves.
+	LastEventID string
+	// A ticket of `POST /api/v1/stream/ticket` in place of the key.
+	Ticket string
+}
+
+// StreamNotifications: Follow notifications live.
+//
+// GET /api/v1/stream/notifications, for the role user.
+//
+// Server-sent events as of `/stream/events`: each notification when it is made and after each change, as it is then (`event: notification`); changes in quick succession may show the last one twice.
+//
+// The answer is text/event-stream, to be read as it comes; the caller closes its body.
+func (c *Client) StreamNotifications(ctx context.Context, p StreamNotificationsParams) (*http.Response, error) {
+	query := url.Values{}
+	add(query, "status", string(p.Status))
+	add(query, "reason", p.Reason)
+	add(query, "rule", p.Rule)
+	add(query, "event_id", p.EventID)
+	add(query, "fields", p.Fields)
+	add(query, "ticket", p.Ticket)
+	header := http.Header{}
+	add(header, "Last-Event-ID", p.LastEventID)
+	return c.stream(ctx, request{method: http.MethodGet, path: "/api/v1/stream/notifications", query: query, header: header, accept: "text/event-stream"})
+}
+
+// StreamLagParams are what StreamLag may be asked with; zero values are not sent.
+type StreamLagParams struct {
+	// A ticket of `POST /api/v1/stream/ticket` in place of the key.
+	Ticket string
+}
+
+// StreamLag: Follow the lag of each stage.
+//
+// GET /api/v1/stream/lag, for the role user.
+//
+// Server-sent events: the answer of `GET /lag` every two seconds (`event: lag`). It is a figure of now, so there is nothing to resume.
+//
+// The answer is text/event-stream, to be read as it comes; the caller closes its body.
+func (c *Client) StreamLag(ctx context.Context, p StreamLagParams) (*http.Response, error) {
+	query := url.Values{}
+	add(query, "ticket", p.Ticket)
+	return c.stream(ctx, request{method: http.MethodGet, path: "/api/v1/stream/lag", query: query, accept: "text/event-stream"})
+}
+
+// CreateTicket: Get a ticket for a live connection.
+//
+// POST /api/v1/stream/ticket, for the role user.
+//
+// Browsers cannot send a header with an EventSource or a WebSocket, and a key in a URL ends up in logs. A ticket opens one live
+// connection as `?ticket=` in place of the key, within 30 seconds, on any api process. The connection ends when the key is revoked.
+func (c *Client) CreateTicket(ctx context.Context) (CreateTicketAnswer, error) {
+	var answer CreateTicketAnswer
+	err := c.call(ctx, request{method: http.MethodPost, path: "/api/v1/stream/ticket"}, &answer)
+	return answer, err
+}
+
+// OpenSocketParams are what OpenSocket may be asked with; zero values are not sent.
+type OpenSocketParams struct {
+	// A ticket of `POST /api/v1/stream/ticket` in place of the key.
+	Ticket string
+}
+
+// OpenSocket: Follow live streams on a WebSocket.
+//
+// GET /api/v1/ws/events, for the role user.
+//
+// The live streams for clients that change their filter, or follow several, on one connection; also at `/ws/events`. Every message is
+// a JSON text. You say:
+//
+// | type | with |
+// |---|---|
+// | `subscribe` | `subscription`: a name of yours; `stream`: `events` (default), `metrics` or `notifications`; `filter`: a condition (events only); `parameters`: the plain parameters of the stream's route, all as strings; `fields`: a list of paths; `resume`: an id to continue after |
+// | `filter` | `subscription`, and the new `filter`, `parameters` and `fields`, from the next event on |
+// | `unsubscribe` | `subscription` |
+// | `ping` | |
+//
+// You hear, with `subscription`:
+//
+// | type | with |
+// |---|---|
+// | `subscribed` | it begins, or its filter was changed |
+// | `event`, `metric`, `notification` | `id`, `data` |
+// | `position` | `id`: the first after `subscribed`, and while you hear of nothing else |
+// | `gap` | `id`, `data`: `{"from": …, "to": …}` |
+// | `slow_consumer` | the subscription ended; subscribe again with `resume` |
+// | `unsubscribed` | it ended |
+// | `pong` | |
+// | `error` | `code`, `message`, `errors` |
+//
+// A socket has at most 16 subscriptions and may say 20 things a second. A page may open one on its own host alone.
+func (c *Client) OpenSocket(ctx context.Context, p OpenSocketParams) error {
+	query := url.Values{}
+	add(query, "ticket", p.Ticket)
+	return c.call(ctx, request{method: http.MethodGet, path: "/api/v1/ws/events", query: query}, nil)
 }
 
 // ListRulesParams are what ListRules may be asked with; zero values are not sent.

@@ -175,6 +175,24 @@ type SearchPageItemHighlightMark struct {
 	End int64 `json:"end"`
 }
 
+// NotificationStatus is what .
+type NotificationStatus string
+
+// What NotificationStatus may be.
+const (
+	NotificationStatusPending    NotificationStatus = "pending"
+	NotificationStatusDelivered  NotificationStatus = "delivered"
+	NotificationStatusDead       NotificationStatus = "dead"
+	NotificationStatusSuppressed NotificationStatus = "suppressed"
+)
+
+// CreateTicketAnswer is what CreateTicket answers.
+type CreateTicketAnswer struct {
+	// Once.
+	Ticket    string `json:"ticket"`
+	ExpiresAt Time   `json:"expires_at"`
+}
+
 // RulePage is what ListRules answers.
 type RulePage struct {
 	Items      []Rule `json:"items"`
@@ -696,17 +714,6 @@ type Notification struct {
 	ExpiresAt Time   `json:"expires_at"`
 	Action    Action `json:"action"`
 }
-
-// NotificationStatus is what stands in Notification.Status.
-type NotificationStatus string
-
-// What NotificationStatus may be.
-const (
-	NotificationStatusPending    NotificationStatus = "pending"
-	NotificationStatusDelivered  NotificationStatus = "delivered"
-	NotificationStatusDead       NotificationStatus = "dead"
-	NotificationStatusSuppressed NotificationStatus = "suppressed"
-)
 
 // NotificationHeld is what holds it back.
 type NotificationHeld struct {

@@ -26,6 +26,7 @@ type API struct {
 	CORSOrigins        []string
 	SessionLifetime    time.Duration
 	StreamClients      int
+	StreamKeyClients   int
 	StreamBuffer       int
 	StreamHeartbeat    time.Duration
 }
@@ -51,7 +52,8 @@ func (a *API) keys(r *registry) {
 		"a list of origins, as https://ops.example.com", isOrigin)
 	r.duration("session_lifetime", &a.SessionLifetime, 7*24*time.Hour, time.Minute, 90*24*time.Hour, "How long a browser stays signed in, at most; revoking its API key ends it at once.")
 	r.integer("stream_clients", &a.StreamClients, 1000, 1, 100_000, "Most live clients of one process.")
-	r.integer("stream_buffer", &a.StreamBuffer, 256, 1, 65_536, "Frames that one live client may be behind.")
+	r.integer("stream_key_clients", &a.StreamKeyClients, 200, 1, 100_000, "Most live clients of one API key and process.")
+	r.integer("stream_buffer", &a.StreamBuffer, 4096, 1, 65_536, "Changes that a live client may be behind; all clients share them.")
 	r.duration("stream_heartbeat", &a.StreamHeartbeat, 15*time.Second, 100*time.Millisecond, 5*time.Minute, "How often a silent live connection shows that it lives.")
 }
 

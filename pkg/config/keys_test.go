@@ -19,7 +19,7 @@ var elsewhere = map[string]string{
 	"api.body_limit": "3MiB", "api.events_per_request": "10", "api.page_limit": "11", "api.request_timeout": "29s", "api.backtest_timeout": "28s", "api.analytics_timeout": "27s", "api.search_timeout": "26s",
 	"api.publish_timeout": "3s", "api.rate_limit": "12", "api.rate_burst": "1300", "api.stream_clients": "14", "api.session_lifetime": "17h",
 	"api.wrong_keys_per_minute": "61", "api.trusted_proxies": "10.0.0.0/8", "api.cors_origins": "https://ops.example.com,http://localhost:3000",
-	"api.stream_buffer": "15", "api.stream_heartbeat": "16s",
+	"api.stream_key_clients": "14", "api.stream_buffer": "15", "api.stream_heartbeat": "16s",
 	"log.level": "debug", "log.format": "json",
 	"ingester.batch_events": "100", "ingester.batch_bytes": "64KiB", "ingester.batch_wait": "1s", "ingester.writers": "3",
 	"ingester.prefetch": "501", "ingester.retention": "1h", "ingester.retention_by_type": "USER_LOGIN=24h",

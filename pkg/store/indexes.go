@@ -99,6 +99,8 @@ var Indexes = []Index{
 
 	{Collection: "sessions", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "forgetting browsers whose time is over"},
+	{Collection: "tickets", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "tickets that nobody used"},
 
 	{Collection: "audit", Name: "subject_time", Keys: keys("subject", 1, "at", -1, "_id", -1),
 		Serves: "who changed one rule, newest first"},

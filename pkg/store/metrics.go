@@ -153,6 +153,9 @@ func (s *Store) ListMetrics(ctx context.Context, f MetricFilter, after *MetricPo
 	return found, searched("list metrics", err)
 }
 
+// Query is the filter as a condition, for streams.
+func (f MetricFilter) Query() bson.D { return f.list() }
+
 // list is the filter with all that it leaves open.
 func (f MetricFilter) list() bson.D {
 	q := bson.D{}

@@ -219,6 +219,9 @@ type NotificationPosition struct {
 	ID        string
 }
 
+// Query is the filter as a condition, for streams.
+func (f NotificationFilter) Query() bson.D { return f.query() }
+
 func (f NotificationFilter) query() bson.D {
 	q := bson.D{}
 	if f.Status != "" {

@@ -62,12 +62,12 @@ type Store struct {
 	// hasText: the events have a text index, which not every server can make.
 	hasText atomic.Bool
 
-	events, batches, marks, rules, ruleVersions, notifications        *mongo.Collection
-	counters, metricWindows, dimensions, metrics                      *mongo.Collection
-	users, leases, deadLetters, stamps, audit, ruleWorkers, ingesters *mongo.Collection
-	windowDues                                                        *mongo.Collection
-	throttles, ruleHours, groups, announcements, silences             *mongo.Collection
-	ruleExcesses, templates, targets, replays, browserSessions        *mongo.Collection
+	events, batches, marks, rules, ruleVersions, notifications          *mongo.Collection
+	counters, metricWindows, dimensions, metrics                        *mongo.Collection
+	users, leases, deadLetters, stamps, audit, ruleWorkers, ingesters   *mongo.Collection
+	windowDues                                                          *mongo.Collection
+	throttles, ruleHours, groups, announcements, silences               *mongo.Collection
+	ruleExcesses, templates, targets, replays, browserSessions, tickets *mongo.Collection
 }
 
 // Open prepares the client; it does not wait for the server (see Check). A
@@ -112,7 +112,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "rule_excesses": &s.ruleExcesses, "groups": &s.groups, "announcements": &s.announcements,
 		"audit": &s.audit, "rule_workers": &s.ruleWorkers, "ingesters": &s.ingesters,
 		"silences": &s.silences, "templates": &s.templates, "targets": &s.targets, "replays": &s.replays,
-		"sessions": &s.browserSessions,
+		"sessions": &s.browserSessions, "tickets": &s.tickets,
 	} {
 		*c = s.db.Collection(name)
 	}

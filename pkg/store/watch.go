@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
@@ -11,57 +12,108 @@ import (
 	"go.mongodb.org/mongo-driver/mongo/options"
 )
 
-// ErrHistoryLost: the change stream cannot continue from the given token; what
-// happened since then must be read from the collection.
-var ErrHistoryLost = errors.New("the change stream's history is lost")
+// ErrStreamRefused: the server answers, but does not open or continue the
+// change stream from there. Its history is lost, or the place is of another
+// database, or the server does not let anybody watch; who opens a stream
+// without a place learns which.
+var ErrStreamRefused = errors.New("the change stream is refused")
 
-// Change is one stored event as the change stream tells it.
+// Watched is what can be watched: stored events, metrics, notifications.
+type Watched string
+
+// The collections behind the live streams.
+const (
+	WatchedEvents        Watched = "events"
+	WatchedMetrics       Watched = "metrics"
+	WatchedNotifications Watched = "notifications"
+)
+
+// operations are what a stream tells: events are never changed in a way that
+// somebody waits for, the others are.
+func (w Watched) operations() bson.A {
+	if w == WatchedEvents {
+		return bson.A{"insert"}
+	}
+	return bson.A{"insert", "update", "replace"}
+}
+
+// Change is one change as the stream tells it.
 type Change struct {
-	Token bson.Raw // resume after this change; opaque
-	Event bson.Raw // the document as it was inserted
+	Place    Place     // continue after this change
+	Document bson.Raw  // as it is now, or was inserted; nil when it is gone already
+	At       time.Time // when it was written, by the server's clock
 }
 
-// EventStream is an open change stream over inserted events.
-type EventStream struct{ stream *mongo.ChangeStream }
+// Stream is an open change stream. It knows its place.
+type Stream struct {
+	stream *mongo.ChangeStream
+	place  Place
+}
 
-// WatchEvents opens a change stream over the events that are stored from now
-// on, or after the given token. ErrHistoryLost when the token is too old.
-func (s *Store) WatchEvents(ctx context.Context, after bson.Raw) (*EventStream, error) {
+// Watch opens a change stream over what is written from now on, or after the
+// place; ErrStreamRefused when the server does not continue from there.
+func (s *Store) Watch(ctx context.Context, what Watched, after *Place) (*Stream, error) {
 	o := options.ChangeStream()
-	if len(after) > 0 {
-		o.SetResumeAfter(after)
+	if what != WatchedEvents {
+		o.SetFullDocument(options.UpdateLookup)
 	}
-	pipeline := mongo.Pipeline{bson.D{field("$match", bson.D{field("operationType", "insert")})}}
-	stream, err := s.events.Watch(ctx, pipeline, o)
+	if after == nil {
+		now, err := s.operationTime(ctx)
+		if err != nil {
+			return nil, err
+		}
+		after = &Place{Time: now, N: lastOfTime, Seen: time.Now()}
+	}
+	if len(after.Token) > 0 {
+		o.SetResumeAfter(after.Token)
+	} else { // the first moment that the place does not cover
+		next := after.Time
+		next.I++
+		o.SetStartAtOperationTime(&next)
+	}
+	pipeline := mongo.Pipeline{bson.D{field("$match", bson.D{field("operationType", bson.D{field("$in", what.operations())})})}}
+	stream, err := s.db.Collection(string(what)).Watch(ctx, pipeline, o)
 	if err != nil {
-		return nil, streamError(err)
+		return nil, streamError("watch "+string(what), err)
 	}
-	return &EventStream{stream}, nil
+	return &Stream{stream: stream, place: *after}, nil
 }
 
-// Next waits for the next change, until ctx ends.
-func (e *EventStream) Next(ctx context.Context) (Change, error) {
-	if !e.stream.Next(ctx) {
-		if err := e.stream.Err(); err != nil {
-			return Change{}, streamError(err)
-		}
-		if err := ctx.Err(); err != nil {
-			return Change{}, err
-		}
-		return Change{}, &outage{errors.New("the change stream ended")}
+// operationTime is the server's logical time now. A stream that begins just
+// after it has exactly the later changes, which a stream that begins "now"
+// could not say of itself.
+func (s *Store) operationTime(ctx context.Context) (primitive.Timestamp, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	session, err := s.client.StartSession()
+	if err != nil {
+		return primitive.Timestamp{}, classify("ask for the operation time", err)
 	}
-	return Change{
-		Token: append(bson.Raw(nil), e.stream.ResumeToken()...),
-		Event: append(bson.Raw(nil), e.stream.Current.Lookup("fullDocument").Document()...),
-	}, nil
+	defer session.EndSession(ctx)
+	if err := s.db.RunCommand(mongo.NewSessionContext(ctx, session), bson.D{field("ping", 1)}).Err(); err != nil {
+		return primitive.Timestamp{}, streamError("ask for the operation time", err)
+	}
+	now := session.OperationTime()
+	if now == nil {
+		return primitive.Timestamp{}, &outage{errors.New("the server tells no operation time; change streams need a replica set")}
+	}
+	return *now, nil
 }
 
-// TryNext is Next without waiting longer than one round trip; false when there
-// is nothing now. The token then moves on all the same (see Token).
-func (e *EventStream) TryNext(ctx context.Context) (Change, bool, error) {
+// Place is where the stream is: after all that it told, or later when the
+// server said that nothing happened since.
+func (e *Stream) Place() Place { return e.place }
+
+// Buffered is how many changes are there without asking the server.
+func (e *Stream) Buffered() int { return e.stream.RemainingBatchLength() }
+
+// TryNext is the next change, false when there is none within the second that
+// the server waits for one. The place then moves on all the same.
+func (e *Stream) TryNext(ctx context.Context) (Change, bool, error) {
+	asked := time.Now()
 	if !e.stream.TryNext(ctx) {
 		if err := e.stream.Err(); err != nil {
-			return Change{}, false, streamError(err)
+			return Change{}, false, streamError("read the change stream", err)
 		}
 		if err := ctx.Err(); err != nil {
 			return Change{}, false, err
@@ -69,28 +121,74 @@ func (e *EventStream) TryNext(ctx context.Context) (Change, bool, error) {
 		if e.stream.ID() == 0 {
 			return Change{}, false, &outage{errors.New("the change stream ended")}
 		}
+		if token := e.stream.ResumeToken(); len(token) > 0 {
+			e.place.Token = append(bson.Raw(nil), token...)
+		}
+		e.place.Seen = asked
 		return Change{}, false, nil
 	}
-	return Change{
-		Token: append(bson.Raw(nil), e.stream.ResumeToken()...),
-		Event: append(bson.Raw(nil), e.stream.Current.Lookup("fullDocument").Document()...),
-	}, true, nil
+	var c Change
+	raw := e.stream.Current
+	if t, i, ok := raw.Lookup("clusterTime").TimestampOK(); ok {
+		e.place.pass(primitive.Timestamp{T: t, I: i})
+	} else {
+		e.place.pass(e.place.Time)
+	}
+	e.place.Token = append(bson.Raw(nil), e.stream.ResumeToken()...)
+	if at, ok := raw.Lookup("wallTime").TimeOK(); ok {
+		c.At = at
+	} else {
+		c.At = time.Unix(int64(e.place.Time.T), 0)
+	}
+	if document, ok := raw.Lookup("fullDocument").DocumentOK(); ok {
+		c.Document = append(bson.Raw(nil), document...)
+	}
+	c.Place = e.place
+	return c, true, nil
 }
 
-// Token is the stream's position now: after the last change, or later when the
-// server said that nothing happened since.
-func (e *EventStream) Token() bson.Raw { return append(bson.Raw(nil), e.stream.ResumeToken()...) }
-
-// Close ends the stream.
-func (e *EventStream) Close(ctx context.Context) error { return e.stream.Close(ctx) }
-
-func streamError(err error) error {
-	for _, code := range []int{286, 280, 136, 260} { // ChangeStreamHistoryLost, ChangeStreamFatalError, CappedPositionLost, InvalidResumeToken
-		if hasCode(err, code) {
-			return fmt.Errorf("%w: %w", ErrHistoryLost, err)
+// Next waits for the next change, until ctx ends.
+func (e *Stream) Next(ctx context.Context) (Change, error) {
+	for {
+		if c, found, err := e.TryNext(ctx); err != nil || found {
+			return c, err
 		}
 	}
-	return classify("watch events", err)
+}
+
+// Close ends the stream.
+func (e *Stream) Close(ctx context.Context) error { return e.stream.Close(ctx) }
+
+// streamError tells the server's own no from a server that is away: a command
+// that was answered with an error that no election or stop explains.
+func streamError(doing string, err error) error {
+	var command mongo.CommandError
+	if errors.As(err, &command) && !command.IsMaxTimeMSExpiredError() && !mongo.IsNetworkError(err) && !mongo.IsTimeout(err) &&
+		!command.HasErrorLabel("ResumableChangeStreamError") && !command.HasErrorLabel("RetryableReadError") && !isPassing(command) {
+		return fmt.Errorf("%s: %w: %w", doing, ErrStreamRefused, err)
+	}
+	return classify(doing, err)
+}
+
+// isPassing: codes of a server that stops, starts or elects.
+func isPassing(err mongo.CommandError) bool {
+	for _, code := range []int{
+		91,    // ShutdownInProgress
+		189,   // PrimarySteppedDown
+		10107, // NotWritablePrimary
+		11600, // InterruptedAtShutdown
+		11602, // InterruptedDueToReplStateChange
+		13435, // NotPrimaryNoSecondaryOk
+		13436, // NotPrimaryOrSecondary
+		11601, // Interrupted
+		43,    // CursorNotFound
+		237,   // CursorKilled
+	} {
+		if err.HasErrorCode(code) {
+			return true
+		}
+	}
+	return false
 }
 
 // EventsAfter lists events in the order of storage after the given _id, for

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -43,6 +44,7 @@ type KeyUsers interface {
 // this process: sharing the count would cost each request a write.
 type auth struct {
 	users    KeyUsers
+	tickets  Tickets
 	limit    rate.Limit
 	burst    int
 	failures *failures
@@ -61,12 +63,21 @@ type knownKey struct {
 	limiter *rate.Limiter
 }
 
-func newAuth(users KeyUsers, cfg config.API, log *zap.Logger, now func() time.Time) *auth {
-	return &auth{users: users, limit: rate.Limit(cfg.RateLimit), burst: cfg.RateBurst, failures: newFailures(cfg.WrongKeysPerMinute), log: log, now: now,
+func newAuth(users KeyUsers, tickets Tickets, cfg config.API, log *zap.Logger, now func() time.Time) *auth {
+	return &auth{users: users, tickets: tickets, limit: rate.Limit(cfg.RateLimit), burst: cfg.RateBurst, failures: newFailures(cfg.WrongKeysPerMinute), log: log, now: now,
 		known: map[string]*knownKey{}, wrong: map[string]time.Time{}}
 }
 
-const userKey = "user"
+const userKey, hashKey = "user", "key_hash"
+
+// keyHashOf is the hash of the key that asks; only behind require.
+func keyHashOf(c echo.Context) string {
+	hash, _ := c.Get(hashKey).(string)
+	return hash
+}
+
+// clientOf is by what live clients are counted.
+func clientOf(c echo.Context) string { return cmp.Or(keyHashOf(c), currentUser(c).ID) }
 
 // currentUser is who asks; only behind require.
 func currentUser(c echo.Context) user.User {
@@ -87,7 +98,8 @@ func (a *auth) require(r route) echo.MiddlewareFunc {
 				return problem(http.StatusForbidden, "forbidden", "this needs the role admin; your role is %s", key.user.Role)
 			}
 			c.Set(userKey, key.user)
-			if r.path == streamPath {
+			c.Set(hashKey, hash)
+			if isStream(r.path) {
 				ctx, cancel := context.WithCancel(c.Request().Context())
 				defer cancel()
 				c.SetRequest(c.Request().WithContext(ctx))
@@ -122,12 +134,11 @@ func (k *knownKey) expired(now time.Time) bool { return k.ends != nil && !now.Be
 // check is the key of a request, and its hash.
 func (a *auth) check(c echo.Context) (*knownKey, string, error) {
 	header := c.Response().Header()
-	hash, sent := sentKey(c)
-	if !sent {
-		header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="events-aggregator"`)
-		return nil, "", problem(http.StatusUnauthorized, "no_key", "send an API key: `Authorization: Bearer <key>`; `eactl users create` makes one")
-	}
 	now := a.now()
+	hash, err := a.credential(c)
+	if err != nil {
+		return nil, "", err
+	}
 	if !a.wasGood(hash) { // whoever is in goes on, also from an address that others try keys from
 		if wait := a.failures.wait(c.RealIP(), now); wait > 0 {
 			header.Set(echo.HeaderRetryAfter, seconds(wait))
@@ -147,6 +158,31 @@ func (a *auth) check(c echo.Context) (*knownKey, string, error) {
 		return nil, "", problem(http.StatusUnauthorized, "wrong_key", "this API key is not known, or was replaced")
 	}
 	return key, hash, a.take(header, key)
+}
+
+// credential is the hash of the key that a request shows: in its header or, of
+// a live stream, by a ticket. Wrong tickets count as wrong keys.
+func (a *auth) credential(c echo.Context) (hash string, err error) {
+	header := c.Response().Header()
+	if ticket := c.QueryParam(ticketParameter); ticket != "" && c.Request().Header.Get(echo.HeaderAuthorization) == "" && isStream(c.Path()) {
+		if wait := a.failures.wait(c.RealIP(), a.now()); wait > 0 {
+			header.Set(echo.HeaderRetryAfter, seconds(wait))
+			return "", problem(http.StatusTooManyRequests, "too_many_failures", "too many wrong keys came from this address; wait as long as Retry-After says")
+		}
+		hash, err = a.tickets.TakeTicket(c.Request().Context(), ticket, a.now())
+		if errors.Is(err, store.ErrNotFound) {
+			a.failures.note(c.RealIP(), a.now())
+			header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="events-aggregator", error="invalid_token"`)
+			return "", problem(http.StatusUnauthorized, "wrong_ticket", "this ticket is not known, was used, or has run out; get another by POST /api/v1/stream/ticket")
+		}
+		return hash, err
+	}
+	hash, sent := sentKey(c)
+	if !sent {
+		header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="events-aggregator"`)
+		return "", problem(http.StatusUnauthorized, "no_key", "send an API key: `Authorization: Bearer <key>`; `eactl users create` makes one")
+	}
+	return hash, nil
 }
 
 // take counts a request against its key's rate, in the headers of

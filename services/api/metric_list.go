@@ -5,24 +5,13 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/events-aggregator/events-aggregator/pkg/metric"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
 // listMetrics: GET /metrics, the materialised metrics, newest first.
 func (s *Server) listMetrics(c echo.Context) error {
 	p := read(c, "metric_type", "period", "type", "source", "region", "from", "to", "limit", "cursor")
-	f := store.MetricFilter{EventType: p.text("type"), Source: p.text("source")}
-	if kind := p.oneOf("metric_type", kindNames()...); kind != "" {
-		f.Types = []string{kind}
-	}
-	if p.values.Get("period") != "" {
-		f.Period = p.period(metric.Range{}, 0).Name
-	}
-	if p.values.Has("region") {
-		region := p.text("region")
-		f.Region = &region
-	}
+	f := p.metrics()
 	f.From, f.To = p.span()
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
 	var after *store.MetricPosition

@@ -7,9 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/events-aggregator/events-aggregator/pkg/telemetry"
+	"github.com/events-aggregator/events-aggregator/services/api/live"
 )
 
 type metrics struct {
+	registry prometheus.Registerer
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	streams  prometheus.Gauge
@@ -18,6 +20,7 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	return &metrics{
+		registry: r,
 		requests: telemetry.Register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ea_api_requests_total", Help: "Requests, by route, method and status.",
 		}, []string{"route", "method", "status"})),
@@ -32,6 +35,17 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "ea_stream_slow_clients_total", Help: "Live clients that were let go because they fell behind.",
 		})),
 	}
+}
+
+// stream shows how a kind's stream is.
+func (m *metrics) stream(kind string, h *live.Hub) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ea_stream_lag_seconds", ConstLabels: prometheus.Labels{"stream": kind},
+		Help: "How long ago was written what the live stream told last, while there is more; or since when its server does not answer.",
+	}, func() float64 {
+		lag, _, _ := h.Health()
+		return lag.Seconds()
+	}))
 }
 
 // request counts one. Paths that no route has are one label.

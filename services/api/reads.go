@@ -46,8 +46,8 @@ func (s *Server) showNotification(n notification.Notification) (shownNotificatio
 // listNotifications: GET /notifications, newest first.
 func (s *Server) listNotifications(c echo.Context) error {
 	p := read(c, "status", "reason", "held_by", "replay", "rule", "event_id", "from", "to", "limit", "cursor")
-	f := store.NotificationFilter{RuleID: p.text("rule"), EventID: p.text("event_id"), Reason: p.text("reason"), HeldBy: p.text("held_by"), ReplayID: p.text("replay"),
-		Status: notification.Status(p.oneOf("status", "pending", "delivered", "dead", "suppressed"))}
+	f := p.notifications()
+	f.HeldBy, f.ReplayID = p.text("held_by"), p.text("replay")
 	f.From, f.To = p.span()
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
 	var after *store.NotificationPosition
@@ -134,7 +134,7 @@ func (s *Server) status(c echo.Context) error {
 		lag[string(l.Stage)] = l
 	}
 	return c.JSON(http.StatusOK, statusAnswer{
-		Events: statusEvents{stored, unprocessed}, Notifications: notifications, Lag: lag, Leases: leases, StreamClients: s.hub.clients(),
+		Events: statusEvents{stored, unprocessed}, Notifications: notifications, Lag: lag, Leases: leases, StreamClients: s.streams.places.taken(),
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,7 +58,9 @@ type Server struct {
 	keys      *seal.Keys
 	topology  topology.Table
 	decoder   *event.Decoder
-	hub       *hub
+	streams   *streams
+	lagNow    lagNow
+	tickets   Tickets
 	health    http.Handler
 	metrics   *metrics
 	importing chan struct{} // holds the import that is under way
@@ -67,14 +70,14 @@ type Server struct {
 	decisions Decisions
 }
 
+// apiPath is before every route; the socket is served without it, too.
+const apiPath, socketPath = "/api/v1", "/ws/events"
+
 const (
 	headerTimeout = 10 * time.Second // a client that dribbles its headers is cut
 	headerLimit   = 64 << 10         // and one that sends too many gets a 431
 	idleTimeout   = 2 * time.Minute
 )
-
-// streamPath has no bound of time.
-const streamPath = "/stream/events"
 
 // route is one row of the route table.
 type route struct {
@@ -159,7 +162,12 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/api-keys/:key_id/rotate", false, s.rotateKey},
 		{http.MethodDelete, "/api-keys/:key_id", false, s.revokeKey},
 		{http.MethodGet, "/audit", true, s.listAudit},
-		{http.MethodGet, streamPath, false, s.streamEvents},
+		{http.MethodGet, "/stream/events", false, s.stream("events")},
+		{http.MethodGet, "/stream/metrics", false, s.stream("metrics")},
+		{http.MethodGet, "/stream/notifications", false, s.stream("notifications")},
+		{http.MethodGet, "/stream/lag", false, s.streamLag},
+		{http.MethodPost, "/stream/ticket", false, s.createTicket},
+		{http.MethodGet, socketPath, false, s.websocket},
 	}
 }
 
@@ -185,10 +193,12 @@ func (s *Server) handler() *echo.Echo {
 	if err != nil {
 		panic(err)
 	}
-	group := e.Group("/api/v1")
+	group := e.Group(apiPath)
 	for _, r := range s.routes() {
 		group.Add(r.method, r.path, r.handle, s.bound(r), s.sessions.recognise, s.auth.require(r), parameters.only(r))
 	}
+	socket := route{http.MethodGet, socketPath, false, s.websocket}
+	e.GET(socket.path, socket.handle, s.sessions.recognise, s.auth.require(socket))
 	for _, path := range []string{"/livez", "/readyz", "/health", "/health/mongodb", "/health/rabbitmq", "/health/redis"} {
 		e.GET(path, echo.WrapHandler(s.health))
 	}
@@ -197,6 +207,15 @@ func (s *Server) handler() *echo.Echo {
 	docs(e)
 	dashboard(e)
 	return e
+}
+
+// isStream says whether a route's answer lasts as long as the client stays.
+func isStream(path string) bool {
+	switch strings.TrimPrefix(path, apiPath) {
+	case "/stream/events", "/stream/metrics", "/stream/notifications", "/stream/lag", socketPath:
+		return true
+	}
+	return false
 }
 
 // bound gives every request but streams its time.
@@ -209,7 +228,7 @@ func (s *Server) bound(r route) echo.MiddlewareFunc {
 		limit = max(limit, s.cfg.BacktestTimeout+backtestGrace)
 	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		if r.path == streamPath || r.path == exportPath { // each write has its time
+		if isStream(r.path) || r.path == exportPath { // each write has its time
 			return next
 		}
 		return func(c echo.Context) error {
@@ -279,7 +298,7 @@ func (s *Server) run(ctx context.Context, l net.Listener, drain time.Duration) e
 		return err
 	case <-ctx.Done():
 	}
-	s.hub.stop()
+	s.streams.stop()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	err := server.Shutdown(stop)

@@ -30,7 +30,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 		return err
 	}
 	m := newMetrics(p.Metrics)
-	a := newAuth(p.Store, cfg, p.Log, now)
+	a := newAuth(p.Store, p.Store, cfg, p.Log, now)
 	s := &Server{
 		cfg: cfg, log: p.Log, now: now, metrics: m,
 		auth: a, sessions: newSessions(p.Store, cfg.SessionLifetime, a.failures, now),
@@ -41,9 +41,11 @@ func Wire(ctx context.Context, p *app.Process) error {
 		dead: func(queue string) (DeadLetters, error) {
 			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)
 		},
-		hub:    newHub(ctx, p.Store, cfg.StreamBuffer, cfg.StreamClients, p.Log, m, now),
-		health: app.HealthHandler(p), importing: make(chan struct{}, 1), exporting: make(chan struct{}, exportsAtOnce), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
+		tickets: p.Store,
+		health:  app.HealthHandler(p), importing: make(chan struct{}, 1), exporting: make(chan struct{}, exportsAtOnce), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
 	}
+	s.streams = s.newStreams(ctx, p.Store)
+	p.Degraded("streams", s.streams.health)
 	listener, err := p.Listen(ctx, cfg.Addr)
 	if err != nil {
 		return err

@@ -19,6 +19,8 @@ import (
 const (
 	reconnectFirst = 200 * time.Millisecond
 	reconnectMax   = 10 * time.Second
+	// criticalSeverity is where the critical feed begins.
+	criticalSeverity = 8
 	// silence is when a stream counts as dead: the API says something every 15 s.
 	silence = 50 * time.Second
 )
@@ -29,11 +31,16 @@ func (t *tool) tail() *cobra.Command {
 		Long: `Follow events as they are stored, until Ctrl-C. A lost connection is taken up again where it was:
 nothing is missed or shown twice, and if history is gone, that is said.`,
 		Args: exactly(0, "no arguments"),
-		Example: `  eactl tail --severity-min 8
+		Example: `  eactl tail --critical
   eactl tail --type PAYMENT_FAILED -o json`}
 	var e eventFlags
 	e.bind(c.Flags())
+	critical := c.Flags().Bool("critical", false, "only what somebody must look at: severity 8 and more")
+	c.MarkFlagsMutuallyExclusive("critical", "severity-min")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *critical {
+			e.SeverityMin = criticalSeverity
+		}
 		api, err := t.api()
 		if err != nil {
 			return err

@@ -1,0 +1,377 @@
+// Package live tells stored changes to clients that stay connected: one change
+// stream for all of them, resumed without loss or repeat.
+package live
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/store"
+)
+
+// Changes opens change streams.
+type Changes interface {
+	// Watch begins now, or after the place; store.ErrStreamRefused when the
+	// server does not continue from there.
+	Watch(ctx context.Context, what store.Watched, after *store.Place) (*store.Stream, error)
+}
+
+// Hub tells the changes of one kind to live clients through one change stream,
+// the head, opened with the first of them and closed after the last. Clients
+// are cursors in the head's log, so a slow one holds nobody and costs nothing.
+// A client that resumes at a place that the head's log does not reach joins a
+// stream that catches up, together with all others that do, and moves to the
+// head as soon as that reaches its place.
+type Hub struct {
+	what    store.Watched
+	changes Changes
+	show    func(bson.Raw) ([]byte, error) // a document as the API shows it
+	depth   int                            // changes that a client may be behind
+	now     func() time.Time
+	log     *zap.Logger
+	tell    time.Duration // positionEvery
+
+	mu      sync.Mutex
+	members map[*member]struct{}
+	head    *line // nil without members
+	lines   map[*line]struct{}
+	waiting map[*member]struct{} // for a stream that catches up
+	life    context.Context      //nolint:containedctx // the hub's own, not a call's: ends all streams
+	kill    context.CancelFunc
+	running sync.WaitGroup
+}
+
+const (
+	// catchUps bounds the streams of one kind that catch up, since each holds one
+	// of the process's connections to MongoDB.
+	catchUps = 2
+	// positionEvery is how often a client learns the position that has heard of
+	// nothing else, so that it does not resume from an ancient place because its
+	// filter rarely matches.
+	positionEvery = 5 * time.Second
+	// aheadFor is how long a client may be ahead of the head without a question:
+	// another process may have been a moment faster.
+	aheadFor = 10 * time.Second
+	// batchMost is how many changes are told with one flush.
+	batchMost = 64
+)
+
+var (
+	ErrSlow     = errors.New("the client is too slow")
+	ErrStopping = errors.New("the process stops")
+)
+
+func New(ctx context.Context, what store.Watched, changes Changes, show func(bson.Raw) ([]byte, error), depth int, log *zap.Logger, now func() time.Time) *Hub {
+	h := &Hub{what: what, changes: changes, show: show, depth: depth, now: now, tell: positionEvery, log: log.With(zap.String("stream", string(what))),
+		members: map[*member]struct{}{}, lines: map[*line]struct{}{}, waiting: map[*member]struct{}{}}
+	h.life, h.kill = context.WithCancel(context.WithoutCancel(ctx))
+	return h
+}
+
+// Stop ends all streams; the clients' requests end with it.
+func (h *Hub) Stop() {
+	h.kill()
+	h.running.Wait()
+}
+
+// member is one client's place in the hub.
+type member struct {
+	place  store.Place // after all that it has examined
+	line   *line       // nil while it waits for one
+	cursor uint64      // in the line's log
+	known  bool        // place says something: it resumed, or the line told it
+	lost   *time.Time  // since when its history is lost; told as a gap
+	ahead  time.Time   // since when its place is ahead of the head
+	doubt  bool        // whether the server knows its place is to be asked
+	sure   bool        // it was asked
+	moved  chan struct{}
+}
+
+// Follow tells the client everything that matches and is written after the
+// place (nil: from now on), until ctx or the hub ends, tell fails, or the client
+// is too slow. The first frame is a position: from there on nothing is missed.
+// tell gets some frames at once, and does not keep them.
+func (h *Hub) Follow(ctx context.Context, after *store.Place, match func(bson.Raw) bool, tell func([]Frame) error) error {
+	m, err := h.join(after)
+	if err != nil {
+		return err
+	}
+	defer h.leave(m)
+	ticker := time.NewTicker(h.tell)
+	defer ticker.Stop()
+	var frames []Frame
+	quiet, told := true, false // since the last tick; at all
+	for {
+		some, err := h.next(m)
+		if err != nil {
+			return err
+		}
+		frames = frames[:0]
+		if !told && some.known {
+			frames = append(frames, Frame{Place: some.before})
+		}
+		frames = h.frames(frames, some, match)
+		if len(frames) > 0 {
+			if err := tell(frames); err != nil {
+				return err
+			}
+			quiet, told = false, true
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.life.Done():
+			return ErrStopping
+		case <-some.ready():
+		case <-ticker.C:
+			if quiet && told {
+				if err := tell([]Frame{{Place: some.place}}); err != nil {
+					return err
+				}
+			}
+			quiet = true
+		}
+	}
+}
+
+// frames appends what a client hears of what its member got.
+func (h *Hub) frames(frames []Frame, got some, match func(bson.Raw) bool) []Frame {
+	if got.gap != nil {
+		frames = append(frames, Frame{Place: got.place, Gap: got.gap})
+	}
+	for _, e := range got.entries {
+		if e.gap != nil {
+			frames = append(frames, Frame{Place: e.place, Gap: e.gap})
+		} else if e.document != nil && match(e.document) && h.shown(e) {
+			frames = append(frames, Frame{Place: e.place, entry: e})
+		}
+	}
+	return frames
+}
+
+// some is what a member gets at once.
+type some struct {
+	entries []*entry
+	before  store.Place // where the member was
+	place   store.Place // after the entries
+	known   bool        // before and place say something
+	gap     *Gap        // before the entries
+	wake    <-chan struct{}
+}
+
+// now is closed: there is more at once.
+var now = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+func (s some) ready() <-chan struct{} {
+	if s.wake == nil {
+		return now
+	}
+	return s.wake
+}
+
+// shown says whether the entry's document can be told. One that cannot, such as
+// bytes that are no document, would end the stream of everybody.
+func (h *Hub) shown(e *entry) bool {
+	_, _, err := e.shown(h.show)
+	return err == nil
+}
+
+func (h *Hub) join(after *store.Place) (*member, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.life.Err() != nil {
+		return nil, ErrStopping
+	}
+	m := &member{moved: make(chan struct{})}
+	h.members[m] = struct{}{}
+	if h.head == nil {
+		h.head = newLine(h.depth, nil)
+		h.run(h.head)
+	}
+	if after == nil {
+		h.attach(m, h.head)
+		return m, nil
+	}
+	m.place, m.known = *after, true
+	h.assign(m)
+	return m, nil
+}
+
+func (h *Hub) leave(m *member) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.members, m)
+	delete(h.waiting, m)
+	h.detach(m)
+	if len(h.members) == 0 && h.head != nil {
+		h.head.end()
+		h.head = nil
+	}
+}
+
+// assign gives a member that resumes its line: the head, a stream that catches
+// up and has not passed its place, or, together with all that wait, a new one.
+func (h *Hub) assign(m *member) {
+	h.detach(m)
+	delete(h.waiting, m)
+	if h.head == nil { // the hub ends
+		return
+	}
+	if !m.doubt {
+		if h.head.covers(m.place) {
+			h.attach(m, h.head)
+			return
+		}
+		for l := range h.lines {
+			if l.covers(m.place) {
+				h.attach(m, l)
+				return
+			}
+		}
+	}
+	h.waiting[m] = struct{}{}
+	h.catchUp()
+}
+
+// catchUp starts a stream for the members that wait, at the earliest place of
+// them; the later ones skip what they know. When there are as many streams as
+// there may be, one that has nothing to read begins again for both its members
+// and these.
+func (h *Hub) catchUp() {
+	if len(h.waiting) == 0 || h.head == nil || !h.head.open || h.life.Err() != nil {
+		return
+	}
+	if len(h.lines) >= catchUps {
+		for l := range h.lines {
+			if l.idle && !l.finished {
+				l.finished = true
+				for m := range l.members {
+					h.detach(m)
+					h.waiting[m] = struct{}{}
+				}
+				l.end() // which comes back here
+				return
+			}
+		}
+		return
+	}
+	var first *member
+	for m := range h.waiting {
+		if first == nil || m.place.Compare(first.place) < 0 {
+			first = m
+		}
+	}
+	from := first.place
+	l := newLine(h.depth, &from)
+	h.lines[l] = struct{}{}
+	for m := range h.waiting {
+		m.doubt = false
+		m.sure = m.sure || m.place.String() == from.String()
+		h.attach(m, l)
+	}
+	clear(h.waiting)
+	h.run(l)
+}
+
+// attach puts a member into a line that covers its place, or into the head when
+// it begins anew.
+func (h *Hub) attach(m *member, l *line) {
+	h.detach(m)
+	m.line, m.cursor = l, l.next
+	if m.known && m.lost == nil {
+		m.cursor = l.after(m.place)
+	}
+	l.members[m] = struct{}{}
+	close(m.moved)
+	m.moved = make(chan struct{})
+}
+
+func (h *Hub) detach(m *member) {
+	l := m.line
+	if l == nil {
+		return
+	}
+	m.line = nil
+	delete(l.members, m)
+	l.makeRoom()
+	if !l.isHead() && len(l.members) == 0 {
+		l.end()
+	}
+}
+
+// next is what the member gets now, and what to wait for when that is nothing.
+func (h *Hub) next(m *member) (some, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := m.line
+	switch {
+	case l == nil:
+		return some{wake: m.moved}, nil
+	case !l.open: // a head that never was; who resumes is not here yet
+		return some{wake: l.wake}, nil
+	case m.cursor < l.first:
+		return some{}, ErrSlow
+	}
+	s := some{before: m.place, known: true}
+	if !m.known {
+		m.place, m.known = l.place, true
+		s.before = m.place
+	}
+	if m.lost != nil {
+		s.gap = &Gap{From: *m.lost, To: h.now()}
+		m.lost, m.place, m.cursor = nil, l.place, l.next
+	}
+	for ; m.cursor < l.next && len(s.entries) < batchMost; m.cursor++ {
+		e := l.at(m.cursor)
+		if e.gap == nil && e.place.Compare(m.place) <= 0 {
+			continue // it knows this already
+		}
+		m.place = e.place
+		s.entries = append(s.entries, e)
+	}
+	l.makeRoom()
+	if m.cursor == l.next {
+		s.wake = l.wake
+		switch c := l.place.Compare(m.place); {
+		case c >= 0:
+			m.place, m.ahead = l.place, time.Time{}
+			if l.finished {
+				h.assign(m)
+				s.wake = nil
+			}
+		case l.isHead():
+			h.checkAhead(m)
+		case l.finished:
+			h.assign(m)
+			s.wake = nil
+		}
+	}
+	s.place = m.place
+	return s, nil
+}
+
+// checkAhead ends the patience with a member whose place the head does not reach:
+// the server is asked whether it knows the place. Otherwise a place of another
+// database would hear of nothing for ever.
+func (h *Hub) checkAhead(m *member) {
+	switch {
+	case m.sure:
+	case m.ahead.IsZero():
+		m.ahead = h.now()
+	case h.now().Sub(m.ahead) >= aheadFor:
+		m.ahead, m.doubt = time.Time{}, true
+		h.assign(m)
+	}
+}
+
+// lose has a member begin anew after a gap.
+func (h *Hub) lose(m *member, place store.Place) {
+	since := place.Since()
+	m.lost = &since
+	h.attach(m, h.head)
+}

@@ -1,0 +1,147 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/config"
+)
+
+// heard is one message of a socket.
+type heard struct {
+	Type         string `json:"type"`
+	Subscription string `json:"subscription"`
+	ID           string `json:"id"`
+	Code         string `json:"code"`
+	Data         struct {
+		EventID string         `json:"event_id"`
+		Type    string         `json:"type"`
+		Payload map[string]any `json:"payload"`
+	} `json:"data"`
+}
+
+// ticket is one that the admin's key asked for.
+func (p *product) ticket(ctx context.Context) string {
+	GinkgoHelper()
+	var t struct {
+		Ticket string `json:"ticket"`
+	}
+	Expect(p.call(ctx, http.MethodPost, "/api/v1/stream/ticket", nil, &t)).To(Equal(http.StatusCreated))
+	return t.Ticket
+}
+
+// socket opens one with a ticket; say and hear are its two directions.
+func (p *product) socket(ctx context.Context, path string) (say func(object), hear func() heard) {
+	GinkgoHelper()
+	address := "ws" + strings.TrimPrefix(p.base, "http") + path + "?ticket=" + p.ticket(ctx)
+	conn, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: &http.Client{Transport: &http.Transport{}}})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { _ = conn.CloseNow() })
+	return func(what object) {
+			GinkgoHelper()
+			text, err := json.Marshal(what)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(conn.Write(ctx, websocket.MessageText, text)).To(Succeed())
+		}, func() heard {
+			GinkgoHelper()
+			_, text, err := conn.Read(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			var h heard
+			Expect(json.Unmarshal(text, &h)).To(Succeed(), "%s", text)
+			return h
+		}
+}
+
+var _ = Describe("live streams", func() {
+	It("follow on a socket with several subscriptions, a changed filter, parts of events, and resume", func(ctx SpecContext) {
+		p := start(ctx)
+		say, hear := p.socket(ctx, "/ws/events")
+		say(object{"type": "subscribe", "subscription": "a", "filter": object{"type": "A_KIND"}, "fields": []string{"type", "payload.n"}})
+		Expect(hear()).To(HaveField("Type", "subscribed"))
+		Expect(hear()).To(HaveField("Type", "position"))
+		say(object{"type": "subscribe", "subscription": "b", "parameters": object{"severity_min": "8"}})
+		Expect(hear()).To(HaveField("Type", "subscribed"))
+		Expect(hear()).To(HaveField("Type", "position"))
+		p.keep(ctx, object{"type": "A_KIND", "source": "shop", "severity": 2, "payload": object{"n": 1, "secret": "x"}})
+		first := hear()
+		Expect(first).To(And(HaveField("Type", "event"), HaveField("Subscription", "a"), HaveField("Data.EventID", Not(BeEmpty()))))
+		Expect(first.Data.Payload).To(Equal(map[string]any{"n": 1.0}))
+		p.keep(ctx, object{"type": "B_KIND", "source": "shop", "severity": 9})
+		Expect(hear()).To(And(HaveField("Subscription", "b"), HaveField("Data.Type", "B_KIND")))
+		say(object{"type": "filter", "subscription": "a", "filter": object{"type": "B_KIND"}})
+		Expect(hear()).To(HaveField("Type", "subscribed"))
+		p.keep(ctx, object{"type": "B_KIND", "source": "shop", "severity": 1})
+		Expect(hear()).To(And(HaveField("Subscription", "a"), HaveField("Data.Type", "B_KIND")))
+		say(object{"type": "unsubscribe", "subscription": "a"})
+		Expect(hear()).To(And(HaveField("Type", "unsubscribed"), HaveField("Subscription", "a")))
+		say(object{"type": "subscribe", "subscription": "again", "resume": first.ID})
+		Expect(hear()).To(HaveField("Type", "subscribed"))
+		Expect(hear()).To(HaveField("Type", "position"))
+		Expect(hear()).To(HaveField("Data.Type", "B_KIND"))
+		Expect(hear()).To(HaveField("Data.Type", "B_KIND"))
+		say(object{"type": "ping"})
+		Expect(hear()).To(HaveField("Type", "pong"))
+		for _, wrong := range []struct {
+			what object
+			code string
+		}{
+			{object{"type": "sing"}, "unknown_message"},
+			{object{"type": "subscribe", "subscription": "c", "filter": object{"a": object{"$where": 1}}}, "invalid_parameter"},
+			{object{"type": "subscribe", "subscription": "b"}, "known_subscription"},
+			{object{"type": "subscribe", "subscription": "c", "resume": "nonsense"}, "invalid_parameter"},
+			{object{"type": "subscribe", "subscription": "c", "stream": "rules"}, "unknown_stream"},
+			{object{"type": "filter", "subscription": "none"}, "unknown_subscription"},
+			{object{"type": "subscribe", "more": 1}, "invalid_json"},
+		} {
+			say(wrong.what)
+			Expect(hear()).To(And(HaveField("Type", "error"), HaveField("Code", wrong.code)), "%v", wrong.what)
+		}
+	}, SpecTimeout(time.Minute))
+
+	It("let in who has a ticket, once, and no page of another host; and not more than fit", func(ctx SpecContext) {
+		p := start(ctx, func(c *config.Config) { c.API.StreamClients, c.API.StreamKeyClients = 3, 2 })
+		used := p.ticket(ctx)
+		get := func(path string, header http.Header) (int, string) {
+			GinkgoHelper()
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+path, nil)
+			Expect(err).NotTo(HaveOccurred())
+			r.Header = header
+			answer, err := http.DefaultClient.Do(r)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(func() { _ = answer.Body.Close() })
+			if answer.StatusCode == http.StatusOK {
+				return answer.StatusCode, ""
+			}
+			var problem struct {
+				Code string `json:"code"`
+			}
+			Expect(json.NewDecoder(answer.Body).Decode(&problem)).To(Succeed())
+			return answer.StatusCode, problem.Code
+		}
+		refused := func(status int, code string, path string, header http.Header) {
+			GinkgoHelper()
+			got, said := get(path, header)
+			Expect(fmt.Sprint(got, said)).To(Equal(fmt.Sprint(status, code)), path)
+		}
+		refused(401, "no_key", "/api/v1/events?ticket="+used, http.Header{})
+		refused(200, "", "/api/v1/stream/lag?ticket="+used, http.Header{})
+		refused(401, "wrong_ticket", "/api/v1/stream/events?ticket="+used, http.Header{})
+		refused(426, "upgrade_required", "/api/v1/ws/events?ticket="+p.ticket(ctx), http.Header{})
+		refused(403, "wrong_origin", "/api/v1/ws/events?ticket="+p.ticket(ctx),
+			http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://elsewhere.example"}})
+		key := http.Header{"Authorization": {"Bearer " + adminKey}}
+		refused(200, "", "/api/v1/stream/metrics", key)
+		refused(429, "too_many_streams", "/api/v1/stream/notifications", key)
+		other := http.Header{"Authorization": {"Bearer " + p.plainUser(ctx)}}
+		refused(200, "", "/api/v1/stream/notifications", other)
+		refused(503, "too_many_clients", "/api/v1/stream/events", other)
+	}, SpecTimeout(time.Minute))
+})
