@@ -153,6 +153,12 @@ var _ = Describe("the API of dead letters", func() {
 		Expect(g.Since).To(HaveValue(BeTemporally("~", time.Now(), time.Minute)))
 		Expect(g.Items[0].Fingerprint).To(Equal("answered <number>"))
 		Expect([]int{g.Items[0].Messages, g.Items[1].Messages}).To(Equal([]int{4, 2}))
+		recorded := p.eactl(ctx, "dlq", "groups", "webhooks.default", "--recorded", "-o", "json")
+		Expect(recorded).To(done)
+		for i, line := range recorded.lines() {
+			Expect(line).To(And(HaveKeyWithValue("cause", g.Items[i].Cause), HaveKeyWithValue("messages", float64(g.Items[i].Messages))))
+		}
+		Expect(p.eactl(ctx, "dlq", "groups", "--recorded", "--limit", "1").Code).To(Equal(2))
 
 		Expect(p.replay(ctx, map[string]any{"queue": "webhooks.default", "filter": map[string]any{"cause": g.Items[0].Cause}}).Replayed).To(Equal(4))
 		Eventually(ctx, func() int {
