@@ -22,6 +22,7 @@ type Delivery struct {
 	DeliveryCount int       // how often it was given out before without a verdict
 	Attempt       int       // 1 is the first; counted by retry tiers alone
 	FirstFailedAt time.Time // zero before the first failure
+	HeldSince     time.Time // when this attempt was put off for the first time, zero when it was not
 	Replayed      bool      // it was dead, and somebody gave it to its owner again
 	Replay        string    // tells that time from any other, however often the message comes
 
@@ -92,7 +93,7 @@ func (c *Consumer) delivery(sub *subscription, in *amqp.Delivery) *Delivery {
 		d.Exchange, d.RoutingKey = o.exchange, o.routingKey
 		d.ReplyTo, d.UserID, d.cc = o.replyTo, o.userID, o.cc
 		d.Attempt = max(1, o.attempt)
-		d.FirstFailedAt = o.firstFailedAt
+		d.FirstFailedAt, d.HeldSince = o.firstFailedAt, o.heldSince
 		d.Replay = headerString(headers, headerReplayed)
 		d.Replayed = d.Replay != ""
 		d.receipt = headerString(headers, headerReceipt)
@@ -115,6 +116,7 @@ type origin struct {
 	raw                  []byte
 	attempt              int
 	firstFailedAt        time.Time
+	heldSince            time.Time
 }
 
 func takeOrigin(headers map[string]any) origin {
@@ -125,6 +127,7 @@ func takeOrigin(headers map[string]any) origin {
 		cc: headers[headerCC], raw: raw,
 		attempt:       headerInt(headers, headerAttempt),
 		firstFailedAt: headerTime(headers, headerFirstFailedAt),
+		heldSince:     headerTime(headers, headerHeldSince),
 	}
 }
 

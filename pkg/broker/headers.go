@@ -21,7 +21,8 @@ const headerPrefix = "x-ea-"
 const (
 	headerAttempt       = "x-ea-attempt" // the attempt that the next delivery is
 	headerFirstFailedAt = "x-ea-first-failed-at"
-	headerExchange      = "x-ea-exchange" // the producer's
+	headerHeldSince     = "x-ea-held-since" // on what comes back uncounted, until its next attempt
+	headerExchange      = "x-ea-exchange"   // the producer's
 	headerRoutingKey    = "x-ea-routing-key"
 	headerCC            = "x-ea-cc" // the producer's CC header: it would route the repeat, too
 	headerReplyTo       = "x-ea-reply-to"

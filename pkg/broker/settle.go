@@ -24,7 +24,7 @@ const (
 // settle carries a verdict out.
 func (c *Consumer) settle(d *Delivery, err error) {
 	now := time.Now()
-	k := c.q.decide(err, d.Attempt, d.FirstFailedAt, now)
+	k := c.q.decide(err, d.Attempt, d.HeldSince, now)
 	switch k.verdict {
 	case verdictAck:
 		err := d.sub.ack(d.tag)
@@ -132,6 +132,13 @@ func (c *Consumer) again(d *Delivery, k consequence, err error, now time.Time) M
 		h[headerError] = cut(err.Error(), maxErrorText)
 	}
 
+	if k.verdict == verdictUncounted {
+		since := d.HeldSince
+		if since.IsZero() {
+			since = now
+		}
+		h[headerHeldSince] = since.UTC().Format(timeFormat)
+	}
 	if k.verdict != verdictDead {
 		m.Exchange, m.RoutingKey = c.q.RetryExchange, c.q.Tier(k.tier)
 		h[headerAttempt] = int64(k.attempt)

@@ -72,7 +72,8 @@ const (
 )
 
 const (
-	// uncountedFor bounds how long a message may come back without an attempt.
+	// uncountedFor bounds how long a message may come back without an attempt: the
+	// next one, since a schedule may be longer than that.
 	uncountedFor = 24 * time.Hour
 	// outageDelay is the tier for an outage that a loop did not hold.
 	outageDelay = time.Second
@@ -113,8 +114,8 @@ type consequence struct {
 }
 
 // decide turns a handler's error into the message's consequence. attempt is the
-// one that just ended, 1 the first; firstFailed is zero on a first failure.
-func (q WorkQueue) decide(err error, attempt int, firstFailed, now time.Time) consequence {
+// one that just ended, 1 the first; heldSince is zero unless it was put off.
+func (q WorkQueue) decide(err error, attempt int, heldSince, now time.Time) consequence {
 	if err == nil {
 		return consequence{verdict: verdictAck}
 	}
@@ -133,7 +134,7 @@ func (q WorkQueue) decide(err error, attempt int, firstFailed, now time.Time) co
 	case exhausted:
 		return consequence{verdict: verdictDead, reason: ReasonExhausted}
 	case uncounted:
-		if !firstFailed.IsZero() && now.Sub(firstFailed) >= uncountedFor {
+		if !heldSince.IsZero() && now.Sub(heldSince) >= uncountedFor {
 			return consequence{verdict: verdictDead, reason: ReasonExpired}
 		}
 		if tier, ok := q.tierFor(v.delay); ok {

@@ -162,7 +162,7 @@ var _ = Describe("a handler's verdict", func() {
 		first := time.Now().Add(-24*time.Hour - time.Minute).UTC().Truncate(time.Millisecond)
 		publishRaw(ctx, r.raw(), r.q.RetryExchange, r.q.Name, amqp.Publishing{Headers: amqp.Table{
 			"x-ea-exchange": r.in, "x-ea-routing-key": "work.item", "x-ea-attempt": int64(2),
-			"x-ea-first-failed-at": first.Format(time.RFC3339Nano),
+			"x-ea-first-failed-at": first.Format(time.RFC3339Nano), "x-ea-held-since": first.Format(time.RFC3339Nano),
 		}})
 		r.each(r.q, w.handle)
 		Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).Should(Equal(1))
@@ -171,6 +171,19 @@ var _ = Describe("a handler's verdict", func() {
 		Expect(dead.Reason).To(Equal("expired"))
 		Expect(dead.Attempts).To(Equal(2))
 		Expect(dead.FirstFailedAt).To(BeTemporally("==", first))
+	}, SpecTimeout(20*time.Second))
+
+	It("is put off without limit for what failed days ago: the 24 hours are each attempt's own", func(ctx SpecContext) {
+		r := newRig()
+		w := &witness{verdicts: []error{broker.Uncounted(failure, shortTiers[0]), broker.Uncounted(failure, shortTiers[0])}}
+		publishRaw(ctx, r.raw(), r.q.RetryExchange, r.q.Name, amqp.Publishing{Headers: amqp.Table{
+			"x-ea-exchange": r.in, "x-ea-routing-key": "work.item", "x-ea-attempt": int64(2),
+			"x-ea-first-failed-at": time.Now().Add(-72 * time.Hour).UTC().Format(time.RFC3339Nano),
+		}})
+		r.each(r.q, w.handle)
+		Eventually(ctx, func() int { return len(w.all()) }).Should(Equal(3))
+		Expect(w.all()[2].attempt).To(Equal(2))
+		Expect(r.depth(ctx, r.q.Dead())).To(BeZero())
 	}, SpecTimeout(20*time.Second))
 
 	It("nil after the handler itself has published the next attempt is like a retry", func(ctx SpecContext) {

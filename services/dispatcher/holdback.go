@@ -74,7 +74,7 @@ func (l *lane) holdBack(ctx context.Context, o *order, why classed, wait time.Du
 }
 
 func (o *order) heldForADay() bool {
-	since := o.delivery.FirstFailedAt
+	since := o.delivery.HeldSince
 	return !since.IsZero() && time.Since(since) >= holdBackFor
 }
 

@@ -123,7 +123,7 @@ var _ = Describe("A message that was held back for a day", func() {
 			old[i].Exchange, old[i].RoutingKey = w.RetryExchange, w.Name
 			old[i].Headers = map[string]any{
 				"x-ea-exchange": encoded.Exchange, "x-ea-routing-key": encoded.RoutingKey, "x-ea-attempt": 1,
-				"x-ea-first-failed-at": time.Now().Add(-23*time.Hour - 30*time.Minute).UTC().Format(time.RFC3339),
+				"x-ea-held-since": time.Now().Add(-23*time.Hour - 30*time.Minute).UTC().Format(time.RFC3339),
 			}
 		}
 		Expect(f.Publisher.Publish(ctx, old...)).To(Succeed())

@@ -53,7 +53,7 @@ func (d *Dispatcher) withoutKey(delivery *broker.Delivery, missing *seal.Missing
 	if last := d.missingSaid.Load(); now.UnixNano()-last >= int64(sayMissing) && d.missingSaid.CompareAndSwap(last, now.UnixNano()) {
 		d.log.Error("notifications wait for the key of their secrets", zap.String("key_id", missing.KeyID), zap.Error(missing))
 	}
-	if since := delivery.FirstFailedAt; since.IsZero() || time.Since(since) < holdBackFor {
+	if since := delivery.HeldSince; since.IsZero() || time.Since(since) < holdBackFor {
 		return call{}, broker.Uncounted(&keyMissing{missing}, keyMissingWait)
 	}
 	return call{carryOut: func(context.Context, notification.Message) result {
