@@ -62,7 +62,7 @@ func (a *allowance) next(now, seen int) int {
 // look takes the first deliveries of all and judges by them before any is
 // handed on: then nothing is on its way when the prefetch changes, and the
 // order stays.
-func (a *allowance) look(ctx context.Context, deliveries <-chan amqp.Delivery) (first []amqp.Delivery) {
+func (a *allowance) look(ctx context.Context, deliveries <-chan amqp.Delivery, f *feed) (first []amqp.Delivery) {
 	if a.mean > 0 {
 		return nil
 	}
@@ -78,6 +78,9 @@ func (a *allowance) look(ctx context.Context, deliveries <-chan amqp.Delivery) (
 		case <-quiet:
 			return first
 		case <-ctx.Done():
+			return first
+		case f.err = <-f.looped:
+			f.ended = true
 			return first
 		}
 	}

@@ -75,7 +75,11 @@ func (c *Consumer) subscribe(ctx, work context.Context, s *session, f *feed) (*s
 			}
 			return c.allowed.next(prefetch, seen) == prefetch
 		}
-		first := c.allowed.look(ctx, deliveries)
+		first := c.allowed.look(ctx, deliveries, f)
+		if f.ended {
+			sub.stop(deliveries)
+			return sub, nil // what was looked at goes back when it is closed
+		}
 		for i := range first {
 			c.allowed.add(len(first[i].Body))
 		}
