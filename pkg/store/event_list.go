@@ -134,10 +134,14 @@ func (f EventFilter) listIndex() string {
 			return "" // somebody may have made an index for it
 		}
 	}
-	if f.Near == nil && len(f.Rules) == 0 && !f.AnyRule {
+	switch {
+	case f.Near == nil && len(f.Rules) == 0 && !f.AnyRule:
 		return "time"
+	case f.Near != nil && f.From.IsZero():
+		return "location"
+	default:
+		return ""
 	}
-	return "" // the server's choice; SecantusDB's wheel takes no hint of a 2dsphere index
 }
 
 // Whole says whether each event passes the filter, up to some time: a list of the
