@@ -108,6 +108,14 @@ func (c *Consumer) delivery(sub *subscription, in *amqp.Delivery) *Delivery {
 	return d
 }
 
+// Prefetch is how many deliveries the broker gives its consumer at a time now,
+// which large messages make fewer.
+func (d *Delivery) Prefetch() int {
+	d.sub.mu.Lock()
+	defer d.sub.mu.Unlock()
+	return d.sub.prefetch
+}
+
 // origin is what a message that was published again carries about itself.
 type origin struct {
 	exchange, routingKey string

@@ -20,6 +20,9 @@ under them takes seconds, in which every client waits:
     in the order of time, so here only the oldest are looked at;
   - it reads all documents that can expire once a minute; here every ten.
 
+And a hint of an index of places, which it cannot follow, is one to read the
+collection.
+
 usage: secantusd.py SECONDS [secantusd-py's own flags]
 """
 
@@ -42,6 +45,7 @@ class Server(SecantusDBServer):
         super().__init__(*args, transaction_lifetime_seconds=float(sys.argv[1]), **flags)
         self.storage.drop_database = self.drop_database(self.storage.drop_database)
         self.storage.drop_collection = self.drop_collection(self.storage.drop_collection)
+        self.storage._candidates_from_hint = self.read_all_for_places(self.storage._candidates_from_hint)
         self.transactions._prune_locked = self.end_dead
         self.transactions._prune_retryable_locked = self.forget_oldest
         threading.Thread(target=self.reap, daemon=True).start()
@@ -94,6 +98,13 @@ class Server(SecantusDBServer):
             return drop(db, collection)
 
         return in_parts
+
+    def read_all_for_places(self, follow):
+        def followed(db, collection, index, *sort):
+            keys = self.storage._key_spec_for(db, collection, index) or {}
+            return follow(db, collection, "$natural" if "2dsphere" in keys.values() else index, *sort)
+
+        return followed
 
     def wait_for_transactions(self):
         open_now = list(self.transactions._txns.values())

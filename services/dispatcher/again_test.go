@@ -217,15 +217,22 @@ var _ = Describe("A process that dies after a record and before its outcome even
 })
 
 var _ = Describe("An outcome that no queue takes", func() {
-	It("waits, and makes no dead letter of what is delivered", func(ctx SpecContext) {
+	DescribeTable("waits for one, and nobody is called again", func(ctx SpecContext, status int, ends notification.Status, dead int) {
 		f, receiver := fleet.New(ctx), receive()
+		receiver.SetFaults(sink.Faults{Status: status})
 		start(ctx, f)
 		f.Foreign().Delete(f.Prefix + topology.Ingest)
 		owed := oweHooks(ctx, f, 1, receiver.URL)
 		send(ctx, f, owed...)
-		becomes(ctx, f, owed[0], notification.Delivered)
-		Eventually(ctx, func() int { return f.Depth(ctx, topology.WebhooksDefault+".retry.1m") }).Should(Equal(1))
+		becomes(ctx, f, owed[0], ends)
+		Eventually(ctx, func() int { return f.Depth(ctx, topology.WebhooksDefault+".retry.1s") }).Should(Equal(1))
 		Expect(f.Depth(ctx, topology.WebhooksDefault+".dead")).To(BeZero())
-		Expect(receiver.Stats().Accepted).To(Equal(1))
-	}, SpecTimeout(30*time.Second))
+		start(ctx, f) // declares it again
+		Eventually(ctx, func() int { return f.Depth(ctx, topology.Ingest) }).Should(Equal(1), "the outcome event")
+		Eventually(ctx, func() int { return f.Depth(ctx, topology.WebhooksDefault+".dead") }).Should(Equal(dead))
+		empty(ctx, f)
+		Expect(receiver.Stats().Calls).To(Equal(1))
+	},
+		Entry("of what is delivered", 0, notification.Delivered, 0, SpecTimeout(30*time.Second)),
+		Entry("of what is dead, whose dead letter comes then", http.StatusNotFound, notification.Dead, 1, SpecTimeout(30*time.Second)))
 })

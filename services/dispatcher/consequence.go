@@ -135,7 +135,16 @@ func (d *Dispatcher) announce(ctx context.Context, o *order, decided decision) e
 	if err != nil {
 		return broker.Permanent(err)
 	}
-	if err := d.publish(ctx, m); err != nil {
+	err = d.publish(ctx, m)
+	var unroutable *broker.UnroutableError
+	if errors.As(err, &unroutable) {
+		// The ingesters' queue is gone, as when somebody deleted it; they declare it
+		// again, and the notification is not to blame. The message comes back as one
+		// that was handled before, so that this consequence is repeated.
+		o.delivery.Redelivered = true
+		return broker.Uncounted(err, d.o.BreakerWait)
+	}
+	if err != nil {
 		return verdictOf(ctx, err)
 	}
 	d.metrics.outcomes.WithLabelValues(string(decided.status)).Inc()

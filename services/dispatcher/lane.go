@@ -154,7 +154,7 @@ func (l *lane) arrive(ctx context.Context, delivery *broker.Delivery) {
 		l.queueUp(line) // that it may be forgotten
 		return
 	}
-	if l.waiting >= l.pressure && line.full(l.limit(line)) &&
+	if l.waiting >= min(l.pressure, delivery.Prefetch()/2) && line.full(l.limit(line)) &&
 		line.expected(len(line.waiting)+1, l.limit(line), time.Now()) > patience {
 		l.holdBack(ctx, o, &targetTooSlow{line.target}, min(line.nextTurn(l.limit(line), time.Now()), longestHold))
 		return

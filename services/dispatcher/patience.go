@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,8 +18,6 @@ const (
 	// wait before it well under the 30 minutes after which the broker takes
 	// deliveries back.
 	outageHold = 14 * time.Minute
-	// unroutableWait is between two tries to publish what no queue takes.
-	unroutableWait = time.Minute
 )
 
 // patiently repeats op while its error is an outage of our own servers, until
@@ -67,16 +64,11 @@ func (d *Dispatcher) patiently(ctx context.Context, doing string, op func() erro
 }
 
 func verdictOf(ctx context.Context, err error) error {
-	var unroutable *broker.UnroutableError
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil, broker.IsOutage(err):
 		return broker.Interrupted(err)
-	case errors.As(err, &unroutable):
-		// A queue of ours is gone, as when somebody deleted it: whoever starts next
-		// declares it again, and the notification is not to blame.
-		return broker.Uncounted(err, unroutableWait)
 	default:
 		return broker.Permanent(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -162,19 +163,11 @@ func toldOf(committed []decision.Owed, failed map[string]bool) []notification.No
 	return told
 }
 
-// publishOrLeave publishes what batches owe, all together. What cannot be published
-// is left to the sweep, so that the batch need not come again for it with all the
-// others. An error is an outage, or the database's.
+// publishOrLeave publishes what batches owe. What cannot be published is left to
+// the sweep, so that the batch need not come again for it with all the others. An
+// error is an outage, or the database's.
 func (w *Worker) publishOrLeave(ctx context.Context, messages []notification.Message) (failed map[string]bool, err error) {
-	err = w.publish(ctx, messages)
-	if err == nil || isOutage(err) || ctx.Err() != nil {
-		return nil, err
-	}
-	again := slices.Clone(messages)
-	for i := range again {
-		again[i].Republished = true // it may have been published with the others
-	}
-	if failed, _, err = w.publishEach(ctx, again); err != nil {
+	if failed, _, err = w.publishEach(ctx, messages); err != nil || len(failed) == 0 {
 		return nil, err
 	}
 	return failed, w.Outbox.LeaveUnpublished(ctx, slices.Collect(maps.Keys(failed))...)
@@ -185,8 +178,15 @@ func (w *Worker) publishOrLeave(ctx context.Context, messages []notification.Mes
 // An error is an outage, and says nothing about any of them.
 func (w *Worker) publishEach(ctx context.Context, messages []notification.Message) (failed map[string]bool, gone []string, err error) {
 	failed = map[string]bool{}
-	for _, some := range byQueue(messages) {
-		err := w.publish(ctx, some)
+	queues := byQueue(messages)
+	errs := make([]error, len(queues))
+	var all sync.WaitGroup
+	for i, some := range queues { // with one wait for the confirms of all
+		all.Go(func() { errs[i] = w.publish(ctx, some) })
+	}
+	all.Wait()
+	for i, some := range queues {
+		err := errs[i]
 		var unroutable *broker.UnroutableError
 		switch {
 		case err == nil:
