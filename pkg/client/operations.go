@@ -349,7 +349,7 @@ type StreamEventsParams struct {
 // | frame | data |
 // |---|---|
 // | `event: event` | a stored event |
-// | `event: gap` | `{"from": …, "to": …}`: what was stored between is not told; read it by `GET /api/v1/events?filter={"created_at": …}` |
+// | `event: gap` | `{"from": …, "to": …}`: what was stored between is not told; read it by `GET /api/v1/events?from=…&filter={"created_at": {"$gte": …, "$lte": …}}`, with `from` as far before the gap as events may come late |
 // | `event: slow_consumer` | you fell behind and were let go; reconnect with `Last-Event-ID` |
 // | only `id:` | the stream's position: the first frame, and while you hear of nothing else |
 //

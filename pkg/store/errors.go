@@ -110,7 +110,7 @@ func isDuplicateKey(err error) bool { return mongo.IsDuplicateKeyError(err) }
 
 // IsRefusal says that the server refuses a query for what is in it: it knows the
 // language less well than pkg/rule does.
-func IsRefusal(err error) bool { return isRefusal(err) }
+func IsRefusal(err error) bool { return errors.As(err, new(*refusedQuery)) || isRefusal(err) }
 
 func isRefusal(err error) bool {
 	var server mongo.ServerError

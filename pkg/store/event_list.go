@@ -99,7 +99,8 @@ func projection(fields []string) bson.D {
 	read := bson.D{field("event_id", 1), field(timestamp, 1)}
 	for _, path := range fields {
 		within := slices.ContainsFunc(fields, func(other string) bool { return strings.HasPrefix(path, other+".") })
-		if !within && path != "event_id" && path != timestamp {
+		always := slices.ContainsFunc(read[:2], func(e bson.E) bool { return path == e.Key || strings.HasPrefix(path, e.Key+".") })
+		if !within && !always {
 			read = append(read, field(path, 1))
 		}
 	}

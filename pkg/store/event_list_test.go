@@ -29,7 +29,7 @@ var _ = Describe("a list of events", func() {
 		}
 		before := batch(30)
 		for _, oldest := range []bool{false, true} {
-			l := store.EventList{Limit: 7, OldestFirst: oldest, Fields: []string{"event_id", "payload", "payload.n"}}
+			l := store.EventList{Limit: 7, OldestFirst: oldest, Fields: []string{"event_id", "event_id.x", "timestamp.x", "payload", "payload.n"}}
 			seen := map[string]int{}
 			var last store.EventPosition
 			for {

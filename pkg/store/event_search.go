@@ -21,7 +21,11 @@ type EventSearch struct {
 	Search event.Search
 	After  *SearchPosition // goes on behind it; nil begins
 	Limit  int
+	Bytes  int // ends a page before the limit, once its events have so many; 0 does not
 }
+
+// full says whether a page has as many bytes as it may.
+func (q EventSearch) full(size int) bool { return q.Bytes > 0 && size >= q.Bytes }
 
 // SearchPosition is the place of an event in the order of a search. A score
 // depends on the event alone, so pages stay stable while events arrive.
@@ -100,23 +104,27 @@ func (s *Store) searchByIndex(ctx context.Context, q EventSearch) (found []Found
 	}
 	stages = append(stages, bson.D{field("$sort", keys(scoreField, -1, "_id", -1))}, bson.D{field("$limit", q.Limit)})
 	cur, err := s.events.Aggregate(ctx, stages, options.Aggregate().SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)))
-	var docs []bson.Raw
-	if err == nil {
-		err = cur.All(ctx, &docs)
-	}
 	if err != nil {
 		return nil, nil, searched(doing, err)
 	}
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
 	var last SearchPosition
-	for _, doc := range docs {
+	n, size := 0, 0
+	for !q.full(size) && cur.Next(ctx) {
+		doc := slices.Clone(cur.Current)
+		n++
 		last.ID, _ = doc.Lookup("_id").ObjectIDOK()
 		last.Score, _ = doc.Lookup(scoreField).DoubleOK()
 		text, _ := doc.Lookup("search_text").StringValueOK()
 		if q.Search.Score(text) > 0 {
 			found = append(found, FoundEvent{last, without(doc, scoreField)})
+			size += len(doc)
 		}
 	}
-	if len(docs) == q.Limit {
+	if err := cur.Err(); err != nil {
+		return nil, nil, searched(doing, err)
+	}
+	if n == q.Limit || q.full(size) {
 		next = &last
 	}
 	return found, next, nil
@@ -185,17 +193,33 @@ func (s *Store) searchByTerms(ctx context.Context, q EventSearch) (found []Found
 	if err := cur.Err(); err != nil {
 		return nil, nil, searched(doing, err)
 	}
-	ids := make([]primitive.ObjectID, len(best))
-	for i, b := range best {
-		ids[i] = b.ID
-	}
-	docs, err := s.EventsByID(ctx, ids)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, b := range best {
-		if doc := docs[b.ID]; doc != nil { // else it expired meanwhile
+	return s.readFound(ctx, q, best)
+}
+
+// readTogether bounds the events that are read whole before their size is known.
+const readTogether = 50
+
+// readFound reads what a search found, up to the size of a page.
+func (s *Store) readFound(ctx context.Context, q EventSearch, best []SearchPosition) (found []FoundEvent, next *SearchPosition, err error) {
+	size := 0
+	for some := range slices.Chunk(best, readTogether) {
+		ids := make([]primitive.ObjectID, len(some))
+		for i, b := range some {
+			ids[i] = b.ID
+		}
+		docs, err := s.EventsByID(ctx, ids)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, b := range some {
+			doc := docs[b.ID]
+			if doc == nil { // it expired meanwhile
+				continue
+			}
 			found = append(found, FoundEvent{b, doc})
+			if size += len(doc); q.full(size) {
+				return found, &b, nil
+			}
 		}
 	}
 	if len(best) == q.Limit {

@@ -97,17 +97,20 @@ var _ = Describe("a text search", func() {
 		parsed, err := event.ParseSearch("timeout")
 		Expect(err).NotTo(HaveOccurred())
 		var all []string
-		search := store.EventSearch{Search: parsed, Limit: 1}
-		for range texts {
-			some, next, err := s.SearchEvents(ctx, search)
-			Expect(err).NotTo(HaveOccurred())
-			if next == nil {
-				break
+		for _, search := range []store.EventSearch{{Search: parsed, Limit: 1}, {Search: parsed, Limit: 10, Bytes: 1}} {
+			all = nil
+			for range texts {
+				some, next, err := s.SearchEvents(ctx, search)
+				Expect(err).NotTo(HaveOccurred())
+				if next == nil {
+					break
+				}
+				Expect(some).To(HaveLen(1))
+				all, search.After = append(all, some[0].Event.Lookup("search_text").StringValue()), next
 			}
-			all, search.After = append(all, some[0].Event.Lookup("search_text").StringValue()), next
+			Expect(all).To(Equal(asked(ctx, s, "timeout", store.EventFilter{})))
+			Expect(all).To(HaveLen(3))
 		}
-		Expect(all).To(Equal(asked(ctx, s, "timeout", store.EventFilter{})))
-		Expect(all).To(HaveLen(3))
 		Expect(strings.Join(all, "|")).NotTo(ContainSubstring("timeouts"))
 	}, SpecTimeout(time.Minute))
 })

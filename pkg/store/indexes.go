@@ -264,7 +264,17 @@ func (s *Store) create(ctx context.Context, ix Index) error {
 	}
 	_, err := s.db.Collection(ix.Collection).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: ix.Keys, Options: o})
 	switch {
-	case err == nil, isIndexRace(err):
+	case err == nil:
+		s.noteText(ix)
+		return nil
+	case isIndexRace(err):
+		have, listErr := s.indexNames(ctx, ix.Collection)
+		if listErr != nil {
+			return listErr
+		}
+		if !have[ix.Name] { // queries ask for it by its name
+			return fmt.Errorf("create index %s.%s: an index of the same keys has another name or options; drop that one: %w", ix.Collection, ix.Name, err)
+		}
 		s.noteText(ix)
 		return nil
 	case ix.Optional && isUnsupported(err):
@@ -328,7 +338,8 @@ func hasCode(err error, code int) bool {
 	return errors.As(err, &server) && server.HasErrorCode(code)
 }
 
-// isIndexRace: another process created the same index at this moment.
+// isIndexRace: another process created the same index at this moment, or
+// somebody has one like it.
 func isIndexRace(err error) bool { return hasCode(err, 85) || hasCode(err, 86) || hasCode(err, 68) }
 
 // isUnsupported: CannotCreateIndex or BadValue, the answers of servers without

@@ -310,6 +310,7 @@ func (e *RuleEvents) matching(ctx context.Context, q window.Query) (map[primitiv
 var away = []int{
 	6, 7, 89, // host unreachable, not found, network timeout
 	13, 18, // unauthorized, authentication failed
+	43, 175, // the cursor, or the plan, was ended there
 	91, 189, 9001, 10107, 11600, 11602, 13435, 13436, // shutting down, electing, not primary
 }
 
@@ -322,6 +323,12 @@ func guarded(doing string, err error) error {
 	return classify(doing, err)
 }
 
+// refusedQuery: the server refuses a query that others wrote, whatever its code.
+type refusedQuery struct{ err error }
+
+func (e *refusedQuery) Error() string { return "the server refuses the query: " + e.err.Error() }
+func (e *refusedQuery) Unwrap() error { return e.err }
+
 // searched is classify for queries that others wrote: what the server refuses,
 // and what takes too long, is about the query.
 func searched(doing string, err error) error {
@@ -332,7 +339,7 @@ func searched(doing string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded), hasCode(err, 50): // MaxTimeMSExpired
 		return fmt.Errorf("%s: %w", doing, &TooSlow{err})
 	case errors.As(err, &command) && !isAway(err) && !isTransient(err) && !slices.Contains(away, int(command.Code)):
-		return fmt.Errorf("%s: the server refuses the query: %w", doing, err)
+		return fmt.Errorf("%s: %w", doing, &refusedQuery{err})
 	default:
 		return classify(doing, err)
 	}

@@ -179,7 +179,7 @@ func (s *Server) replayDeadLetters(c echo.Context) error {
 	}
 	var failed *deadletter.CanaryError
 	r, err := queue.Replay(ctx, f, o)
-	s.endDeadReplay(ctx, noted, r)
+	s.endDeadReplay(ctx, noted, r, err)
 	switch {
 	case errors.As(err, &failed):
 		return problem(http.StatusConflict, "canary_failed", "%s", failed)
@@ -216,15 +216,26 @@ func (s *Server) noteDeadReplay(c echo.Context, asked replayRequest) (noted prim
 		Detail: bson.D{{Key: "filter", Value: string(filter)}, {Key: "limit", Value: *asked.Limit}, {Key: "to_rule", Value: asked.ToRule}}})
 }
 
-// endDeadReplay says what came of it; of nothing, nothing is kept.
-func (s *Server) endDeadReplay(ctx context.Context, noted primitive.ObjectID, r deadletter.Result) {
-	switch {
-	case noted.IsZero():
-	case r.Done == 0:
-		s.endAudit(ctx, noted, nil)
-	default:
-		s.endAudit(ctx, noted, bson.D{{Key: "replay_id", Value: r.ID}, {Key: "replayed", Value: r.Done}, {Key: "failed", Value: r.Failed}, {Key: "complete", Value: r.Complete}})
+// endDeadReplay says what came of it; of nothing, nothing is kept. Of one that was
+// interrupted, more may have gone back than is known: what is published and not
+// yet taken out counts as nothing.
+func (s *Server) endDeadReplay(ctx context.Context, noted primitive.ObjectID, r deadletter.Result, interrupted error) {
+	if noted.IsZero() {
+		return
 	}
+	refused := errors.Is(interrupted, deadletter.ErrNotStored) || errors.Is(interrupted, deadletter.ErrNoCanary) || errors.Is(interrupted, deadletter.ErrCopies)
+	if r.Done == 0 && (interrupted == nil || refused) {
+		s.endAudit(ctx, noted, nil)
+		return
+	}
+	after := bson.D{{Key: "replay_id", Value: r.ID}, {Key: "replayed", Value: r.Done}, {Key: "failed", Value: r.Failed}, {Key: "complete", Value: r.Complete}}
+	if interrupted != nil {
+		if !errors.As(interrupted, new(*deadletter.CanaryError)) {
+			after = append(after, bson.E{Key: "outcome", Value: "unknown"})
+		}
+		after = append(after, bson.E{Key: "error", Value: interrupted.Error()})
+	}
+	s.endAudit(ctx, noted, after)
 }
 
 func (a *replayAnswer) note(l *deadletter.Letter, failed error) {

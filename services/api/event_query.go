@@ -88,7 +88,7 @@ func (p *parameters) fields() []string {
 // isPath says whether a text is a path as a projection takes it: with a dollar it
 // would be an expression.
 func isPath(path string) bool {
-	if path == "" || path == "_id" || len(path) > maxText || !storable(path) {
+	if path == "" || path == "_id" || strings.HasPrefix(path, "_id.") || len(path) > maxText || !storable(path) {
 		return false
 	}
 	for name := range strings.SplitSeq(path, ".") {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -14,6 +15,9 @@ import (
 )
 
 const pageDefault = 50
+
+// pageBytes ends a page of events before its limit: some may have 256 KiB each.
+const pageBytes = 8 << 20
 
 // Events is where stored events are read.
 type Events interface {
@@ -49,18 +53,23 @@ func (s *Server) listEvents(c echo.Context) error {
 		return err
 	}
 	var last store.EventPosition
+	size := 0
 	items := make([]json.RawMessage, 0, l.Limit)
 	err := s.events.EachEvent(ctx, l, func(doc bson.Raw) error {
 		last = store.PositionOf(doc)
 		item, err := event.ToJSON(doc)
 		items = append(items, item)
+		if size += len(item); err == nil && size >= pageBytes {
+			return errPageFull
+		}
 		return err
 	})
-	if err != nil {
+	full := errors.Is(err, errPageFull)
+	if err != nil && !full {
 		return err
 	}
 	answer := page{Items: items}
-	if len(items) == l.Limit {
+	if full || len(items) == l.Limit {
 		answer.NextCursor = cursorOf(last)
 	}
 	return c.JSON(http.StatusOK, answer)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -149,12 +150,39 @@ func unsupported(contentType string) error {
 }
 
 func (s *Server) array(body []byte, contentType string) ([]postedItem, error) {
-	var all []json.RawMessage
-	if err := json.Unmarshal(body, &all); err != nil {
+	all, err := s.elements(body)
+	if err != nil {
 		return nil, problem(http.StatusBadRequest, "invalid_json", "the array cannot be read: %s", err)
 	}
 	return s.several(all, contentType)
 }
+
+// elements are those of an array, up to the first that is too many: what is
+// refused anyway takes no memory for each of millions.
+func (s *Server) elements(body []byte) (all []json.RawMessage, err error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('[') {
+		return nil, cmp.Or(err, errNoArray)
+	}
+	for d.More() {
+		var one json.RawMessage
+		if err := d.Decode(&one); err != nil {
+			return nil, err
+		}
+		if all = append(all, one); len(all) > s.cfg.EventsPerRequest {
+			return all, nil
+		}
+	}
+	if _, err := d.Token(); err != nil { // its end
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, cmp.Or(err, errors.New("something follows it"))
+	}
+	return all, nil
+}
+
+var errNoArray = errors.New("the body does not begin with [")
 
 func (s *Server) several(all []json.RawMessage, contentType string) ([]postedItem, error) {
 	if err := s.counted(len(all)); err != nil {
@@ -176,13 +204,19 @@ func (s *Server) lines(body []byte) ([]postedItem, error) {
 		if line = bytes.TrimSpace(line); len(line) > 0 {
 			items = append(items, postedItem{body: line, contentType: echo.MIMEApplicationJSON, line: n})
 		}
+		if len(items) > s.cfg.EventsPerRequest { // the others take no memory
+			break
+		}
 	}
 	return items, s.counted(len(items))
 }
 
 func (s *Server) counted(n int) error {
-	if n == 0 || n > s.cfg.EventsPerRequest {
-		return problem(http.StatusBadRequest, "wrong_count", "%d events, expected 1 to %d", n, s.cfg.EventsPerRequest)
+	switch most := s.cfg.EventsPerRequest; {
+	case n == 0:
+		return problem(http.StatusBadRequest, "wrong_count", "no events, expected 1 to %d", most)
+	case n > most:
+		return problem(http.StatusBadRequest, "wrong_count", "more than %d events, which is the most of one request", most)
 	}
 	return nil
 }

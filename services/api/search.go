@@ -26,7 +26,7 @@ type hit struct {
 // searchEvents: GET /events/search?q=, by text, the best first.
 func (s *Server) searchEvents(c echo.Context) error {
 	p := read(c, append([]string{"q", "limit", "cursor"}, searchParameters...)...)
-	q := store.EventSearch{EventFilter: p.stored(), Limit: p.integer("limit", pageDefault, s.cfg.PageLimit)}
+	q := store.EventSearch{EventFilter: p.stored(), Limit: p.integer("limit", pageDefault, s.cfg.PageLimit), Bytes: pageBytes}
 	if text := p.text("q"); !p.values.Has("q") {
 		p.flaw("q", "is missing; it is what to look for, such as q=card declined")
 	} else if text != "" {

@@ -28,6 +28,8 @@ const (
 	sessionKnownFor = 2 * time.Second
 	// sessionsKnown bounds the memory; beyond it everything is asked for anew.
 	sessionsKnown = 10_000
+	// signInMost bounds the body of a sign-in, which anybody may send.
+	signInMost = 4 << 10
 )
 
 // SessionKeeper is where browsers that signed in are kept.
@@ -200,7 +202,10 @@ func keyOfBody(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil || kind != echo.MIMEApplicationJSON {
 			return problem(http.StatusUnsupportedMediaType, "unsupported_media_type", "send the key as application/json")
 		}
-		text, err := io.ReadAll(c.Request().Body)
+		text, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, signInMost))
+		if errors.As(err, new(*http.MaxBytesError)) {
+			return problem(http.StatusRequestEntityTooLarge, "body_too_large", "the body has more than %d bytes, and a key is much shorter", signInMost)
+		}
 		if err != nil {
 			return err
 		}

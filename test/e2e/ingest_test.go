@@ -144,6 +144,9 @@ var _ = Describe("events that are sent by HTTP", Ordered, func() {
 		Entry("nothing", "", "application/json", "", http.StatusBadRequest, "empty_body"),
 		Entry("no lines", "\n\n", "application/x-ndjson", "", http.StatusBadRequest, "wrong_count"),
 		Entry("too many lines", strings.Repeat("{}\n", 1001), "application/x-ndjson", "", http.StatusBadRequest, "wrong_count"),
+		Entry("too many lines, and more behind them that nobody looks at", strings.Repeat("1\n", 2_000_000), "application/x-ndjson", "", http.StatusBadRequest, "wrong_count"),
+		Entry("too many elements, and more behind them that nobody looks at", "["+strings.Repeat("{},", 1001)+"nonsense", "application/json", "", http.StatusBadRequest, "wrong_count"),
+		Entry("something behind the array", "[{}] {}", "application/json", "", http.StatusBadRequest, "invalid_json"),
 		Entry("no array", "[{", "application/json", "", http.StatusBadRequest, "invalid_json"),
 		Entry("no batch", "{}", "application/cloudevents-batch+json", "", http.StatusBadRequest, "invalid_json"),
 		Entry("a key that is none", `{"type":"A","source":"b"}`, "application/json", strings.Repeat("k", 256), http.StatusBadRequest, "invalid_parameter"),
@@ -180,6 +183,13 @@ var _ = Describe("an export that cannot go on", func() {
 			}
 			p.keep(ctx, some...)
 		}
+		var page struct {
+			Items      []json.RawMessage
+			NextCursor string `json:"next_cursor"`
+		}
+		Expect(p.call(ctx, http.MethodGet, "/api/v1/events?type=LARGE_SPEC&limit=100", nil, &page)).To(Equal(http.StatusOK))
+		Expect(len(page.Items)).To(And(BeNumerically(">", 1), BeNumerically("<", 60)), "a page has 8 MiB")
+		Expect(page.NextCursor).NotTo(BeEmpty())
 		slow := *p.Fleet
 		proxy := fleet.Through(&slow.MongoURI)
 		hasty := (&product{Fleet: &slow}).another(ctx, func(c *config.Config) { c.API.SearchTimeout = 3 * time.Second })
