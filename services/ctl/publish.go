@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
+
+// publishAtOnce are so many that a healthy broker confirms them in a second.
+const publishAtOnce = 10_000
 
 // publish sends events as a producer would: to the broker, with confirms.
 func (t *tool) publish() *cobra.Command {
@@ -42,8 +46,11 @@ each event_id is printed once the broker has confirmed its event.`,
 				for i := range messages {
 					messages[i].Exchange = exchange
 				}
-				if err := broker.NewPublisher(conn, broker.PublisherOptions{}).Publish(cmd.Context(), messages...); err != nil {
-					return fmt.Errorf("%w\nSome may have been taken. Events with an event_id can be published again: they are stored once", err)
+				publisher := broker.NewPublisher(conn, broker.PublisherOptions{})
+				for some := range slices.Chunk(messages, publishAtOnce) { // each has a time-out of its own
+					if err := publisher.Publish(cmd.Context(), some...); err != nil {
+						return fmt.Errorf("%w\nSome may have been taken. Events with an event_id can be published again: they are stored once", err)
+					}
 				}
 				for _, id := range ids {
 					err := t.print(map[string]string{"event_id": id}, func() error {

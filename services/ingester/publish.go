@@ -57,7 +57,12 @@ func (r *run) publishGroup(ctx context.Context, group []storedBatch) {
 		}
 		batchIDs[i], messages[i] = s.batch.ID, m
 	}
-	if err := r.patiently(ctx, "publish", func() error { return r.publisher.Publish(ctx, messages...) }); err != nil {
+	err := r.patiently(ctx, "publish", func() error {
+		bound, cancel := context.WithTimeout(ctx, r.patience())
+		defer cancel()
+		return r.publisher.Publish(bound, messages...)
+	})
+	if err != nil {
 		giveBackStored(group, err)
 		return
 	}
