@@ -64,7 +64,7 @@ type ListEventsParams struct {
 // `api.search_timeout` (10 s) is a 504.
 //
 // Pages go by the event's time, and by the order of storing where that is the same: following `next_cursor` shows each event once,
-// whatever is stored meanwhile. With `fields`, the database reads and sends only these, and `event_id` and `timestamp`.
+// whatever is stored meanwhile. A page of large events ends at 8 MiB, before its `limit`. With `fields`, the database reads and sends only these, and `event_id` and `timestamp`.
 func (c *Client) ListEvents(ctx context.Context, p ListEventsParams) (EventPage, error) {
 	query := url.Values{}
 	add(query, "type", p.Type)
@@ -272,7 +272,10 @@ type ExportEventsParams struct {
 // **Whole or not**: the trailer `X-Export-Events` has the number of events of a whole export. One that ends before has a last line
 // that says so, `{"error": {"code": …, "detail": …, "events": 1234, "cursor": …}}` or `# cut after 1234 events …`, and the connection
 // is broken off, so that clients fail (curl with exit code 18). Go on behind the last event with its `cursor`. A connection that breaks
-// by itself has no such line.
+// by itself has no such line. It also ends so when its key is revoked. A process makes four exports at once, two for each key.
+//
+// In CSV a text that a spreadsheet would take for a formula (it begins with `=`, `+`, `-` or `@`, and is no number) has an
+// apostrophe before it, and a cell that begins with `#` is in quotes.
 //
 // The answer is application/x-ndjson or text/csv, to be read as it comes; the caller closes its body.
 func (c *Client) ExportEvents(ctx context.Context, p ExportEventsParams) (*http.Response, error) {

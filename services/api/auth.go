@@ -129,6 +129,16 @@ func (a *auth) watch(ctx context.Context, end func(), hash string) {
 	}
 }
 
+// stillGood refuses to go on for a key that was revoked or expired. That the
+// database does not answer ends nothing.
+func (a *auth) stillGood(ctx context.Context, hash string) error {
+	key, err := a.lookUp(ctx, hash)
+	if err == nil && (key == nil || key.expired(a.now())) {
+		return problem(http.StatusUnauthorized, "wrong_key", "this API key was revoked or expired meanwhile")
+	}
+	return nil
+}
+
 func (k *knownKey) expired(now time.Time) bool { return k.ends != nil && !now.Before(*k.ends) }
 
 // check is the key of a request, and its hash.

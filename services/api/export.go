@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/event"
+	"github.com/events-aggregator/events-aggregator/pkg/sheet"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
@@ -30,8 +30,10 @@ const (
 	// whatever the size of the events.
 	exportBytes = 4 << 20
 	exportMost  = 100_000_000
-	// exportsAtOnce leaves the database time for others.
+	// exportsAtOnce leaves the database time for others, exportsOfKey leaves exports
+	// to others: a client that reads slowly keeps its place.
 	exportsAtOnce = 4
+	exportsOfKey  = 2
 )
 
 // export is one answer in the making.
@@ -72,12 +74,11 @@ func (s *Server) exportEvents(c echo.Context) error {
 	} else {
 		e.format = linesFormat{}
 	}
-	select {
-	case s.exporting <- struct{}{}:
-		defer func() { <-s.exporting }()
-	default:
-		return problem(http.StatusServiceUnavailable, "busy", "%d exports are under way already; try again when one is done", exportsAtOnce)
+	release, err := s.exporting.take(keyHashOf(c))
+	if err != nil {
+		return problem(http.StatusServiceUnavailable, "busy", "%d exports are under way already, or %d with this key; try again when one is done", exportsAtOnce, exportsOfKey)
 	}
+	defer release()
 	ctx := c.Request().Context()
 	if err := s.narrowed(ctx, e.list.EventFilter); err != nil {
 		return err
@@ -143,8 +144,11 @@ func (e *export) send(c echo.Context, more bool) error {
 			h.Set(trailerEvents, strconv.Itoa(e.sent))
 			return nil
 		}
-		var err error
-		if more, err = e.read(ctx); err != nil {
+		err := e.s.auth.stillGood(ctx, keyHashOf(c))
+		if err == nil {
+			more, err = e.read(ctx)
+		}
+		if err != nil {
 			cursor := ""
 			if e.list.After != nil {
 				cursor = cursorOf(*e.list.After)
@@ -207,7 +211,7 @@ func newCSVFormat(l *store.EventList) *csvFormat {
 
 func (*csvFormat) contentType() string { return "text/csv; charset=utf-8" }
 
-func (f *csvFormat) begin(b *bytes.Buffer) error { return writeRow(b, f.columns) }
+func (f *csvFormat) begin(b *bytes.Buffer) error { return sheet.Write(b, f.columns) }
 
 func (f *csvFormat) add(b *bytes.Buffer, doc bson.Raw) error {
 	for i, path := range f.paths {
@@ -216,20 +220,11 @@ func (f *csvFormat) add(b *bytes.Buffer, doc bson.Raw) error {
 			return err
 		}
 	}
-	return writeRow(b, f.row)
+	return sheet.Write(b, f.row)
 }
 
 func (*csvFormat) cut(b *bytes.Buffer, p *Problem, events int, cursor string) {
 	fmt.Fprintf(b, "# cut after %d events (%s): %s; cursor=%s\n", events, p.Code, p.Detail, cursor)
-}
-
-func writeRow(b *bytes.Buffer, row []string) error {
-	w := csv.NewWriter(b)
-	if err := w.Write(row); err != nil {
-		return err
-	}
-	w.Flush()
-	return w.Error()
 }
 
 // cellOf is a value in one cell: texts and times as they are, what has parts as
@@ -239,7 +234,7 @@ func cellOf(v bson.RawValue) (string, error) {
 		return "", nil
 	}
 	if s, ok := v.StringValueOK(); ok {
-		return s, nil
+		return sheet.Text(s), nil
 	}
 	cell, err := event.AppendValue(nil, v)
 	if v.Type == bson.TypeDateTime {

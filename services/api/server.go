@@ -64,7 +64,7 @@ type Server struct {
 	health    http.Handler
 	metrics   *metrics
 	importing chan struct{} // holds the import that is under way
-	exporting chan struct{} // holds the exports that are under way
+	exporting *places       // of exports
 	testing   chan struct{} // holds the back-tests that are under way
 	stored    backtest.Source
 	decisions Decisions

@@ -214,7 +214,7 @@ func (s *Server) follow(c echo.Context, w wish) error {
 	return nil
 }
 
-// places are the live clients' places, bounded for the process and for each key.
+// places are the live clients' places, or those of exports, bounded for the process and for each key.
 type places struct {
 	most, keyMost int
 

@@ -42,7 +42,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)
 		},
 		tickets: p.Store,
-		health:  app.HealthHandler(p), importing: make(chan struct{}, 1), exporting: make(chan struct{}, exportsAtOnce), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
+		health:  app.HealthHandler(p), importing: make(chan struct{}, 1), exporting: newPlaces(exportsAtOnce, exportsOfKey), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
 	}
 	s.streams = s.newStreams(ctx, p.Store)
 	p.Degraded("streams", s.streams.health)

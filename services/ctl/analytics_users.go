@@ -51,7 +51,7 @@ func (t *tool) showUser(a client.UserActivity) error {
 	if a.Count == 0 || a.FirstSeen == nil || a.LastSeen == nil {
 		return errNothing
 	}
-	fmt.Fprintf(t.out, "%s: %d events, %d errors, %d sessions, from %s to %s\n", a.UserID, a.Count, a.Errors, a.SessionsCount, minute(*a.FirstSeen), minute(*a.LastSeen))
+	fmt.Fprintf(t.out, "%s: %d events, %d errors, %d sessions, from %s to %s\n", printable(a.UserID), a.Count, a.Errors, a.SessionsCount, minute(*a.FirstSeen), minute(*a.LastSeen))
 	counts := make([]int64, len(a.Timeline))
 	for i, window := range a.Timeline {
 		counts[i] = window.Count

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -62,6 +63,51 @@ var _ = Describe("a list", func() {
 		Entry(nil, "csv", "name,version,updated_at,description\na,1,2026-03-01T12:00:00Z,\"says \"\"no\"\", twice\"\nb,12,2026-03-01T12:00:00.5Z,\"two\nlines\"\n"),
 		Entry(nil, "json", `{"name":"a","description":"says \"no\", twice","subject":"","text":"","version":1,"created_at":"0001-01-01T00:00:00Z","updated_at":"2026-03-01T12:00:00Z"}`+"\n"+
 			`{"name":"b","description":"two\nlines","subject":"","text":"","version":12,"created_at":"0001-01-01T00:00:00Z","updated_at":"2026-03-01T12:00:00.5Z"}`+"\n"),
+	)
+
+	It("lets nobody's text move a cursor, or be a formula", func(ctx SpecContext) {
+		hostile := `{"items":[{"event_id":"e","type":"A","source":"=1+2","severity":3,"timestamp":"2026-03-01T12:00:00Z","payload":{"n":-5,"t":"\u001b]0;x\u0007\u009b2J"}}]}`
+		s := against(ctx, http.StatusOK, "application/json", hostile, "events", "list", "--fields", "source, payload.n,payload.t")
+		Expect(s.Code).To(BeZero())
+		Expect(s.Out).To(And(ContainSubstring("-5"), ContainSubstring("]0;x"), Not(MatchRegexp(`[\x07\x1b\x{9b}]`))))
+		s = against(ctx, http.StatusOK, "application/json", hostile, "events", "list", "-o", "csv", "--fields", "source, payload.n,payload.t")
+		Expect(s.Out).To(Equal("timestamp,event_id,source,payload.n,payload.t\n2026-03-01T12:00:00Z,e,'=1+2,-5,\" ]0;x  2J\"\n"))
+	})
+
+	DescribeTable("fails when it cannot be written", func(ctx SpecContext, output string) {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = full.Close() }()
+		environ := answering(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, items)
+		})
+		var errOut bytes.Buffer
+		Expect(ctl.Run(ctx, []string{"templates", "list", "-o", output}, environ, full, &errOut)).To(Equal(1))
+		Expect(errOut.String()).To(ContainSubstring("no space left on device"))
+	}, Entry(nil, "table"), Entry(nil, "csv"), Entry(nil, "json"), Entry(nil, "yaml"))
+
+	DescribeTable("that is exported is whole when it says so, whatever a cell's line looks like", func(ctx SpecContext, body string, whole bool, code int, out string) {
+		environ := answering(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/csv")
+			w.Header().Set("Trailer", "X-Export-Events")
+			fmt.Fprint(w, body)
+			if !whole {
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			}
+			w.Header().Set("X-Export-Events", "2")
+		})
+		var got, errOut bytes.Buffer
+		Expect(ctl.Run(ctx, []string{"events", "export", "-o", "csv"}, environ, &got, &errOut)).To(Equal(code), errOut.String())
+		Expect(got.String()).To(Equal(out))
+		if !whole {
+			Expect(errOut.String()).To(ContainSubstring("the export was cut"))
+		}
+	},
+		Entry("in the middle", "a\n\"x\n# cut after 3 events\"\nb\n", true, 0, "a\n\"x\n# cut after 3 events\"\nb\n"),
+		Entry("at the end", "a\n\"x\n# cut after 3 events\"\n", true, 0, "a\n\"x\n# cut after 3 events\"\n"),
+		Entry("and is cut when its last line says so", "a\nb\n# cut after 1 events (too_slow): x; cursor=c\n", false, 1, "a\nb\n"),
 	)
 
 	It("of nothing is nothing matched", func(ctx SpecContext) {

@@ -39,6 +39,16 @@ func printable(s string) string {
 	}, s)
 }
 
+// printableLines is printable that keeps line breaks and tabs.
+func printableLines(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			return r
+		}
+		return ' '
+	}, s)
+}
+
 // short is the beginning of a text that may hold anything.
 func short(s string) string {
 	s = printable(s)

@@ -48,6 +48,14 @@ func (s *storedFlags) bindOrder(f *pflag.FlagSet) {
 	f.StringVar(&s.fields, "fields", "", "only these `PATHS`, with commas between them, such as type,payload.amount")
 }
 
+// paths are those of --fields.
+func paths(fields string) (all []string) {
+	for path := range strings.SplitSeq(fields, ",") {
+		all = append(all, strings.TrimSpace(path))
+	}
+	return all
+}
+
 func (s *storedFlags) sort() string {
 	if s.oldestFirst {
 		return "timestamp"
@@ -93,7 +101,7 @@ func (t *tool) eventsList() *cobra.Command {
 		}
 		columns := []string{"timestamp", "severity", "type", "source", "event_id"}
 		if f.fields != "" {
-			columns = append([]string{"timestamp", "event_id"}, strings.Split(f.fields, ",")...)
+			columns = append([]string{"timestamp", "event_id"}, paths(f.fields)...)
 		}
 		return list(t, api.AllEvents(cmd.Context(), client.ListEventsParams{
 			Type: f.Type, Source: f.Source, Level: f.Level, SeverityMin: f.SeverityMin, SeverityMax: f.SeverityMax,
@@ -165,7 +173,7 @@ func allHits(ctx context.Context, api *client.Client, p client.SearchEventsParam
 }
 
 // marked is the first text that has the words, with them in colour.
-func (t *tool) marked(hit client.SearchPageItem) string {
+func (t *tool) marked(hit client.SearchPageItem) coloured {
 	if len(hit.Highlights) == 0 {
 		return ""
 	}
@@ -176,10 +184,10 @@ func (t *tool) marked(hit client.SearchPageItem) string {
 		if m.Start < at || m.End < m.Start || m.End > int64(len(said)) {
 			break
 		}
-		b.WriteString(string(said[at:m.Start]) + t.paint(text.FgYellow, string(said[m.Start:m.End])))
+		b.WriteString(printable(string(said[at:m.Start])) + t.paint(text.FgYellow, printable(string(said[m.Start:m.End]))))
 		at = m.End
 	}
-	return h.Path + ": " + strings.Join(strings.Fields(b.String()+string(said[at:])), " ")
+	return coloured(printable(h.Path) + ": " + strings.Join(strings.Fields(b.String()+printable(string(said[at:]))), " "))
 }
 
 func (t *tool) eventsGet() *cobra.Command {

@@ -61,29 +61,37 @@ code 0 only when the export is whole; otherwise it says how to go on.`,
 	return c
 }
 
-// copyExport writes an export line by line, but for the one that says that it was
-// cut.
+// copyExport writes an export line by line, but for its last one where that says
+// that it was cut: before, a line of a cell may look so.
 func (t *tool) copyExport(answer *http.Response) error {
 	in, out := bufio.NewReaderSize(answer.Body, 1<<16), bufio.NewWriterSize(t.out, 1<<16)
+	var last []byte
 	for {
 		line, err := in.ReadBytes('\n')
-		if cut := cutOff(line); cut != nil {
-			return errors.Join(cut, out.Flush())
-		}
 		if len(line) > 0 {
-			if _, err := out.Write(line); err != nil {
+			if _, err := out.Write(last); err != nil {
 				return fmt.Errorf("%w: %w", errOutput, err)
 			}
+			last = line
+		}
+		if err == nil {
+			continue
+		}
+		whole := errors.Is(err, io.EOF) && answer.Trailer.Get("X-Export-Events") != ""
+		if cut := cutOff(last); cut != nil && !whole {
+			return errors.Join(cut, out.Flush())
+		}
+		if _, err := out.Write(last); err != nil {
+			return fmt.Errorf("%w: %w", errOutput, err)
 		}
 		switch {
-		case err == nil:
-			continue
-		case !errors.Is(err, io.EOF):
-			return errors.Join(fmt.Errorf("%w: the connection broke (%w); what was written is good, but not all", errCut, err), out.Flush())
-		case answer.Trailer.Get("X-Export-Events") == "":
+		case whole:
+			return out.Flush()
+		case errors.Is(err, io.EOF):
 			return errors.Join(fmt.Errorf("%w: the API, or something before it, did not say that it is whole", errCut), out.Flush())
+		default:
+			return errors.Join(fmt.Errorf("%w: the connection broke (%w); what was written is good, but not all", errCut, err), out.Flush())
 		}
-		return out.Flush()
 	}
 }
 

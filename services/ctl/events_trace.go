@@ -105,7 +105,7 @@ func (t *tool) traceTree(a client.Trace) branch {
 }
 
 func (t *tool) tracedLine(at client.Time, kind, source string, severity int64, id string) string {
-	return fmt.Sprintf("%s %s from %s, severity %d  %s", clockOf(at), t.paint(severityColour(severity), kind), source, severity, id)
+	return fmt.Sprintf("%s %s from %s, severity %d  %s", clockOf(at), t.paint(severityColour(severity), printable(kind)), printable(source), severity, printable(id))
 }
 
 const traceTime = "2006-01-02T15:04:05.000Z"
@@ -153,7 +153,7 @@ func (t *tool) fate(of string) string {
 func (t *tool) notificationBranch(n client.Notification) branch {
 	line := n.Action.Type + " " + t.fate(string(n.Status))
 	if n.Reason != "" {
-		line += " (" + n.Reason + ")"
+		line += " (" + printable(n.Reason) + ")"
 	}
 	b := branch{text: line + " by " + n.Queue + "  " + n.NotificationID}
 	for _, a := range n.Attempts {
@@ -162,7 +162,7 @@ func (t *tool) notificationBranch(n client.Notification) branch {
 			said += fmt.Sprintf(", HTTP %d", *a.StatusCode)
 		}
 		if a.Error != "" {
-			said += ", " + a.Error
+			said += ", " + printable(a.Error)
 		}
 		b.on = append(b.on, branch{text: said})
 	}

@@ -1,14 +1,14 @@
 package ctl
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"iter"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
+
+	"github.com/events-aggregator/events-aggregator/pkg/sheet"
 )
 
 // listing prints the items of a list as they come: a line of JSON or a YAML
@@ -16,8 +16,8 @@ import (
 type listing struct {
 	t       *tool
 	columns []string
-	table   table.Writer
-	csv     *csv.Writer // nil before the first row
+	table   rows
+	begun   bool // CSV has its row of names
 }
 
 // list begins a list.
@@ -44,23 +44,24 @@ func (l *listing) add(item json.RawMessage) error {
 	})
 }
 
-// row adds what a person, or a spreadsheet, sees of an item.
+// row adds what a person, or a spreadsheet, sees of an item. Texts may be
+// anybody's: they move no cursor, and are no formulas.
 func (l *listing) row(cells ...any) error {
 	if l.t.output != outputCSV {
 		l.table.AppendRow(cells)
 		return nil
 	}
-	if l.csv == nil {
-		l.csv = csv.NewWriter(l.t.out)
-		if err := l.csv.Write(l.columns); err != nil {
+	if !l.begun {
+		l.begun = true
+		if err := sheet.Write(l.t.out, l.columns); err != nil {
 			return err
 		}
 	}
 	record := make([]string, len(cells))
 	for i, c := range cells {
-		record[i] = fmt.Sprint(c)
+		record[i] = sheet.Text(printableLines(fmt.Sprint(c)))
 	}
-	return l.csv.Write(record)
+	return sheet.Write(l.t.out, record)
 }
 
 // brief is a text that may hold anything, as it fits into a table; CSV has all of
@@ -73,9 +74,6 @@ func (l *listing) brief(s string) string {
 }
 
 func (l *listing) end() {
-	if l.csv != nil {
-		l.csv.Flush()
-	}
 	if l.table.Length() > 0 {
 		l.table.Render()
 	}

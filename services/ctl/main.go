@@ -42,10 +42,14 @@ func Main(args []string) int {
 
 // Run is Main without the process around it.
 func Run(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
-	t := &tool{environ: environ, out: out, errOut: errOut}
+	kept := &output{Writer: out}
+	t := &tool{environ: environ, out: kept, errOut: errOut}
 	root := t.root()
 	root.SetArgs(append([]string{}, args...)) // of nil, cobra would take the process's own
 	command, err := root.ExecuteContextC(ctx)
+	if (err == nil || errors.Is(err, errNothing)) && kept.err != nil {
+		err = fmt.Errorf("%w: %w", errOutput, kept.err)
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -61,6 +65,21 @@ func Run(ctx context.Context, args, environ []string, out, errOut io.Writer) int
 	default:
 		return exitFailed
 	}
+}
+
+// output remembers that something could not be written: tables and trees do not
+// say so.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // tool is one run of eactl.

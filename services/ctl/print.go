@@ -84,14 +84,33 @@ func decoded(item json.RawMessage) (map[string]any, error) {
 	return m, nil
 }
 
+// rows is a table whose texts may be anybody's: they move no cursor.
+type rows struct{ table.Writer }
+
+// coloured is a text that was made printable before it got its colours.
+type coloured string
+
+// AppendRow makes the texts of a row printable, but for those that are.
+func (r rows) AppendRow(row table.Row, config ...table.RowConfig) {
+	for i, c := range row {
+		switch text := c.(type) {
+		case string:
+			row[i] = printable(text)
+		case coloured:
+			row[i] = string(text)
+		}
+	}
+	r.Writer.AppendRow(row, config...)
+}
+
 // rows collects a table.
-func (t *tool) rows(header ...any) table.Writer {
+func (t *tool) rows(header ...any) rows {
 	w := table.NewWriter()
 	w.SetOutputMirror(t.out)
 	w.SetStyle(table.StyleLight)
 	w.Style().Options.DrawBorder = false
 	w.AppendHeader(header)
-	return w
+	return rows{w}
 }
 
 // cell is a field of a decoded object as a table shows it.
@@ -119,6 +138,9 @@ func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Key
 
 // isTerminal says whether somebody looks at w.
 func isTerminal(w io.Writer) bool {
+	if o, kept := w.(*output); kept {
+		w = o.Writer
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

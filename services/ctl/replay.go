@@ -257,7 +257,7 @@ func (t *tool) showReplayed(j client.Replay) error {
 	p := j.Progress
 	fmt.Fprintf(t.out, "%s %s is %s, %.0f %% of %s to %s\n", what, j.ReplayID, j.State, 100*j.Part, minute(j.From), minute(j.To))
 	if j.Error != "" {
-		fmt.Fprintln(t.out, j.Error)
+		fmt.Fprintln(t.out, printableLines(j.Error))
 	}
 	fmt.Fprintf(t.out, "%s, %d matches: %d made, %d dead ones tried again, %d delivered ones called again\n", counted(int(p.Events), "event"), p.Matches, p.Made, p.Retried, p.Repeated)
 	fmt.Fprintf(t.out, "left alone: %d delivered, %d under way; held back: %d\n%s", p.Delivered, p.UnderWay, p.Held, leftOut(j.LeftOut))

@@ -138,7 +138,7 @@ func (t *tool) showBacktest(r client.BacktestReport) {
 			if a.Held != "" {
 				held = t.paint(text.FgYellow, " ("+a.Held+")")
 			}
-			fmt.Fprintf(t.out, "  %s %s %s%s\n", minute(a.To), a.Key, a.Text, held)
+			fmt.Fprintf(t.out, "  %s %s %s%s\n", minute(a.To), printable(string(a.Key)), printable(a.Text), held)
 		}
 	}
 	fmt.Fprintf(t.out, "%d of %d %s would act: %d notifications\n", r.Actions.Left, r.Actions.Owed, what, r.Actions.Notifications)
@@ -191,7 +191,7 @@ func (t *tool) showDifference(d *client.BacktestReportDifference) {
 			fmt.Fprintln(t.out, t.paint(side.color, fmt.Sprintf("%s %s %s", side.sign, minute(s.Timestamp), s.EventID)))
 		}
 		for _, a := range side.of.Alerts {
-			fmt.Fprintln(t.out, t.paint(side.color, fmt.Sprintf("%s %s %s %s", side.sign, minute(a.To), a.Key, a.Text)))
+			fmt.Fprintln(t.out, t.paint(side.color, fmt.Sprintf("%s %s %s %s", side.sign, minute(a.To), printable(string(a.Key)), printable(a.Text))))
 		}
 	}
 }

@@ -44,10 +44,10 @@ var outcomeColors = map[string]text.Color{
 }
 
 func (t *tool) showExplanation(e client.Explained) {
-	fmt.Fprintln(t.out, t.paint(outcomeColors[e.Outcome], e.Text))
+	fmt.Fprintln(t.out, t.paint(outcomeColors[e.Outcome], printableLines(e.Text)))
 	fmt.Fprintf(t.out, "\nrule %q, event %s\n", e.RuleName, e.EventID)
 	for _, step := range e.Steps {
-		fmt.Fprintf(t.out, "%s %s\n", t.mark(step.OK), step.Text)
+		fmt.Fprintf(t.out, "%s %s\n", t.mark(step.OK), printableLines(step.Text))
 		if step.Name == "condition" {
 			t.showClauses(e.Condition.Clauses, 1)
 		}
@@ -59,7 +59,7 @@ func (t *tool) showExplanation(e client.Explained) {
 
 func (t *tool) showClauses(clauses []client.Explanation, depth int) {
 	for _, c := range clauses {
-		fmt.Fprintf(t.out, "%s%s %s\n", strings.Repeat("  ", depth), t.mark(c.Matched), c.Text)
+		fmt.Fprintf(t.out, "%s%s %s\n", strings.Repeat("  ", depth), t.mark(c.Matched), printableLines(c.Text))
 		t.showClauses(c.Clauses, depth+1)
 	}
 }

@@ -75,7 +75,7 @@ func (t *tool) showHeld(h client.RulesStatus, one bool) error {
 	w := t.rows(header...)
 	broken, warned := map[string]string{}, map[string]string{}
 	for _, k := range h.Workers {
-		row := []any{k.Worker, t.paint(stateColors[k.State], k.State), k.Rules, len(k.Broken), k.LoadedAt.Format(time.RFC3339), k.BeatAt.Format(time.RFC3339)}
+		row := []any{k.Worker, coloured(t.paint(stateColors[k.State], k.State)), k.Rules, len(k.Broken), k.LoadedAt.Format(time.RFC3339), k.BeatAt.Format(time.RFC3339)}
 		if one {
 			version := "none: " + k.Why
 			if k.Version > 0 {

@@ -69,7 +69,7 @@ func (t *tool) testEvents(ctx context.Context, api *client.Client, draft json.Ra
 				matched++
 			}
 			err := t.print(one, func() error {
-				fmt.Fprintf(t.out, "%s %s: %s\n", t.mark(one.Matched), some[i].name, one.Text)
+				fmt.Fprintf(t.out, "%s %s: %s\n", t.mark(one.Matched), some[i].name, printableLines(one.Text))
 				if one.Note != "" {
 					fmt.Fprintf(t.out, "  %s\n", one.Note)
 				}

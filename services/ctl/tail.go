@@ -142,7 +142,7 @@ func (s *stream) frame(f client.Frame) error {
 	switch f.Event {
 	case "event":
 	case "gap":
-		fmt.Fprintf(t.errOut, "gap: history was lost; some events were not shown: %s\n", f.Data)
+		fmt.Fprintf(t.errOut, "gap: history was lost; some events were not shown: %s\n", printable(f.Data))
 		return nil
 	case "slow_consumer":
 		fmt.Fprintln(t.errOut, "this side is slower than the events; going on where it was")
@@ -164,7 +164,7 @@ func (s *stream) frame(f client.Frame) error {
 
 // eventLine is an event as a person reads it.
 func (t *tool) eventLine(e client.Event) error {
-	_, err := fmt.Fprintf(t.out, "%-24s %s  %-24s %-20s %s\n", e.Timestamp, t.paint(severityColour(e.Severity), fmt.Sprintf("%2d", e.Severity)), e.Type, e.Source, e.Payload)
+	_, err := fmt.Fprintf(t.out, "%-24s %s  %-24s %-20s %s\n", e.Timestamp, t.paint(severityColour(e.Severity), fmt.Sprintf("%2d", e.Severity)), printable(e.Type), printable(e.Source), printable(string(e.Payload)))
 	return err
 }
 

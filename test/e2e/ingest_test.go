@@ -190,6 +190,30 @@ var _ = Describe("an export that cannot go on", func() {
 		Expect(p.call(ctx, http.MethodGet, "/api/v1/events?type=LARGE_SPEC&limit=100", nil, &page)).To(Equal(http.StatusOK))
 		Expect(len(page.Items)).To(And(BeNumerically(">", 1), BeNumerically("<", 60)), "a page has 8 MiB")
 		Expect(page.NextCursor).NotTo(BeEmpty())
+
+		var reader struct {
+			Key  string                `json:"api_key"`
+			Keys []struct{ ID string } `json:"api_keys"`
+		}
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/users", map[string]any{"email": "reader@example.com", "role": "user", "key": map[string]any{}}, &reader)).To(Equal(http.StatusCreated))
+		begun := func(key string) *http.Response {
+			GinkgoHelper()
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+"/api/v1/events/export?type=LARGE_SPEC", nil)
+			Expect(err).NotTo(HaveOccurred())
+			r.Header.Set("Authorization", "Bearer "+key)
+			answer, err := http.DefaultClient.Do(r)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(answer.Body.Close)
+			return answer
+		}
+		first, second, third := begun(reader.Key), begun(reader.Key), begun(reader.Key)
+		Expect([]int{first.StatusCode, second.StatusCode, third.StatusCode}).To(Equal([]int{200, 200, 503}), "two for each key")
+		Expect(begun(adminKey).StatusCode).To(Equal(http.StatusOK), "others have their own")
+		Expect(p.call(ctx, http.MethodDelete, "/api/v1/api-keys/"+reader.Keys[0].ID, nil, nil)).To(Equal(http.StatusNoContent))
+		revoked, err := io.ReadAll(first.Body)
+		Expect(err).To(MatchError(io.ErrUnexpectedEOF))
+		Expect(string(revoked)).To(ContainSubstring(`{"error":{"code":"wrong_key"`))
+
 		slow := *p.Fleet
 		proxy := fleet.Through(&slow.MongoURI)
 		hasty := (&product{Fleet: &slow}).another(ctx, func(c *config.Config) { c.API.SearchTimeout = 3 * time.Second })
