@@ -64,7 +64,8 @@ type ListEventsParams struct {
 // `api.search_timeout` (10 s) is a 504.
 //
 // Pages go by the event's time, and by the order of storing where that is the same: following `next_cursor` shows each event once,
-// whatever is stored meanwhile. A page of large events ends at 8 MiB, before its `limit`. With `fields`, the database reads and sends only these, and `event_id` and `timestamp`.
+// whatever is stored meanwhile. A page of large events ends at 8 MiB, before its `limit`. With `fields`, the database
+// reads and sends only these, and `event_id` and `timestamp`.
 func (c *Client) ListEvents(ctx context.Context, p ListEventsParams) (EventPage, error) {
 	query := url.Values{}
 	add(query, "type", p.Type)
