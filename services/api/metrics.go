@@ -45,7 +45,10 @@ func (m *metrics) stream(kind string, h *live.Hub) {
 	}, func() float64 {
 		lag, _, _ := h.Health()
 		return lag.Seconds()
-	}))
+	}), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ea_stream_waiting_clients", ConstLabels: prometheus.Labels{"stream": kind},
+		Help: "Live clients that resume from afar and wait until a stream is free that catches up.",
+	}, func() float64 { return float64(h.Waiting()) }))
 }
 
 // request counts one. Paths that no route has are one label.

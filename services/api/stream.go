@@ -76,6 +76,8 @@ func (o *eventWriter) frames(name string, frames []live.Frame) error {
 			}
 			b.WriteString("\nevent: gap\ndata: ")
 			b.Write(body)
+		case f.Waits:
+			b.WriteString("\nevent: waiting\ndata: {}")
 		case f.IsChange():
 			b.WriteString("\nevent: ")
 			b.WriteString(name)

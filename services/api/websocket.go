@@ -43,7 +43,7 @@ type request struct {
 
 // answer is what it hears.
 type answer struct {
-	Type         string          `json:"type"` // subscribed, event, metric, notification, position, gap, slow_consumer, unsubscribed, pong, error
+	Type         string          `json:"type"` // subscribed, event, metric, notification, position, waiting, gap, slow_consumer, unsubscribed, pong, error
 	Subscription string          `json:"subscription,omitempty"`
 	ID           string          `json:"id,omitempty"`
 	Data         json.RawMessage `json:"data,omitempty"`
@@ -306,6 +306,8 @@ func (k *socket) tell(ctx context.Context, name string, sub *subscription, frame
 				return err
 			}
 			a.Type, a.Data = "gap", text
+		case f.Waits:
+			a.Type = "waiting"
 		case f.IsChange():
 			a.Type, a.Data = sub.kind.frame, parts.of(f.JSON())
 		}

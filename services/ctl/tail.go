@@ -144,6 +144,9 @@ func (s *stream) frame(f client.Frame) error {
 	case "gap":
 		fmt.Fprintf(t.errOut, "gap: history was lost; some events were not shown: %s\n", printable(f.Data))
 		return nil
+	case "waiting":
+		fmt.Fprintln(t.errOut, "others catch up first; going on where it was as soon as it is this one's turn")
+		return nil
 	case "slow_consumer":
 		fmt.Fprintln(t.errOut, "this side is slower than the events; going on where it was")
 		return nil

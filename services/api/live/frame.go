@@ -15,11 +15,12 @@ type Gap struct {
 	To   time.Time `json:"to"`
 }
 
-// Frame is one thing to tell a live client: a change, a gap, or, when it is
-// neither, the stream's position.
+// Frame is one thing to tell a live client: a change, a gap, that it waits, or,
+// when it is none of these, the stream's position.
 type Frame struct {
 	Place store.Place // resume after this
 	Gap   *Gap
+	Waits bool // for a stream that catches up, of which there are some only
 	entry *entry
 }
 

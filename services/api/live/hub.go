@@ -35,6 +35,7 @@ type Hub struct {
 	now     func() time.Time
 	log     *zap.Logger
 	tell    time.Duration // positionEvery
+	most    time.Duration // patience
 
 	mu      sync.Mutex
 	members map[*member]struct{}
@@ -67,7 +68,7 @@ var (
 )
 
 func New(ctx context.Context, what store.Watched, changes Changes, show func(bson.Raw) ([]byte, error), depth int, log *zap.Logger, now func() time.Time) *Hub {
-	h := &Hub{what: what, changes: changes, show: show, depth: depth, now: now, tell: positionEvery, log: log.With(zap.String("stream", string(what))),
+	h := &Hub{what: what, changes: changes, show: show, depth: depth, now: now, tell: positionEvery, most: patience, log: log.With(zap.String("stream", string(what))),
 		members: map[*member]struct{}{}, lines: map[*line]struct{}{}, waiting: map[*member]struct{}{}}
 	h.life, h.kill = context.WithCancel(context.WithoutCancel(ctx))
 	return h
@@ -129,8 +130,8 @@ func (h *Hub) Follow(ctx context.Context, after *store.Place, match func(bson.Ra
 			return ErrStopping
 		case <-some.ready():
 		case <-ticker.C:
-			if quiet && told {
-				if err := tell([]Frame{{Place: some.place}}); err != nil {
+			if some.waits || quiet && told {
+				if err := tell([]Frame{{Place: some.place, Waits: some.waits}}); err != nil {
 					return err
 				}
 			}
@@ -159,7 +160,8 @@ type some struct {
 	entries []*entry
 	before  store.Place // where the member was
 	place   store.Place // after the entries
-	known   bool        // before and place say something
+	known   bool        // before says something
+	waits   bool        // for a stream that catches up
 	gap     *Gap        // before the entries
 	wake    <-chan struct{}
 }
@@ -254,7 +256,8 @@ func (h *Hub) catchUp() {
 					h.detach(m)
 					h.waiting[m] = struct{}{}
 				}
-				l.end() // which comes back here
+				l.shout() // they wait for their new line now
+				l.end()   // which comes back here
 				return
 			}
 		}
@@ -262,7 +265,7 @@ func (h *Hub) catchUp() {
 	}
 	var first *member
 	for m := range h.waiting {
-		if first == nil || m.place.Compare(first.place) < 0 {
+		if first == nil || earlier(m.place, first.place) {
 			first = m
 		}
 	}
@@ -276,6 +279,13 @@ func (h *Hub) catchUp() {
 	}
 	clear(h.waiting)
 	h.run(l)
+}
+
+// earlier says whether a stream is to begin at p rather than at q. Of two tokens
+// for one place the server forgets the older one first.
+func earlier(p, q store.Place) bool {
+	c := p.Compare(q)
+	return c < 0 || c == 0 && p.Seen.After(q.Seen)
 }
 
 // attach puts a member into a line that covers its place, or into the head when
@@ -311,9 +321,9 @@ func (h *Hub) next(m *member) (some, error) {
 	l := m.line
 	switch {
 	case l == nil:
-		return some{wake: m.moved}, nil
-	case !l.open: // a head that never was; who resumes is not here yet
-		return some{wake: l.wake}, nil
+		return some{place: m.place, waits: m.known, wake: m.moved}, nil
+	case !l.open: // a head that never was; who resumes is here only with a gap to be told
+		return some{place: m.place, wake: l.wake}, nil
 	case m.cursor < l.first:
 		return some{}, ErrSlow
 	}
@@ -339,7 +349,10 @@ func (h *Hub) next(m *member) (some, error) {
 		s.wake = l.wake
 		switch c := l.place.Compare(m.place); {
 		case c >= 0:
-			m.place, m.ahead = l.place, time.Time{}
+			m.ahead = time.Time{}
+			if c > 0 || l.heard { // another's token may be refused
+				m.place = l.place
+			}
 			if l.finished {
 				h.assign(m)
 				s.wake = nil

@@ -121,6 +121,7 @@ type client struct {
 	places []string // of what it saw
 	last   string
 	gaps   []live.Gap
+	waits  int // how often it was told that it waits
 }
 
 func follow(ctx context.Context, h *live.Hub, last string, match func(bson.Raw) bool, hold chan struct{}) *client {
@@ -145,6 +146,8 @@ func (c *client) tell(frames []live.Frame) error {
 		switch {
 		case f.Gap != nil:
 			c.gaps = append(c.gaps, *f.Gap)
+		case f.Waits:
+			c.waits++
 		case f.IsChange():
 			c.seen = append(c.seen, number(f.Document()))
 			c.places = append(c.places, f.ID())
@@ -160,6 +163,15 @@ func (c *client) tell(frames []live.Frame) error {
 func (c *client) isReady() bool    { c.mu.Lock(); defer c.mu.Unlock(); return c.ready }
 func (c *client) saw() []int       { c.mu.Lock(); defer c.mu.Unlock(); return append([]int{}, c.seen...) }
 func (c *client) position() string { c.mu.Lock(); defer c.mu.Unlock(); return c.last }
+func (c *client) toldToWait() int  { c.mu.Lock(); defer c.mu.Unlock(); return c.waits }
+
+// take lets a client that holds go on by one step, if it waits for that.
+func (c *client) take() {
+	select {
+	case c.hold <- struct{}{}:
+	default:
+	}
+}
 func (c *client) placesSeen() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -326,4 +338,87 @@ var _ = Describe("the hub", func() {
 		again := follow(ctx, h, slow.position(), everything, nil)
 		Eventually(ctx, func() []int { return append(append([]int{}, seen...), again.saw()...) }).Should(Equal(all))
 	}, SpecTimeout(time.Minute))
+
+	It("lets a client go that moves too slowly for those that catch up with it", func(ctx SpecContext) {
+		s, db, _ := open(ctx)
+		beginning := placeNow(ctx, s)
+		all := save(ctx, db, 500)
+		h := hub(ctx, s, 10)
+		h.BePatient(500 * time.Millisecond)
+		slow := follow(ctx, h, beginning.String(), everything, make(chan struct{}))
+		quick := follow(ctx, h, beginning.String(), everything, nil)
+		stepping, stop := context.WithCancel(ctx)
+		DeferCleanup(stop)
+		go func() {
+			ticker := time.NewTicker(100 * time.Millisecond) // five seconds for all
+			defer ticker.Stop()
+			for stepping.Err() == nil {
+				<-ticker.C
+				slow.take()
+			}
+		}()
+		Eventually(ctx, slow.ended).Should(Receive(MatchError(live.ErrSlow)))
+		Eventually(ctx, quick.saw).Should(Equal(all))
+	}, SpecTimeout(time.Minute))
+
+	It("tells who waits for a stream that catches up so, at its place", func(ctx SpecContext) {
+		s, db, _ := open(ctx)
+		beginning := placeNow(ctx, s)
+		all := save(ctx, db, 100)
+		h := hub(ctx, s, 10)
+		h.BePatient(time.Minute)
+		h.TellPositions(50 * time.Millisecond)
+		var clients []*client
+		for range 20 {
+			c := follow(ctx, h, beginning.String(), everything, make(chan struct{}))
+			clients = append(clients, c)
+			Eventually(ctx, func() bool { c.take(); return len(c.saw()) > 0 || c.toldToWait() > 0 }).Should(BeTrue())
+			if c.toldToWait() > 0 {
+				break
+			}
+		}
+		waits := clients[len(clients)-1]
+		Expect(h.Waiting()).To(Equal(1))
+		Expect(waits.toldToWait()).NotTo(BeZero())
+		Expect(waits.position()).To(Equal(beginning.String()))
+		for _, c := range clients {
+			close(c.hold)
+		}
+		for _, c := range clients {
+			Eventually(ctx, c.saw).Should(Equal(all))
+		}
+		Expect(h.Waiting()).To(BeZero())
+	}, SpecTimeout(time.Minute))
+
+	DescribeTable("takes a token that the server refuses for its owner's alone", func(ctx SpecContext, age time.Duration, gaps int) {
+		s, db, _ := open(ctx)
+		good := placeNow(ctx, s)
+		bad := good
+		var err error
+		bad.Token, err = bson.Marshal(bson.D{{Key: "_data", Value: "82000000"}})
+		Expect(err).NotTo(HaveOccurred())
+		bad.Seen = good.Seen.Add(-age)
+		missed := save(ctx, db, 2)
+		h := hub(ctx, s, 1000)
+		h.TellPositions(time.Minute) // which wakes nobody
+		owner, other := follow(ctx, h, bad.String(), everything, nil), follow(ctx, h, good.String(), everything, nil)
+		Eventually(ctx, other.saw).Should(Equal(missed))
+		Eventually(ctx, owner.gapsTold).Should(HaveLen(gaps))
+		Eventually(ctx, owner.isReady).Should(BeTrue())
+		last := save(ctx, db, 1)
+		Eventually(ctx, owner.saw).Should(ContainElements(last))
+		Eventually(ctx, other.saw).Should(ContainElements(last))
+		Expect(other.gapsTold()).To(BeEmpty())
+	},
+		Entry("the older of two for one place is not needed", time.Minute, 0, SpecTimeout(time.Minute)),
+		Entry("the newer one is tried first", -time.Minute, 1, SpecTimeout(time.Minute)))
 })
+
+// placeNow is the place of a client that was here and has gone.
+func placeNow(ctx context.Context, s *source) store.Place {
+	GinkgoHelper()
+	stream, err := s.Store.Watch(ctx, store.WatchedEvents, nil)
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { Expect(stream.Close(ctx)).To(Succeed()) }()
+	return stream.Place()
+}

@@ -50,9 +50,12 @@ type line struct {
 	open        bool        // place says something
 	finished    bool        // its members go to the head
 	idle        bool        // the last question had no answer
+	heard       bool        // the server knows its place
 	members     map[*member]struct{}
 	wake        chan struct{} // closed when there is something new
 	room        chan struct{} // a member went on
+	left        time.Duration // of the patience with members that hold others
+	went        time.Time     // since when the line reads
 	end         context.CancelFunc
 	lag         time.Duration // of what was read last
 	silent      time.Time     // since when the server does not answer; zero: it does
@@ -117,6 +120,7 @@ func (l *line) makeRoom() {
 func (h *Hub) run(l *line) {
 	var ctx context.Context
 	ctx, l.end = context.WithCancel(h.life)
+	l.left, l.went = h.most, time.Now()
 	h.running.Go(func() {
 		h.read(ctx, l)
 		h.mu.Lock()
@@ -132,9 +136,6 @@ func (h *Hub) run(l *line) {
 const (
 	reopenFirst = 100 * time.Millisecond
 	reopenMax   = 2 * time.Second
-	// patience is how long a stream that catches up waits for its slowest client,
-	// which holds the others for so long, once.
-	patience = 2 * time.Second
 	// sayAfter is when an interruption is worth a warning; shorter ones are
 	// elections and restarts.
 	sayAfter = 3 * time.Second
@@ -240,8 +241,8 @@ func (h *Hub) opened(l *line, place store.Place) {
 }
 
 // begin has a line whose history is lost begin anew. One that catches up has
-// nothing to begin: its members get their gaps at the head, unless they were
-// ahead of it.
+// nothing to begin: its members get their gaps at the head, unless they are
+// ahead of it or have a token of their own for the place.
 func (h *Hub) begin(l *line, fresh *store.Stream) (goOn bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -258,13 +259,14 @@ func (h *Hub) begin(l *line, fresh *store.Stream) (goOn bool) {
 		if h.head == nil {
 			break
 		}
-		if m.place.Compare(l.place) <= 0 {
+		if m.place.Compare(l.place) < 0 || m.place.String() == l.place.String() {
 			h.lose(m, m.place)
 		} else {
 			h.detach(m)
 			h.waiting[m] = struct{}{}
 		}
 	}
+	l.shout()
 	return false
 }
 
@@ -298,7 +300,7 @@ func (h *Hub) drain(ctx context.Context, l *line, stream *store.Stream, progress
 		}
 		place := stream.Place()
 		err = h.put(ctx, l, pending, func() {
-			l.place, l.silent, l.lag, l.idle = place, time.Time{}, 0, !found
+			l.place, l.heard, l.silent, l.lag, l.idle = place, true, time.Time{}, 0, !found
 			if found {
 				l.lag = max(0, h.now().Sub(change.At))
 			}
@@ -315,30 +317,13 @@ func (h *Hub) drain(ctx context.Context, l *line, stream *store.Stream, progress
 
 // put adds entries to the log and wakes the members. A stream that catches up
 // waits for its members, as it could read faster than anybody hears; one that
-// does not move is let go by the log's end.
+// does not move, or holds others for too long, is let go by the log's end.
 func (h *Hub) put(ctx context.Context, l *line, entries []*entry, also func()) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !l.isHead() {
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
-		for l.crowded(len(entries)) {
-			h.mu.Unlock()
-			var late, over bool
-			select {
-			case <-l.room:
-			case <-timer.C:
-				late = true
-			case <-ctx.Done():
-				over = true
-			}
-			h.mu.Lock()
-			if over {
-				return ctx.Err()
-			}
-			if late {
-				break
-			}
+		if err := h.awaitRoom(ctx, l, len(entries)); err != nil {
+			return err
 		}
 	}
 	for _, e := range entries {
@@ -349,17 +334,6 @@ func (h *Hub) put(ctx context.Context, l *line, entries []*entry, also func()) e
 	}
 	l.shout()
 	return nil
-}
-
-// crowded says whether n more changes would push out what a member needs.
-func (l *line) crowded(n int) bool {
-	most := uint64(len(l.log))
-	for m := range l.members {
-		if m.cursor >= l.first && l.next+uint64(n)-m.cursor > most {
-			return true
-		}
-	}
-	return false
 }
 
 // finish ends a stream that catches up when the head's log reaches its place.
@@ -387,4 +361,11 @@ func (h *Hub) Health() (lag time.Duration, silent time.Duration, reason string) 
 		return silent, silent, h.head.reason
 	}
 	return h.head.lag, 0, ""
+}
+
+// Waiting is how many clients wait for a stream that catches up.
+func (h *Hub) Waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.waiting)
 }
