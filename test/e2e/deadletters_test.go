@@ -260,5 +260,12 @@ var _ = Describe("the API of dead letters", func() {
 		Expect(p.call(ctx, http.MethodPost, "/api/v1/dead-letters/replay", map[string]any{"queue": "webhooks.default"}, &r)).To(Equal(http.StatusServiceUnavailable))
 		Expect(r.Code).To(Equal("unavailable"))
 		Expect(p.deadLetters(ctx, "").Items).To(HaveLen(8))
+		var noted struct {
+			Items []struct {
+				After map[string]any
+			}
+		}
+		Expect(p.call(ctx, http.MethodGet, "/api/v1/audit?action=dead_letter.replay", nil, &noted)).To(Equal(http.StatusOK))
+		Expect(noted.Items).To(HaveExactElements(HaveField("After", HaveKeyWithValue("outcome", "unknown"))), "what went back before it broke off is not known")
 	}, SpecTimeout(2*time.Minute))
 })
