@@ -90,11 +90,13 @@ var _ = Describe("the stream of stored events", func() {
 var _ = Describe("a ticket", func() {
 	It("is taken once, and not when it has run out", func(ctx SpecContext) {
 		s, now := fresh(ctx), time.Now()
-		Expect(s.SaveTicket(ctx, "one", "hash", now.Add(time.Minute))).To(Succeed())
-		Expect(s.SaveTicket(ctx, "old", "hash", now.Add(-time.Second))).To(Succeed())
-		Expect(s.TakeTicket(ctx, "one", now)).To(Equal("hash"))
+		Expect(s.SaveTicket(ctx, "one", "hash", "session", now.Add(time.Minute))).To(Succeed())
+		Expect(s.SaveTicket(ctx, "old", "hash", "", now.Add(-time.Second))).To(Succeed())
+		key, session, err := s.TakeTicket(ctx, "one", now)
+		Expect(err).NotTo(HaveOccurred())
+		Expect([]string{key, session}).To(Equal([]string{"hash", "session"}))
 		for _, gone := range []string{"one", "old", "none"} {
-			_, err := s.TakeTicket(ctx, gone, now)
+			_, _, err := s.TakeTicket(ctx, gone, now)
 			Expect(err).To(MatchError(store.ErrNotFound), gone)
 		}
 	}, SpecTimeout(30*time.Second))

@@ -45,6 +45,7 @@ type KeyUsers interface {
 type auth struct {
 	users    KeyUsers
 	tickets  Tickets
+	sessions *sessions
 	limit    rate.Limit
 	burst    int
 	failures *failures
@@ -103,16 +104,16 @@ func (a *auth) require(r route) echo.MiddlewareFunc {
 				ctx, cancel := context.WithCancel(c.Request().Context())
 				defer cancel()
 				c.SetRequest(c.Request().WithContext(ctx))
-				go a.watch(ctx, cancel, hash)
+				go a.watch(ctx, cancel, hash, sessionHashOf(c))
 			}
 			return next(c)
 		}
 	}
 }
 
-// watch ends a stream whose key is revoked or expires. That the database does not
-// answer ends none.
-func (a *auth) watch(ctx context.Context, end func(), hash string) {
+// watch ends a stream whose key is revoked or expires, or whose session ends. That
+// the database does not answer ends none.
+func (a *auth) watch(ctx context.Context, end func(), hash, session string) {
 	ticker := time.NewTicker(knownFor)
 	defer ticker.Stop()
 	for {
@@ -121,20 +122,26 @@ func (a *auth) watch(ctx context.Context, end func(), hash string) {
 			return
 		case <-ticker.C:
 		}
-		key, err := a.lookUp(ctx, hash)
-		if err == nil && (key == nil || key.expired(a.now())) {
+		if a.stillGood(ctx, hash, session) != nil {
 			end()
 			return
 		}
 	}
 }
 
-// stillGood refuses to go on for a key that was revoked or expired. That the
-// database does not answer ends nothing.
-func (a *auth) stillGood(ctx context.Context, hash string) error {
+// stillGood refuses to go on for a key that was revoked or expired, or for a
+// session, if there is one, that has ended. That the database does not answer
+// ends nothing.
+func (a *auth) stillGood(ctx context.Context, hash, session string) error {
 	key, err := a.lookUp(ctx, hash)
 	if err == nil && (key == nil || key.expired(a.now())) {
 		return problem(http.StatusUnauthorized, "wrong_key", "this API key was revoked or expired meanwhile")
+	}
+	if session == "" {
+		return nil
+	}
+	if _, err := a.sessions.find(ctx, session); errors.Is(err, store.ErrNotFound) {
+		return problem(http.StatusUnauthorized, "session_ended", "this browser was signed out meanwhile")
 	}
 	return nil
 }
@@ -179,12 +186,17 @@ func (a *auth) credential(c echo.Context) (hash string, err error) {
 			header.Set(echo.HeaderRetryAfter, seconds(wait))
 			return "", problem(http.StatusTooManyRequests, "too_many_failures", "too many wrong keys came from this address; wait as long as Retry-After says")
 		}
-		hash, err = a.tickets.TakeTicket(c.Request().Context(), ticket, a.now())
+		hash, session, err := a.tickets.TakeTicket(c.Request().Context(), ticket, a.now())
+		if err == nil && session != "" {
+			_, err = a.sessions.find(c.Request().Context(), session)
+		}
 		if errors.Is(err, store.ErrNotFound) {
 			a.failures.note(c.RealIP(), a.now())
 			header.Set(echo.HeaderWWWAuthenticate, `Bearer realm="events-aggregator", error="invalid_token"`)
 			return "", problem(http.StatusUnauthorized, "wrong_ticket", "this ticket is not known, was used, or has run out; get another by POST /api/v1/stream/ticket")
 		}
+		c.Set(sessionKey, nil) // the ticket says who opens it, not a cookie beside it
+		c.Set(ticketSession, session)
 		return hash, err
 	}
 	hash, sent := sentKey(c)

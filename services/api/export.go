@@ -144,7 +144,7 @@ func (e *export) send(c echo.Context, more bool) error {
 			h.Set(trailerEvents, strconv.Itoa(e.sent))
 			return nil
 		}
-		err := e.s.auth.stillGood(ctx, keyHashOf(c))
+		err := e.s.auth.stillGood(ctx, keyHashOf(c), sessionHashOf(c))
 		if err == nil {
 			more, err = e.read(ctx)
 		}

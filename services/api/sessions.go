@@ -61,7 +61,17 @@ func newSessions(keep SessionKeeper, lifetime time.Duration, wrong *failures, no
 	return &sessions{keep: keep, lifetime: lifetime, failures: wrong, now: now, known: map[string]knownSession{}}
 }
 
-const sessionKey = "session"
+const sessionKey, ticketSession = "session", "ticket_session"
+
+// sessionHashOf is the hash of the session that asks, directly or by a ticket;
+// empty: a key asks.
+func sessionHashOf(c echo.Context) string {
+	if one, ok := c.Get(sessionKey).(user.Session); ok {
+		return one.Hash
+	}
+	hash, _ := c.Get(ticketSession).(string)
+	return hash
+}
 
 // sentKey is the hash of the key that a request has, by its header or by its
 // session.

@@ -18,8 +18,8 @@ const (
 
 // Tickets open one live connection each.
 type Tickets interface {
-	SaveTicket(ctx context.Context, plain, keyHash string, until time.Time) error
-	TakeTicket(ctx context.Context, plain string, now time.Time) (keyHash string, err error)
+	SaveTicket(ctx context.Context, plain, keyHash, sessionHash string, until time.Time) error
+	TakeTicket(ctx context.Context, plain string, now time.Time) (keyHash, sessionHash string, err error)
 }
 
 // issued is a ticket as its owner hears of it, once.
@@ -32,7 +32,7 @@ type issued struct {
 // WebSocket a header, and a key in a URL would be in every log.
 func (s *Server) createTicket(c echo.Context) error {
 	plain, until := rand.Text(), s.now().Add(ticketTime)
-	if err := s.tickets.SaveTicket(c.Request().Context(), plain, keyHashOf(c), until); err != nil {
+	if err := s.tickets.SaveTicket(c.Request().Context(), plain, keyHashOf(c), sessionHashOf(c), until); err != nil {
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")

@@ -31,9 +31,10 @@ func Wire(ctx context.Context, p *app.Process) error {
 	}
 	m := newMetrics(p.Metrics)
 	a := newAuth(p.Store, p.Store, cfg, p.Log, now)
+	a.sessions = newSessions(p.Store, cfg.SessionLifetime, a.failures, now)
 	s := &Server{
 		cfg: cfg, log: p.Log, now: now, metrics: m,
-		auth: a, sessions: newSessions(p.Store, cfg.SessionLifetime, a.failures, now),
+		auth: a, sessions: a.sessions,
 		events: p.Store, ledger: p.Store, rules: sealedRules{p.Store, keys}, indexes: p.Store, holdings: p.Store, reads: p.Store, silences: p.Store, keys: keys,
 		analytics: p.Store, counters: p.Config.Aggregator.CounterRetention,
 		templates: p.Store, people: p.Store, users: p.Store, audit: p.Store, again: p.Store, replays: p.Store, targets: p.Store, channels: p.Config.Channels,

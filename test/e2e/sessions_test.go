@@ -132,6 +132,52 @@ var _ = Describe("a browser's session", func() {
 		Expect(text).To(ContainSubstring("wrong_key"))
 	}, SpecTimeout(time.Minute))
 
+	It("ends its live streams, and takes its tickets along", func(ctx SpecContext) {
+		p := start(ctx)
+		b, key := p.browser(), &http.Client{}
+		b.signIn(ctx, adminKey)
+		ticket := func() string {
+			GinkgoHelper()
+			var made struct {
+				Ticket string `json:"ticket"`
+			}
+			_, text := b.do(ctx, http.MethodPost, "/api/v1/stream/ticket", "", "X-CSRF-Token", b.csrf)
+			Expect(json.Unmarshal([]byte(text), &made)).To(Succeed())
+			return made.Ticket
+		}
+		open := func(client *http.Client, query, authorization string) (status int, over chan struct{}) {
+			GinkgoHelper()
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+"/api/v1/stream/events"+query, nil)
+			Expect(err).NotTo(HaveOccurred())
+			if authorization != "" {
+				r.Header.Set("Authorization", authorization)
+			}
+			answer, err := client.Do(r)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(answer.Body.Close)
+			over = make(chan struct{})
+			go func() {
+				defer close(over)
+				_, _ = io.Copy(io.Discard, answer.Body)
+			}()
+			return answer.StatusCode, over
+		}
+		status, byCookie := open(&http.Client{Jar: b.client.Jar}, "", "")
+		Expect(status).To(Equal(http.StatusOK))
+		status, byTicket := open(key, "?ticket="+ticket(), "")
+		Expect(status).To(Equal(http.StatusOK))
+		status, byKey := open(key, "", "Bearer "+adminKey)
+		Expect(status).To(Equal(http.StatusOK))
+		unused := ticket()
+		answer, _ := b.do(ctx, http.MethodDelete, "/session", "", "X-CSRF-Token", b.csrf)
+		Expect(answer.StatusCode).To(Equal(http.StatusNoContent))
+		status, _ = open(key, "?ticket="+unused, "")
+		Expect(status).To(Equal(http.StatusUnauthorized))
+		Eventually(ctx, byCookie).WithTimeout(15 * time.Second).Should(BeClosed())
+		Eventually(ctx, byTicket).WithTimeout(15 * time.Second).Should(BeClosed())
+		Expect(byKey).NotTo(BeClosed(), "the key has not ended")
+	}, SpecTimeout(time.Minute))
+
 	It("is not kept as its cookie says it", func(ctx SpecContext) {
 		p := start(ctx)
 		b := p.browser()
