@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/labstack/echo/v4"
 	"go.mongodb.org/mongo-driver/bson"
+	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/events-aggregator/events-aggregator/services/api/live"
@@ -56,6 +57,7 @@ type answer struct {
 type socket struct {
 	s       *Server
 	conn    *websocket.Conn
+	end     context.CancelFunc
 	running sync.WaitGroup
 
 	mu   sync.Mutex
@@ -98,8 +100,8 @@ func (s *Server) websocket(c echo.Context) error {
 	conn.SetReadLimit(socketMessage)
 	ctx, cancel := context.WithCancel(r.Context()) // ended when the key is
 	defer cancel()
-	k := &socket{s: s, conn: conn, subs: map[string]*subscription{}}
-	k.running.Go(func() { k.ping(ctx, cancel) })
+	k := &socket{s: s, conn: conn, end: cancel, subs: map[string]*subscription{}}
+	k.running.Go(func() { k.ping(ctx) })
 	code, reason := k.listen(ctx)
 	cancel()
 	k.running.Wait()
@@ -119,7 +121,7 @@ func ownOrigin(r *http.Request) bool {
 }
 
 // ping shows each side that the other lives, and ends the socket at a stop.
-func (k *socket) ping(ctx context.Context, cancel context.CancelFunc) {
+func (k *socket) ping(ctx context.Context) {
 	ticker := time.NewTicker(k.s.cfg.StreamHeartbeat)
 	defer ticker.Stop()
 	for {
@@ -127,7 +129,7 @@ func (k *socket) ping(ctx context.Context, cancel context.CancelFunc) {
 		case <-ctx.Done():
 			return
 		case <-k.s.streams.over.Done():
-			cancel()
+			k.end()
 			return
 		case <-ticker.C:
 		}
@@ -135,7 +137,7 @@ func (k *socket) ping(ctx context.Context, cancel context.CancelFunc) {
 		err := k.conn.Ping(bound)
 		done()
 		if err != nil {
-			cancel()
+			k.end()
 			return
 		}
 	}
@@ -272,6 +274,9 @@ func (k *socket) follow(ctx context.Context, name string, sub *subscription) {
 		_ = k.say(whole, answer{Type: "slow_consumer", Subscription: name, Message: "subscribe again with resume"})
 	case err == nil:
 		_ = k.say(whole, answer{Type: "unsubscribed", Subscription: name})
+	default: // it could not be told, or all streams end: an open socket would hide that
+		k.s.log.Debug("socket ends with a subscription", zap.Error(err))
+		k.end()
 	}
 }
 
