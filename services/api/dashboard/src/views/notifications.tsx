@@ -38,7 +38,7 @@ export function Notifications() {
         )}
       </form>
       <NotificationList filter={{ status, reason, held_by: heldBy }} />
-      {isAdmin() && (status === 'dead' || status === 'suppressed') && <RetryMany status={status} reason={reason} />}
+      {isAdmin() && (status === 'dead' || status === 'suppressed') && !heldBy && <RetryMany status={status} reason={reason} />}
     </>
   );
 }
@@ -93,6 +93,8 @@ interface Many {
   complete: boolean;
 }
 
+// RetryMany has to be given all of the list's filter; what held them back is none
+// that POST /notifications/retry takes.
 function RetryMany({ status, reason }: { status: string; reason: string }) {
   const [seen, setSeen] = useState<Many>();
   const body = { status, ...(reason && { reason }) };
