@@ -9,7 +9,16 @@ export interface Place {
 
 function read(): Place {
   const [path = '', params = ''] = location.hash.replace(/^#\/?/, '').split('?');
-  return { path: path.split('/').filter(Boolean).map(decodeURIComponent), params: new URLSearchParams(params) };
+  return { path: path.split('/').filter(Boolean).map(decoded), params: new URLSearchParams(params) };
+}
+
+// decoded leaves a name that is none as it is written: the view then says that there is no such thing.
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 export const place = observable<Place>(read());
