@@ -10,17 +10,21 @@ export interface Gap {
 interface Listener {
   event(e: EventDoc): void;
   gap(g: Gap): void;
+  begun(): void; // anew, from now on, after a gap that was told
   state(s: 'live' | 'lost', why?: string): void;
   refused(why: Problem): void; // the filter cannot be right: it is not tried again
 }
 
 // follow tells stored events until the returned function is called. The browser
 // itself reconnects with Last-Event-ID; where it gives up (an answer that is no
-// stream) this does, after the last id that was seen.
+// stream) this does, after the last id that was seen. Before the first event there
+// is none (frames that are an id alone reach no listener): then the stream begins
+// now, and what was stored meanwhile is a gap.
 export function follow(filter: string, listener: Listener): () => void {
   let source: EventSource | undefined;
   let last = '';
   let ended = false;
+  let lost: string | undefined; // since when there is no stream
   let again: ReturnType<typeof setTimeout> | undefined;
 
   const connect = () => {
@@ -29,7 +33,17 @@ export function follow(filter: string, listener: Listener): () => void {
     const parameters = new URLSearchParams(filter);
     if (last) parameters.set('last_event_id', last);
     source = new EventSource('/api/v1/stream/events?' + parameters);
-    source.onopen = () => listener.state('live');
+    const anew = !last && lost;
+    let opened = false;
+    source.onopen = () => {
+      listener.state('live');
+      if (anew && !opened) {
+        listener.gap({ from: anew, to: new Date().toISOString() });
+        listener.begun();
+      }
+      opened = true;
+      lost = undefined;
+    };
     source.addEventListener('event', (e) => {
       last = e.lastEventId;
       listener.event(JSON.parse(e.data) as EventDoc);
@@ -40,6 +54,7 @@ export function follow(filter: string, listener: Listener): () => void {
     });
     source.addEventListener('error', (e) => {
       if (ended) return;
+      lost ??= new Date().toISOString();
       if (e instanceof MessageEvent) return listener.state('lost', 'this api process has as many live clients as it takes'); // a frame of that name
       listener.state('lost');
       if (source?.readyState === EventSource.CLOSED) void ask();

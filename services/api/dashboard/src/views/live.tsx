@@ -16,6 +16,26 @@ type Row = { key: string; event: EventDoc } | { key: string; gap: Gap };
 
 const storedAt = (r: Row) => ('gap' in r ? r.gap.to : r.event.created_at);
 
+const day = 86_400_000;
+
+// missed leads to the events of a gap: those that pass the filter of the feed, by
+// when they were stored. How long before that they happened nothing says, and the
+// database needs a bound: a day.
+function missed(parameters: URLSearchParams, gap: Gap): string {
+  const moment = (at: string) => `{"$date": "${new Date(at).toISOString()}"}`;
+  const conditions = [`{"created_at": {"$gte": ${moment(gap.from)}, "$lte": ${moment(gap.to)}}}`];
+  const condition = parameters.get('filter');
+  const severity = parameters.get('severity_min');
+  if (condition) conditions.unshift(condition);
+  if (severity) conditions.unshift(`{"severity": {"$gte": ${Number(severity)}}}`);
+  return link('events', {
+    type: parameters.get('type') ?? '',
+    source: parameters.get('source') ?? '',
+    from: new Date(Date.parse(gap.from) - day).toISOString(),
+    filter: conditions.length > 1 ? `{"$and": [${conditions.join(', ')}]}` : conditions[0]!,
+  });
+}
+
 // Live shows events as they are stored.
 export function Live() {
   const parameters = place.use().params;
@@ -52,7 +72,7 @@ export function Live() {
               'gap' in r ? (
                 <tr key={r.key} class="gap">
                   <td colSpan={5}>
-                    Events from {clockOf(r.gap.from)} to {clockOf(r.gap.to)} were not told here: history was lost. <a href={link('events', { from: r.gap.from, to: r.gap.to })}>Read them</a>
+                    Events from {clockOf(r.gap.from)} to {clockOf(r.gap.to)} were not told here: history was lost. <a href={missed(parameters, r.gap)}>Read them</a>
                   </td>
                 </tr>
               ) : (
@@ -166,6 +186,7 @@ function useFeed(filter: string, paused: boolean): Feed {
     const end = follow(filter, {
       event: (event) => take({ key: event.event_id, event }),
       gap: (gap) => take({ key: 'gap ' + gap.from + gap.to, gap }),
+      begun: () => void recent(),
       state: (now, why) => setState({ state: now, why: why ?? '' }),
       refused: setRefused,
     });
