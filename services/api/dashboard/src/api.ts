@@ -28,6 +28,9 @@ export const session = observable<Session | null | undefined>(undefined);
 // Why somebody has to sign in again.
 export const farewell = observable('');
 
+// A session whose end the server did not hear of: the browser has it still.
+export const unended = observable<Session | null>(null);
+
 export interface Connection {
   api: boolean;
   away: string[]; // MongoDB, RabbitMQ
@@ -49,7 +52,7 @@ interface Options {
 export async function call<T>(method: string, path: string, body?: unknown, options: Options = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
-  if (method !== 'GET') headers['X-CSRF-Token'] = session.get()?.csrf_token ?? '';
+  if (method !== 'GET') headers['X-CSRF-Token'] ??= session.get()?.csrf_token ?? '';
   const address = /^\/(session|health)\b/.test(path) ? path : '/api/v1' + path;
   const request: RequestInit = { method, headers };
   if (body !== undefined) request.body = typeof body === 'string' ? body : JSON.stringify(body);
@@ -90,14 +93,25 @@ export function query(values: Record<string, string | number | boolean | undefin
 export async function signIn(key: string): Promise<void> {
   session.set(await post<Session>('/session', { key }));
   farewell.set('');
+  unended.set(null);
 }
 
+// signOut hides what is shown in any case, and says where that is not all of it.
 export async function signOut(): Promise<void> {
+  const one = session.get() ?? unended.get();
+  let why = '';
+  let kept = false;
   try {
-    await call('DELETE', '/session');
-  } finally {
-    signedOut('');
+    await call('DELETE', '/session', undefined, { headers: { 'X-CSRF-Token': one?.csrf_token ?? '' } });
+  } catch (error) {
+    const { status, code, detail } = error as Problem;
+    kept = !code || status === 0;
+    if (kept) why = 'The server did not hear that you signed out: this browser is signed in still, and so is whoever loads this page.';
+    else if (status >= 500) why = `This browser has forgotten its session, but the server could not end it: ${detail}`; // as the api does it
+    else why = `You are not signed out: ${detail}`;
   }
+  unended.set(kept && one ? one : null);
+  signedOut(why);
 }
 
 function signedOut(why: string) {
@@ -105,24 +119,33 @@ function signedOut(why: string) {
   session.set(null);
 }
 
-// open finds out who is here: by the key that `make run` put into the address,
-// which then leaves it, or by the session that the browser has.
-export async function open(): Promise<void> {
-  const key = new URLSearchParams(location.hash.slice(1)).get('key');
+// open finds out who is here: by the session that the browser has, or else by the
+// key that `make run` put into the address, which leaves it. A link can carry
+// anybody's key, so it signs in nobody in another's place; tell says so.
+export async function open(tell: (what: string) => void, key = new URLSearchParams(location.hash.slice(1)).get('key')): Promise<void> {
+  if (key) history.replaceState(null, '', location.pathname);
   try {
-    if (key) {
-      history.replaceState(null, '', location.pathname);
-      await signIn(key);
-      return;
-    }
-    session.set((await get<Session | undefined>('/session')) ?? null);
+    const one = await whoever();
+    if (key && !one) return await signIn(key);
+    session.set(one);
+    if (key && one) tell(`The key in the address was not used: you are signed in as ${one.user.name || one.user.email}. To use it, sign out first.`);
   } catch (error) {
     const problem = error as Problem;
     if (problem.status === 0 || problem.status === 503) {
-      setTimeout(open, 2000);
+      setTimeout(() => open(tell, key), 2000);
       return;
     }
-    signedOut(problem.status === 401 && !key ? '' : problem.detail);
+    signedOut(problem.detail);
+  }
+}
+
+// whoever is the session of the browser; one that has ended is none.
+async function whoever(): Promise<Session | null> {
+  try {
+    return (await get<Session | undefined>('/session')) ?? null;
+  } catch (error) {
+    if ((error as Problem).status === 401) return null;
+    throw error;
   }
 }
 

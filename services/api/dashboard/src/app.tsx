@@ -1,10 +1,10 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { connection, farewell, open, type Problem, session, signIn, signOut, watch } from './api';
+import { connection, farewell, open, type Problem, session, signIn, signOut, unended, watch } from './api';
 import { timeZone } from './format';
 import { link, place } from './router';
 import { choose, type Theme, theme } from './theme';
-import { Doing, Field, Said, Wrong } from './ui';
+import { Doing, Field, Said, say, Wrong } from './ui';
 import { Audit, Users } from './views/people';
 import { DeadLetters } from './views/deadletters';
 import { EventPage, Events } from './views/events';
@@ -39,7 +39,7 @@ const views: View[] = [
 export function App() {
   const who = session.use();
   useEffect(() => {
-    void open();
+    void open(say);
     void watch();
   }, []);
   if (who === undefined) return <Opening />;
@@ -57,6 +57,7 @@ function Opening() {
 
 function SignIn() {
   const why = farewell.use();
+  const again = unended.use();
   const [error, setError] = useState<Problem>();
   const [busy, setBusy] = useState(false);
   const key = useRef<HTMLInputElement>(null);
@@ -77,7 +78,8 @@ function SignIn() {
       <h1>Events Aggregator</h1>
       <form class="card" onSubmit={submit}>
         <h2>Sign in</h2>
-        {why && !error && <p class="wrong">{why}</p>}
+        {why && !error && <p class="wrong" role="alert">{why}</p>}
+        {again && <Doing label="Sign out again" run={signOut} />}
         <Field
           label="API key"
           hint={
