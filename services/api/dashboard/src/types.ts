@@ -50,6 +50,28 @@ export interface EventDoc {
   created_at: string;
 }
 
+// Related is what is told of an event beside another one.
+export type Related = Pick<EventDoc, 'event_id' | 'type' | 'source' | 'severity' | 'timestamp'>;
+
+export interface EventTrace {
+  event: EventDoc;
+  batch?: {
+    ingester: string;
+    count: number;
+    stored_at: string;
+    published_at: string | null;
+    decided_at?: string;
+    matched_at: string | null;
+    actions_published_at: string | null;
+    aggregated_at: string | null;
+  };
+  rules: { rule_id: string; rule_name?: string; rule_version?: number; notifications: Notification[] }[];
+  caused_by?: EventDoc;
+  caused: Related[];
+  same_trace: Related[];
+  left_out?: ('notifications' | 'caused' | 'same_trace')[];
+}
+
 export interface Hit {
   event: EventDoc;
   score: number;

@@ -1,11 +1,11 @@
 import { useState } from 'preact/hooks';
 import { query } from '../api';
-import { clockOf } from '../format';
-import { useLoad, usePages } from '../load';
+import { useLoad } from '../load';
 import { link } from '../router';
-import type { DeadLetter, EventDoc, Explained, Notification, Page, Rule } from '../types';
-import { Empty, Facts, Json, Rows, Severity, Shown, State, Table, When, isAdmin } from '../ui';
+import type { EventDoc, Explained, Page, Rule } from '../types';
+import { Facts, Json, Severity, Shown, When, isAdmin } from '../ui';
 import { Clauses } from './explanation';
+import { Trace } from './trace';
 
 // EventDetails is one event: what it says, what it caused, and what belongs to
 // the same trace.
@@ -48,52 +48,8 @@ export function EventDetails({ id, stored }: { id: string; stored?: EventDoc }) 
           <Json of={event.metadata} label="Metadata" />
         </>
       )}
-      <Outcome of={event} />
       <Why event={event} />
-      {event.trace_id && <SameTrace of={event} trace={event.trace_id} />}
-    </>
-  );
-}
-
-function Outcome({ of }: { of: EventDoc }) {
-  const notifications = usePages<Notification>('/notifications' + query({ event_id: of.event_id, limit: 50 }), 5000);
-  const dead = useLoad<Page<DeadLetter>>('/dead-letters' + query({ event_id: of.event_id, limit: 20 }));
-  return (
-    <>
-      <h3>Notifications</h3>
-      <Rows of={notifications} label="Notifications of this event" head={['Rule', 'Action', 'Status', 'Attempts', 'Since']} empty={of.processed ? 'No rule owed anything for it.' : 'The rules have not decided yet.'}
-        row={(n) => (
-          <tr>
-            <td>
-              <a href={link('notifications/' + n.notification_id)}>{n.rule_name}</a>
-            </td>
-            <td>{n.action.type}</td>
-            <td>
-              <State of={n.status} /> {n.reason}
-            </td>
-            <td class="number">{n.attempt_count}</td>
-            <td>
-              <When at={n.created_at} />
-            </td>
-          </tr>
-        )} />
-      {!!dead.data?.items.length && (
-        <>
-          <h3>Dead letters</h3>
-          <Table label="Dead letters of this event" head={['Queue', 'Reason', 'Error', 'Since']}>
-            {dead.data.items.map((d) => (
-              <tr>
-                <td>{d.queue}</td>
-                <td>{d.reason}</td>
-                <td class="long">{d.error}</td>
-                <td>
-                  <When at={d.dead_at} />
-                </td>
-              </tr>
-            ))}
-          </Table>
-        </>
-      )}
+      <Trace of={event} />
     </>
   );
 }
@@ -132,39 +88,6 @@ function Why({ event }: { event: EventDoc }) {
           )}
         </Shown>
       )}
-    </>
-  );
-}
-
-function SameTrace({ of, trace }: { of: EventDoc; trace: string }) {
-  const others = useLoad<Page<EventDoc>>('/events' + query({ trace_id: trace, limit: 100 }));
-  return (
-    <>
-      <h3>The same trace</h3>
-      <Shown of={others}>
-        {(page) => {
-          const line = page.items.slice().sort((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp));
-          if (line.length < 2) return <Empty>No other event has the trace {trace}.</Empty>;
-          const began = Date.parse(line[0]!.timestamp);
-          return (
-            <Table label="Events of the same trace" head={['After', 'Time', 'Severity', 'Type', 'Source']}>
-              {line.map((e) => (
-                <tr class={e.event_id === of.event_id ? 'here' : ''} aria-current={e.event_id === of.event_id ? 'true' : undefined}>
-                  <td class="number">+{Date.parse(e.timestamp) - began} ms</td>
-                  <td class="number">{clockOf(e.timestamp)}</td>
-                  <td>
-                    <Severity of={e.severity} />
-                  </td>
-                  <td>
-                    <a href={link('events/' + e.event_id)}>{e.type}</a>
-                  </td>
-                  <td>{e.source}</td>
-                </tr>
-              ))}
-            </Table>
-          );
-        }}
-      </Shown>
     </>
   );
 }
