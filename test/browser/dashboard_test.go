@@ -43,6 +43,19 @@ var _ = Describe("the dashboard", Ordered, func() {
 		one.visit("#key=" + adminKey)
 		one.see("First admin")
 		Expect(one.eval("location.href")).NotTo(ContainSubstring("key"))
+		one.visit("?again#key=ea_of-somebody-else-0123456789")
+		one.see("The key in the address was not used: you are signed in as First admin.")
+		Expect(one.eval("location.href")).NotTo(ContainSubstring("key"))
+	})
+
+	It("says so when an address is of nothing", func() {
+		one := open(p.base())
+		one.visit("#key=" + adminKey)
+		one.see("First admin")
+		one.visit("?again#/events/%E0%A4%A")
+		one.see("there is nothing under this id")
+		one.visit("?again#/%E0%A4%A")
+		one.see("There is no view at #/%E0%A4%A")
 	})
 
 	It("shows events as they are stored, those that pass the filter, and each with its trace", func(ctx SpecContext) {
@@ -89,7 +102,10 @@ var _ = Describe("the dashboard", Ordered, func() {
 		p.publish(ctx, "LOGIN_FAILED", "auth", 5, object{"reason": "account closed"})
 		t.view("events")
 		t.see("Newest first")
-		t.see("LOGIN_FAILED")
+		Eventually(ctx, func() any { // until both are stored: a search is not repeated by itself
+			t.press("Search again")
+			return t.eval("document.body.innerText")
+		}).WithTimeout(patience).Should(And(ContainSubstring("thrice"), ContainSubstring("account closed")))
 		t.write("Words", "password -closed")
 		t.press("Search")
 		t.see("What fits best first")
@@ -111,6 +127,27 @@ var _ = Describe("the dashboard", Ordered, func() {
 		Expect(t.eval("location.hash")).To(ContainSubstring("payload.order"), "the filter is in the address")
 		p.publish(ctx, "ORDER_PAID", "shop", 2, object{"order": "o-1"})
 		t.see("ORDER_PAID")
+	}, SpecTimeout(2*time.Minute))
+
+	It("tells a gap where it cannot say what it saw last, and leads to what it missed", func(ctx SpecContext) {
+		t.press("Overview")
+		t.eval("window.EventSource = class extends EventSource { constructor(address) { super(address); window.stream = this; } }; null")
+		t.view("live?type=INVOICE_LOST&severity_min=3&filter=" + url.QueryEscape(`{"payload.n": {"$gte": 1}}`))
+		t.until("stream.readyState === EventSource.OPEN", "no stream")
+		t.eval("stream.close(); stream.dispatchEvent(new Event('error')); null") // as after an answer that is no stream
+		p.publish(ctx, "INVOICE_LOST", "shop", 2, object{"n": 1, "not": "the severity"})
+		p.publish(ctx, "INVOICE_LOST", "shop", 5, object{"n": 0, "not": "the condition"})
+		p.publish(ctx, "INVOICE_LOST", "shop", 5, object{"n": 1, "is": "what was missed"})
+		t.see("may be missing here")
+		t.picture("live-gap")
+		t.see("what was missed")
+		t.eval("window.gap = document.querySelector('.gap a').href; null")
+		Expect(t.eval("new URLSearchParams(gap.split('?')[1]).get('type')")).To(Equal("INVOICE_LOST"))
+		t.press("Read them")
+		t.see("Newest first")
+		t.until("!document.querySelector('.loading')", "the events of the gap are loading")
+		text := t.eval("document.body.innerText")
+		Expect(text).NotTo(Or(ContainSubstring("the severity"), ContainSubstring("the condition")))
 	}, SpecTimeout(2*time.Minute))
 
 	It("writes a rule, tries it on an event and on history, and shows what it did", func(ctx SpecContext) {
@@ -142,6 +179,10 @@ var _ = Describe("the dashboard", Ordered, func() {
 		t.view("events/" + id)
 		t.see("WEBHOOK")
 		t.see("delivered")
+		t.see("Attempt 1, ")
+		t.see("actions published")
+		t.eval("document.querySelector('.clauses').scrollIntoView()")
+		t.picture("event-trace")
 		t.press("Notifications")
 		t.see("large failed payments")
 	}, SpecTimeout(3*time.Minute))
@@ -246,8 +287,23 @@ var _ = Describe("the dashboard", Ordered, func() {
 		}
 	})
 
-	It("signs out for good", func() {
+	It("offers to retry many only by what the retry can be told", func() {
+		t.view("notifications?status=suppressed")
+		t.see("Retry all suppressed ones")
+		t.view("notifications?status=suppressed&held_by=some-silence")
+		t.see("Held back by some-silence")
+		t.seeNot("Retry all suppressed ones")
+		t.picture("notifications-held-by")
+	})
+
+	It("signs out for good, or says that it did not", func() {
+		t.eval("window.asked = fetch; window.fetch = (address, how) => how?.method === 'DELETE' ? Promise.reject(new TypeError('cut')) : asked(address, how); null")
 		t.press("Sign out")
+		t.see("The server did not hear that you signed out")
+		t.picture("sign-out-unheard")
+		t.eval("window.fetch = asked; null")
+		t.press("Sign out again")
+		t.seeNot("The server did not hear")
 		t.see("API key")
 		t.eval("location.reload()")
 		t.see("API key")

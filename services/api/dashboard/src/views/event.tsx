@@ -48,8 +48,8 @@ export function EventDetails({ id, stored }: { id: string; stored?: EventDoc }) 
           <Json of={event.metadata} label="Metadata" />
         </>
       )}
-      <Why event={event} />
       <Trace of={event} />
+      <Why event={event} />
     </>
   );
 }

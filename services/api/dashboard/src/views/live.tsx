@@ -72,7 +72,7 @@ export function Live() {
               'gap' in r ? (
                 <tr key={r.key} class="gap">
                   <td colSpan={5}>
-                    Events from {clockOf(r.gap.from)} to {clockOf(r.gap.to)} were not told here: history was lost. <a href={missed(parameters, r.gap)}>Read them</a>
+                    The stream was interrupted: what was stored from {clockOf(r.gap.from)} to {clockOf(r.gap.to)} may be missing here. <a href={missed(parameters, r.gap)}>Read them</a>
                   </td>
                 </tr>
               ) : (
