@@ -350,7 +350,7 @@ var _ = Describe("the hub", func() {
 		stepping, stop := context.WithCancel(ctx)
 		DeferCleanup(stop)
 		go func() {
-			ticker := time.NewTicker(100 * time.Millisecond) // five seconds for all
+			ticker := time.NewTicker(250 * time.Millisecond) // more than ten seconds for all
 			defer ticker.Stop()
 			for stepping.Err() == nil {
 				<-ticker.C
