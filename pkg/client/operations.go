@@ -353,7 +353,7 @@ type StreamEventsParams struct {
 // | frame | data |
 // |---|---|
 // | `event: event` | a stored event |
-// | `event: gap` | `{"from": …, "to": …}`: what was stored between is not told; read it by `GET /api/v1/events?from=…&filter={"created_at": {"$gte": …, "$lte": …}}`, with `from` as far before the gap as events may come late |
+// | `event: gap` | `{"from": …, "to": …}`: what was stored between is not told; read it by `GET /api/v1/events?from=…&filter={"created_at": {"$gte": {"$date": …}, "$lte": {"$date": …}}}`, with `from` as far before the gap as events may come late |
 // | `event: waiting` | `{}`: you resume from afar, and as many others as may do so at once come first; said again every 5 s until it is your turn |
 // | `event: slow_consumer` | you fell behind and were let go; reconnect with `Last-Event-ID` |
 // | only `id:` | the stream's position: the first frame, and while you hear of nothing else |

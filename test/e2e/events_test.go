@@ -129,6 +129,8 @@ var _ = Describe("the events that are stored", Ordered, func() {
 			{url.Values{"filter": {`{"type": "SYSTEM_ERROR", "$or": [{"severity": 3}, {"severity": 9}]}`}, "source": {"web"}}, func(e seen) bool {
 				return e.Type == "SYSTEM_ERROR" && e.Source == "web" && (e.Severity == 3 || e.Severity == 9)
 			}},
+			{url.Values{"filter": {`{"created_at": {"$gte": {"$date": "` + minute(60) + `"}}}`}, "from": {minute(60)}, "source": {"web"}}, func(e seen) bool { return e.Source == "web" }},
+			{url.Values{"filter": {`{"created_at": {"$lt": {"$date": "` + minute(60) + `"}}}`}, "from": {minute(60)}}, func(seen) bool { return false }},
 			{url.Values{"near": {"13.4,52.52,8000"}}, func(e seen) bool { n := e.Payload["n"].(int); return n == 0 || n == 10 }},
 			{url.Values{"near": {"13.4, 52.52, 1e6"}, "type": {"PAYMENT_FAILED"}}, func(e seen) bool { n := e.Payload["n"].(int); return n%10 == 0 && n%3 == 1 }},
 		} {
