@@ -127,8 +127,8 @@ func (t *tool) dlqGroups() *cobra.Command {
 	c := &cobra.Command{
 		Use: "groups [QUEUE]", Short: "Group dead letters by cause, the largest group first", Args: atMostOneQueue,
 		Long: `Groups what waits in the queues by cause, the largest group first. It reads the queues themselves,
-so it needs RabbitMQ alone, and some seconds for 100,000 messages. With --recorded it asks the
-API for what was recorded of them, which is quick however many they are, and a moment behind.`,
+so it needs RabbitMQ alone, and ten seconds or more for 100,000 messages. With --recorded it asks
+the API for what was recorded of them, which reads no queue and is a moment behind.`,
 		Example: `  eactl dlq groups
   eactl dlq groups webhooks.default --since 24h -o json
   eactl dlq groups --recorded`,
