@@ -67,12 +67,13 @@ func (a *allowance) look(ctx context.Context, deliveries <-chan amqp.Delivery, f
 		return nil
 	}
 	var quiet <-chan time.Time
-	for len(first) < a.begin() {
+	for most := a.begin(); len(first) < most; {
 		select {
 		case d, ok := <-deliveries:
 			if !ok {
 				return first
 			}
+			a.add(len(d.Body))
 			first = append(first, d)
 			quiet = time.After(firstWait)
 		case <-quiet:

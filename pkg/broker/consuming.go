@@ -80,9 +80,6 @@ func (c *Consumer) subscribe(ctx, work context.Context, s *session, f *feed) (*s
 			sub.stop(deliveries)
 			return sub, nil // what was looked at goes back when it is closed
 		}
-		for i := range first {
-			c.allowed.add(len(first[i].Body))
-		}
 		end, seen := c.pump(ctx, sub, first, deliveries, f, suits)
 		if careful > 0 {
 			c.caution(before - sub.settled())

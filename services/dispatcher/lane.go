@@ -19,18 +19,12 @@ const (
 	lookEvery = 50 * time.Millisecond
 )
 
-// LaneOptions of one queue.
-type LaneOptions struct {
-	Concurrency int // calls at a time
-	Prefetch    int // of its consumer; PrefetchDefault
-}
-
 // Loop works on a queue (name without prefix): each message is read, gets a
 // place in its target's line, is called when queue and target have room, and is
-// recorded beside the calls that follow.
-func (d *Dispatcher) Loop(queue string, o LaneOptions) broker.Loop {
+// recorded beside the calls that follow. It makes concurrency calls at a time.
+func (d *Dispatcher) Loop(queue string, concurrency int) broker.Loop {
 	return func(ctx context.Context, in <-chan *broker.Delivery) error {
-		return newLane(d, queue, o).run(ctx, in)
+		return newLane(d, queue, concurrency).run(ctx, in)
 	}
 }
 
@@ -40,7 +34,7 @@ type lane struct {
 	d        *Dispatcher
 	queue    string
 	slots    int // calls of the queue at a time
-	pressure int // waiting messages from which slow targets' are held back
+	pressure int // waiting messages from which slow targets' are held back: half of the prefetch of the last delivery
 
 	lines    map[string]*line
 	turn     []*line // those with a message to call and room for it, in turn
@@ -60,15 +54,11 @@ type calledOrder struct {
 	took time.Duration
 }
 
-func newLane(d *Dispatcher, queue string, o LaneOptions) *lane {
-	if o.Prefetch <= 0 {
-		o.Prefetch = PrefetchDefault
-	}
-	slots := max(1, o.Concurrency)
+func newLane(d *Dispatcher, queue string, concurrency int) *lane {
+	slots := max(1, concurrency)
 	return &lane{
 		d: d, queue: queue, slots: slots,
-		pressure: o.Prefetch / 2,
-		lines:    map[string]*line{}, underWay: map[string]*order{},
+		lines: map[string]*line{}, underWay: map[string]*order{},
 		called: make(chan calledOrder, slots), finished: make(chan *order, slots),
 		callingGauge: d.metrics.calling.WithLabelValues(queue),
 		waitingGauge: d.metrics.waiting.WithLabelValues(queue),
@@ -154,7 +144,8 @@ func (l *lane) arrive(ctx context.Context, delivery *broker.Delivery) {
 		l.queueUp(line) // that it may be forgotten
 		return
 	}
-	if l.waiting >= min(l.pressure, delivery.Prefetch()/2) && line.full(l.limit(line)) &&
+	l.pressure = delivery.Prefetch() / 2
+	if l.waiting >= l.pressure && line.full(l.limit(line)) &&
 		line.expected(len(line.waiting)+1, l.limit(line), time.Now()) > patience {
 		l.holdBack(ctx, o, &targetTooSlow{line.target}, min(line.nextTurn(l.limit(line), time.Now()), longestHold))
 		return

@@ -55,8 +55,7 @@ func wire(_ context.Context, p *app.Process, between func(Targets) Targets) erro
 		}, queues)
 	})
 	for _, queue := range queues {
-		lane := LaneOptions{Concurrency: cfg.Queues[queue].Concurrency, Prefetch: PrefetchDefault}
-		p.Consume(queue, lane.Prefetch, d.Loop(queue, lane))
+		p.Consume(queue, PrefetchDefault, d.Loop(queue, cfg.Queues[queue].Concurrency))
 	}
 	return nil
 }
