@@ -34,6 +34,7 @@ func run(out io.Writer) error {
 	var only, servers string
 	flag.IntVar(&s.rounds, "rounds", 5, "how often everything is measured")
 	flag.IntVar(&s.events, "events", 100_000, "events of one measurement")
+	flag.IntVar(&s.stored, "stored", 1_000_000, "events that are stored already when the api is asked")
 	flag.StringVar(&s.bin, "bin", "bin", "the product's binaries, and anchors")
 	flag.StringVar(&s.base, "base", "", "other binaries of the product to measure in the same rounds, for comparison")
 	flag.StringVar(&only, "only", strings.Join(parts, ","), "parts to measure")
@@ -49,8 +50,8 @@ func run(out io.Writer) error {
 			return fmt.Errorf("-only %s: the parts are %s", part, strings.Join(parts, ", "))
 		}
 	}
-	if s.rounds < 1 || s.events < 1000 {
-		return errors.New("-rounds must be 1 or more, -events 1000 or more")
+	if s.rounds < 1 || s.events < 1000 || s.stored < 10_000 {
+		return errors.New("-rounds must be 1 or more, -events 1000 or more, -stored 10000 or more")
 	}
 	if s.needsServers() && (s.mongoURI == "" || s.amqpURL == "") {
 		return errors.New("EA_MONGO_URI and EA_AMQP_URL must name servers: run by `make bench`")
@@ -61,12 +62,13 @@ func run(out io.Writer) error {
 }
 
 // parts of a round.
-var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks", "isolation", "dispatchers", "letters", "rules"}
+var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks", "isolation", "dispatchers", "letters", "api", "rules"}
 
 // settings of a run.
 type settings struct {
 	mongoURI, amqpURL string
 	rounds, events    int
+	stored            int // by the part api
 	bin, base         string
 	only              []string
 	servers           map[string]int // process ids

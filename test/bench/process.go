@@ -25,10 +25,10 @@ const (
 
 // process is a program that is measured.
 type process struct {
-	name, admin string
-	cmd         *exec.Cmd
-	said        *bytes.Buffer
-	ended       chan struct{}
+	name, admin, public string
+	cmd                 *exec.Cmd
+	said                *bytes.Buffer
+	ended               chan struct{}
 }
 
 // start runs one of the product's processes at this site.
@@ -47,7 +47,7 @@ func (s *site) start(name string, more ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.name, p.admin = name, admin
+	p.name, p.admin, p.public = name, admin, public
 	s.processes = append(s.processes, p)
 	return p, nil
 }
