@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/mongo/options"
 )
 
 // What metrics do not know is asked of the events; every query has a time range.
@@ -42,7 +41,7 @@ func (s *Store) ErrorTexts(ctx context.Context, filter EventFilter, slot time.Du
 		text = bson.D{field("$cond", bson.A{bson.D{field("$eq", bson.A{bson.D{field("$type", path)}, "string"})}, path, text})}
 	}
 	cur, err := s.events.Aggregate(ctx, bson.A{
-		bson.D{field("$match", filter.Query())},
+		bson.D{field("$match", filter.selected(served{by: filter.severity()}))},
 		bson.D{field("$project", bson.D{
 			field("_id", 0), field("type", 1), field("timestamp", 1), field("event_id", 1), field("user_id", 1),
 			field("text", bson.D{field("$substrCP", bson.A{text, 0, errorTextMost})}),
@@ -58,7 +57,7 @@ func (s *Store) ErrorTexts(ctx context.Context, filter EventFilter, slot time.Du
 			field("_id", 0), field("type", "$_id.type"), field("text", "$_id.text"), field("slot", "$_id.slot"),
 			field("n", 1), field("first", 1), field("last", 1), field("sample", 1), field("users", 1),
 		})},
-	}, options.Aggregate().SetHint("error_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	}, s.aggregateBy("error_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
 	if err != nil {
 		return searched(doing, err)
 	}
@@ -100,14 +99,14 @@ func (s *Store) UserEvents(ctx context.Context, filter EventFilter, slot time.Du
 		field("slot", slotOf(filter.From, slot)), field("type", "$type"), field("session", bson.D{field("$ifNull", bson.A{"$session_id", ""})}),
 	})}, activity("$timestamp", "$timestamp", int64(1), errorOf("$severity"))...)
 	cur, err := s.events.Aggregate(ctx, bson.A{
-		bson.D{field("$match", filter.Query())},
+		bson.D{field("$match", filter.selected(served{by: bson.D{field("user_id", filter.UserID)}}))},
 		bson.D{field("$project", bson.D{field("_id", 0), field("timestamp", 1), field("type", 1), field("session_id", 1), field("severity", 1)})},
 		bson.D{field("$group", group)},
 		bson.D{field("$project", bson.D{
 			field("_id", 0), field("slot", "$_id.slot"), field("type", "$_id.type"), field("session", "$_id.session"),
 			field("n", 1), field("errors", 1), field("first", 1), field("last", 1),
 		})},
-	}, options.Aggregate().SetHint("user_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	}, s.aggregateBy("user_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
 	var found []UserEvents
 	if err == nil {
 		err = cur.All(ctx, &found)
@@ -129,7 +128,7 @@ type ActiveUser struct {
 // ActiveUsers lists the users with the most events of a range, at most limit.
 func (s *Store) ActiveUsers(ctx context.Context, filter EventFilter, limit int) ([]ActiveUser, error) {
 	const doing = "list active users"
-	query := append(filter.Query(), field("user_id", bson.D{field("$exists", true)}))
+	query := filter.selected(served{}, field("user_id", bson.D{field("$exists", true)}))
 	sessions := append(bson.D{field("_id", bson.D{field("user", "$user_id"), field("session", bson.D{field("$ifNull", bson.A{"$session_id", ""})})}),
 		field("types", bson.D{field("$addToSet", "$type")})}, activity("$timestamp", "$timestamp", int64(1), errorOf("$severity"))...)
 	users := append(bson.D{field("_id", "$_id.user"),
@@ -145,7 +144,7 @@ func (s *Store) ActiveUsers(ctx context.Context, filter EventFilter, limit int) 
 		bson.D{field("$sort", keys("n", -1, "_id", 1))},
 		bson.D{field("$limit", limit)},
 		bson.D{field("$set", bson.D{field("types", all)})},
-	}, options.Aggregate().SetHint("time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)))
+	}, s.aggregateBy("time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)))
 	var found []ActiveUser
 	if err == nil {
 		err = cur.All(ctx, &found)

@@ -9,7 +9,6 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 	"go.mongodb.org/mongo-driver/mongo"
-	"go.mongodb.org/mongo-driver/mongo/options"
 )
 
 // auditRetention is how long it is known who changed what.
@@ -92,36 +91,18 @@ type AuditPosition struct {
 
 // FindAudit lists entries newest first, after the position.
 func (s *Store) FindAudit(ctx context.Context, f AuditFilter, after *AuditPosition, limit int) ([]Audit, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	q := bson.D{}
 	for _, equal := range []bson.E{field("subject", f.Subject), field("by", f.By), field("kind", f.Kind), field("action", f.Action)} {
 		if equal.Value != "" {
 			q = append(q, equal)
 		}
 	}
-	at := bson.D{}
-	if !f.From.IsZero() {
-		at = append(at, field("$gte", f.From))
-	}
-	if !f.To.IsZero() {
-		at = append(at, field("$lt", f.To))
-	}
-	if len(at) > 0 {
-		q = append(q, field("at", at))
-	}
+	t := timeline{collection: s.audit, doing: "list the audit", path: "at", from: f.From, to: f.To, limit: limit}
+	t.by, t.rest = apart(q, "subject", "by", "kind")
 	if after != nil {
-		q = append(q, field("$or", bson.A{
-			bson.D{field("at", bson.D{field("$lt", after.At)})},
-			bson.D{field("at", after.At), field("_id", bson.D{field("$lt", after.ID)})},
-		}))
+		t.after = &place{after.At, after.ID}
 	}
-	cur, err := s.audit.Find(ctx, q, options.Find().SetSort(keys("at", -1, "_id", -1)).SetLimit(int64(limit)).SetMaxTime(operationTimeout/2))
-	var found []Audit
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
-	return found, searched("list the audit", err)
+	return listOf[Audit](ctx, s, t)
 }
 
 // shownDoc is what the audit keeps of a document that holds no secrets, under the

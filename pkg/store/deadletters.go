@@ -129,22 +129,16 @@ func (f DeadLetterFilter) query() bson.D {
 
 // FindDeadLetters lists records newest first, after the position.
 func (s *Store) FindDeadLetters(ctx context.Context, f DeadLetterFilter, after *DeadLetterPosition, limit int) ([]DeadLetterRecord, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	q := f.query()
+	t := timeline{collection: s.deadLetters, doing: "list dead letters", path: "dead_at", from: f.From, to: f.To, limit: limit, textIDs: true}
+	f.From, f.To = time.Time{}, time.Time{}
+	if t.by, t.rest = apart(f.query(), "cause", "queue"); t.by == nil && f.Waiting {
+		f.Waiting = false
+		t.by, t.rest = bson.D{field("replayed_at", nil), field("purged_at", nil)}, f.query()
+	}
 	if after != nil {
-		q = append(q, field("$or", bson.A{
-			bson.D{field("dead_at", bson.D{field("$lt", after.DeadAt)})},
-			bson.D{field("dead_at", after.DeadAt), field("_id", bson.D{field("$lt", after.ID)})},
-		}))
+		t.after = &place{after.DeadAt, after.ID}
 	}
-	cur, err := s.deadLetters.Find(ctx, q, options.Find().
-		SetSort(keys("dead_at", -1, "_id", -1)).SetLimit(int64(limit)).SetMaxTime(operationTimeout/2))
-	var found []DeadLetterRecord
-	if err == nil {
-		err = cur.All(ctx, &found)
-	}
-	return found, searched("list dead letters", err)
+	return listOf[DeadLetterRecord](ctx, s, t)
 }
 
 // DeadLetter reads one record.

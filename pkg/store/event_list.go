@@ -8,7 +8,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
-	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
 )
@@ -51,43 +50,23 @@ func (s *Store) FindEvents(ctx context.Context, l EventList) (docs []bson.Raw, e
 // order is (timestamp, _id), so pages stay stable while events arrive. A query
 // that takes longer than ctx allows is TooSlow.
 func (s *Store) EachEvent(ctx context.Context, l EventList, f func(bson.Raw) error) error {
-	const doing = "list events"
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	direction, beyond := -1, "$lt"
-	if l.OldestFirst {
-		direction, beyond = 1, "$gt"
+	how := l.served()
+	t := timeline{
+		collection: s.events, doing: "list events", path: timestamp, index: how.index, by: how.by, untimed: how.untimed, rest: l.besides(how),
+		from: l.From, to: l.To, limit: l.Limit, oldestFirst: l.OldestFirst, maxTime: func() time.Duration { return timeLeft(ctx) },
 	}
-	q := l.Query()
 	if l.After != nil {
-		q = append(q, field("$or", bson.A{
-			bson.D{field(timestamp, bson.D{field(beyond, l.After.Timestamp)})},
-			bson.D{field(timestamp, l.After.Timestamp), field("_id", bson.D{field(beyond, l.After.ID)})},
-		}), field(timestamp, bson.D{field(beyond+"e", l.After.Timestamp)}))
-		q = mergeTimestamp(q)
+		t.after = &place{l.After.Timestamp, l.After.ID}
 	}
-	o := options.Find().SetSort(keys(timestamp, direction, "_id", direction)).SetLimit(int64(l.Limit)).
-		SetMaxTime(timeLeft(ctx)).SetBatchSize(int32(min(l.Limit, batchMost)))
 	switch {
 	case l.Fields != nil:
-		o.SetProjection(projection(l.Fields))
+		t.project = projection(l.Fields)
 	case l.Lean:
-		o.SetProjection(bson.D{field("search_text", 0)})
+		t.project = bson.D{field("search_text", 0)}
 	}
-	if hint := l.listIndex(); hint != "" {
-		o.SetHint(hint)
-	}
-	cur, err := s.events.Find(ctx, q, o)
-	if err != nil {
-		return searched(doing, err)
-	}
-	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
-	for cur.Next(ctx) {
-		if err := f(cur.Current); err != nil {
-			return err
-		}
-	}
-	return searched(doing, cur.Err())
+	return t.each(ctx, s, func(doc bson.Raw) (bool, error) { return true, f(doc) })
 }
 
 // batchMost bounds the events of one answer of the server.
@@ -109,40 +88,109 @@ func projection(fields []string) bson.D {
 
 // indexOfPath are the indexes that begin with a path, in the order in which they
 // narrow.
-var indexOfPath = []struct{ path, index string }{
-	{"event_id", "event_id"}, {"trace_id", "trace"}, {"session_id", "session_time"}, {"user_id", "user_time"},
-	{"matched_rules", "rules_time"}, {"metadata.caused_by", "caused"}, {"type", "type_time"}, {"source", "source_time"},
+var indexOfPath = []struct {
+	path, index string
+	untimed     bool
+}{
+	{"event_id", "event_id", true}, {"trace_id", "trace", true}, {"session_id", "session_time", false}, {"user_id", "user_time", false},
+	{"matched_rules", "rules_time", false}, {"metadata.caused_by", "caused", false}, {"type", "type_time", false}, {"source", "source_time", false},
 }
 
-// listIndex is the index that serves a list, "" where that is for the server to
-// say.
-func (f EventFilter) listIndex() string {
+// served is how an index finds the events of a filter.
+type served struct {
+	index   string // "": for the server to say
+	by      bson.D // what it begins with, before the time
+	untimed bool   // it has no time
+}
+
+// served is the index that finds a list.
+func (f EventFilter) served() served {
+	equal := func(index, path, value string) served { return served{index: index, by: bson.D{field(path, value)}} }
 	switch {
 	case f.CausedBy != "":
-		return "caused"
-	case f.Rule != "" && f.TraceID+f.SessionID+f.UserID == "":
-		return "rules_time"
-	case f.index() != "time":
-		return f.index()
-	case len(f.Condition) > 0:
-		fixed := rule.EqualPaths(f.Condition)
-		for _, ix := range indexOfPath {
-			if slices.Contains(fixed, ix.path) {
-				return ix.index
-			}
-		}
-		if len(fixed) > 0 {
-			return "" // somebody may have made an index for it
-		}
+		return equal("caused", "metadata.caused_by", f.CausedBy)
+	case f.TraceID != "":
+		one := equal("trace", "trace_id", f.TraceID)
+		one.untimed = true
+		return one
+	case f.SessionID != "":
+		return equal("session_time", "session_id", f.SessionID)
+	case f.UserID != "":
+		return equal("user_time", "user_id", f.UserID)
+	case f.Rule != "":
+		return equal("rules_time", "matched_rules", f.Rule)
+	case f.Type != "":
+		return equal("type_time", "type", f.Type)
+	case f.Source != "":
+		return equal("source_time", "source", f.Source)
+	case f.SeverityMin >= ErrorSeverity:
+		return served{index: "error_time", by: f.severity()} // by which the server knows that the index has them all
+	}
+	if how, ok := f.servedCondition(); ok {
+		return how
 	}
 	switch {
-	case f.Near == nil && len(f.Rules) == 0 && !f.AnyRule:
-		return "time"
 	case f.Near != nil && f.From.IsZero():
-		return "location"
+		return served{index: "location", by: bson.D{field("metadata.location", f.Near.within())}, untimed: true}
+	case f.Near != nil:
+		return served{by: bson.D{field("metadata.location", f.Near.within())}, untimed: true}
+	case len(f.Rules) == 0 && !f.AnyRule:
+		return served{index: "time"}
 	default:
-		return ""
+		return served{}
 	}
+}
+
+// servedCondition is the index by a path that the condition fixes.
+func (f EventFilter) servedCondition() (served, bool) {
+	if len(f.Condition) == 0 {
+		return served{}, false
+	}
+	fixed := rule.EqualPaths(f.Condition)
+	for _, ix := range indexOfPath {
+		if !slices.Contains(fixed, ix.path) {
+			continue
+		}
+		how := served{index: ix.index, untimed: ix.untimed}
+		// A value that stands for itself is asked for beside the condition.
+		if elements, err := f.Condition.Elements(); err == nil {
+			for _, e := range elements {
+				if _, text := e.Value().StringValueOK(); text && e.Key() == ix.path {
+					how.by = bson.D{field(ix.path, e.Value())}
+				}
+			}
+		}
+		if how.untimed && how.by == nil {
+			how.by = bson.D{field("$and", bson.A{f.Condition})}
+		}
+		return how, true
+	}
+	if len(fixed) > 0 { // somebody may have made an index for it
+		return served{by: bson.D{field("$and", bson.A{f.Condition})}, untimed: true}, true
+	}
+	return served{}, false
+}
+
+// besides are the fields of the filter that are neither in how nor the time.
+func (f EventFilter) besides(how served) bson.D {
+	f.From, f.To = time.Time{}, time.Time{}
+	return slices.DeleteFunc(f.Query(), func(e bson.E) bool {
+		return slices.ContainsFunc(how.by, func(b bson.E) bool { return b.Key == e.Key })
+	})
+}
+
+// selected is what a pipeline matches that reads all events of a filter by an
+// index.
+func (f EventFilter) selected(how served, more ...bson.E) bson.D {
+	at := appendRange(bson.D{}, timestamp, !f.From.IsZero(), f.From, !f.To.IsZero(), "$lt", f.To)
+	if len(at) == 0 && how.index == "error_time" { // which begins with it; all events have one
+		at = bson.D{field(timestamp, bson.D{field("$gte", time.Time{})})}
+	}
+	rest := append(f.besides(how), more...)
+	if how.untimed {
+		return selection(how.by, append(at, rest...))
+	}
+	return selection(append(slices.Clone(how.by), at...), rest)
 }
 
 // Whole says whether each event passes the filter, up to some time: a list of the
@@ -156,7 +204,8 @@ func (f EventFilter) Whole() bool {
 // reading all events for a filter: most of them may not pass it.
 func (s *Store) Narrowed(ctx context.Context, f EventFilter) (bool, error) {
 	switch {
-	case !f.From.IsZero(), f.Near != nil, f.CausedBy != "", f.Rule != "", len(f.Rules) > 0, f.AnyRule, f.index() != "time":
+	case !f.From.IsZero(), f.Near != nil, f.CausedBy != "", f.Rule != "", len(f.Rules) > 0, f.AnyRule,
+		f.TraceID+f.SessionID+f.UserID+f.Type+f.Source != "", f.SeverityMin >= ErrorSeverity:
 		return true, nil
 	case len(f.Condition) == 0:
 		return false, nil

@@ -157,17 +157,13 @@ func (s *Store) searchByTerms(ctx context.Context, q EventSearch) (found []Found
 	for _, w := range q.Search.Words { // case-sensitive, since search_text is in lower case: thirty times faster
 		terms = append(terms, bson.D{field("search_text", bson.D{field("$regex", regexp.QuoteMeta(w))})})
 	}
-	filter := q.Query()
 	if len(q.Condition) > 0 {
 		terms = append(terms, q.Condition)
-		filter = filter[:len(filter)-1] // the condition
 	}
-	filter = append(filter, field("$and", terms))
-	o := options.Find().SetProjection(bson.D{field("search_text", 1)}).SetMaxTime(timeLeft(ctx)).SetBatchSize(batchMost)
-	if hint := q.listIndex(); hint != "" {
-		o.SetHint(hint)
-	}
-	cur, err := s.events.Find(ctx, filter, o)
+	how, others := q.served(), q.EventFilter
+	others.Condition = nil // one document has a key once
+	cur, err := s.events.Find(ctx, others.selected(how, field("$and", terms)),
+		s.findBy(how.index).SetProjection(bson.D{field("search_text", 1)}).SetMaxTime(timeLeft(ctx)).SetBatchSize(batchMost))
 	if err != nil {
 		return nil, nil, searched(doing, err)
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -86,7 +85,7 @@ func (f EventFilter) Query() bson.D {
 	} else if f.AnyRule {
 		q = append(q, field("matched_rules", bson.D{field("$exists", true)}))
 	}
-	q = appendRange(q, "severity", f.SeverityMin > 0, f.SeverityMin, f.SeverityMax > 0, "$lte", f.SeverityMax)
+	q = append(q, f.severity()...)
 	q = appendRange(q, "timestamp", !f.From.IsZero(), f.From, !f.To.IsZero(), "$lt", f.To)
 	if f.Processed != nil {
 		q = append(q, field("processed", *f.Processed))
@@ -98,6 +97,11 @@ func (f EventFilter) Query() bson.D {
 		q = append(q, field("$and", bson.A{f.Condition}))
 	}
 	return q
+}
+
+// severity is the filter's range of it, if it has one.
+func (f EventFilter) severity() bson.D {
+	return appendRange(bson.D{}, "severity", f.SeverityMin > 0, f.SeverityMin, f.SeverityMax > 0, "$lte", f.SeverityMax)
 }
 
 func appendRange(q bson.D, path string, hasMin bool, low any, hasMax bool, below string, high any) bson.D {
@@ -112,31 +116,6 @@ func appendRange(q bson.D, path string, hasMin bool, low any, hasMax bool, below
 		return q
 	}
 	return append(q, field(path, r))
-}
-
-// mergeTimestamp folds a second bound on timestamp into $and, since one
-// document cannot hold the key twice.
-func mergeTimestamp(q bson.D) bson.D {
-	out, seen := make(bson.D, 0, len(q)), false
-	var extra bson.A
-	for _, e := range q {
-		if e.Key == "timestamp" && seen {
-			extra = append(extra, bson.D{e})
-			continue
-		}
-		seen = seen || e.Key == "timestamp"
-		out = append(out, e)
-	}
-	if len(extra) == 0 {
-		return out
-	}
-	for i, e := range out {
-		if all, ok := e.Value.(bson.A); ok && e.Key == "$and" {
-			out[i].Value = slices.Concat(all, extra)
-			return out
-		}
-	}
-	return append(out, field("$and", extra))
 }
 
 // CountEvents counts the events that match, up to limit (0: all).

@@ -213,6 +213,9 @@ type IndexDifference struct{ Collection, Index, What string }
 // it in several processes at once is harmless. A server without text indexes
 // is used without one, and said so.
 func (s *Store) EnsureIndexes(ctx context.Context) error {
+	if err := s.noteServer(ctx); err != nil {
+		return err
+	}
 	byCollection := map[string][]Index{}
 	var order []string
 	for _, ix := range Indexes {

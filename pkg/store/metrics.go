@@ -98,8 +98,7 @@ func (s *Store) FindMetrics(ctx context.Context, f MetricFilter, limit int) ([]M
 	}
 	var found []Metric
 	for _, kind := range types { // one by one, so that each is a single range of the index
-		o := options.Find().SetSort(keys("metric_type", 1, "period", 1, "timestamp", 1)).
-			SetHint(kindIndex).SetMaxTime(operationTimeout / 2)
+		o := s.findBy(kindIndex).SetSort(keys("metric_type", 1, "period", 1, "timestamp", 1)).SetMaxTime(operationTimeout / 2)
 		if limit > 0 {
 			if len(found) == limit {
 				break
@@ -131,26 +130,18 @@ type MetricPosition struct {
 // ListMetrics lists metrics newest first, after a place in the list (nil: from
 // its beginning). An empty period means all.
 func (s *Store) ListMetrics(ctx context.Context, f MetricFilter, after *MetricPosition, limit int) ([]Metric, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	q := f.list()
-	if after != nil {
-		q = mergeTimestamp(append(q, field("$or", bson.A{
-			bson.D{field("timestamp", bson.D{field("$lt", after.Timestamp)})},
-			bson.D{field("timestamp", after.Timestamp), field("_id", bson.D{field("$lt", after.ID)})},
-		}), field("timestamp", bson.D{field("$lte", after.Timestamp)})))
-	}
-	index := "time"
+	t := timeline{collection: s.metrics, doing: "list metrics", path: timestamp, index: "time", from: f.From, to: f.To, limit: limit,
+		textIDs: true, project: keys("histogram", 0)}
 	if len(f.Types) == 1 && f.Period != "" {
-		index = kindIndex
+		t.index, t.by = kindIndex, bson.D{field("metric_type", f.Types[0]), field("period", f.Period)}
+		f.Types, f.Period = nil, ""
 	}
-	cur, err := s.metrics.Find(ctx, q, options.Find().SetSort(keys("timestamp", -1, "_id", -1)).SetLimit(int64(limit)).
-		SetHint(index).SetProjection(keys("histogram", 0)).SetMaxTime(operationTimeout/2))
-	var found []Metric
-	if err == nil {
-		err = cur.All(ctx, &found)
+	f.From, f.To = time.Time{}, time.Time{}
+	t.rest = f.list()
+	if after != nil {
+		t.after = &place{after.Timestamp, after.ID}
 	}
-	return found, searched("list metrics", err)
+	return listOf[Metric](ctx, s, t)
 }
 
 // Query is the filter as a condition, for streams.
@@ -171,7 +162,9 @@ func (f MetricFilter) list() bson.D {
 }
 
 func (f MetricFilter) query(kind string) bson.D {
-	return f.restrict(bson.D{field("metric_type", kind), field("period", f.Period)})
+	first := appendRange(bson.D{field("metric_type", kind), field("period", f.Period)}, timestamp, !f.From.IsZero(), f.From, !f.To.IsZero(), "$lt", f.To)
+	f.From, f.To = time.Time{}, time.Time{}
+	return selection(first, f.restrict(bson.D{}))
 }
 
 func (f MetricFilter) restrict(q bson.D) bson.D {

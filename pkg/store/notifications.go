@@ -247,18 +247,14 @@ func (f NotificationFilter) query() bson.D {
 
 // FindNotifications lists notifications newest first, after the position.
 func (s *Store) FindNotifications(ctx context.Context, f NotificationFilter, after *NotificationPosition, limit int) ([]notification.Notification, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	q := f.query()
+	t := timeline{collection: s.notifications, doing: "list notifications", path: "created_at", from: f.From, to: f.To, limit: limit, textIDs: true,
+		untimed: f.EventID != ""}
+	f.From, f.To = time.Time{}, time.Time{}
+	t.by, t.rest = apart(f.query(), "event_id", "held.id", "replay_id", "rule_id", "status")
 	if after != nil {
-		q = append(q, field("$or", bson.A{
-			bson.D{field("created_at", bson.D{field("$lt", after.CreatedAt)})},
-			bson.D{field("created_at", after.CreatedAt), field("_id", bson.D{field("$lt", after.ID)})},
-		}))
+		t.after = &place{after.CreatedAt, after.ID}
 	}
-	found, err := page[notification.Notification](ctx, s, s.notifications, q, options.Find().
-		SetSort(keys("created_at", -1, "_id", -1)).SetMaxTime(operationTimeout/2), limit)
-	return found, searched("list notifications", err)
+	return listOf[notification.Notification](ctx, s, t)
 }
 
 // CountNotifications counts by status in the filter's range.

@@ -125,20 +125,14 @@ type ReplayPosition struct {
 // FindReplays lists replays newest first, after the position: all, or those of a
 // state.
 func (s *Store) FindReplays(ctx context.Context, state replay.State, after *ReplayPosition, limit int) ([]replay.Job, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	q := bson.D{}
+	t := timeline{collection: s.replays, doing: "list replays", path: "created_at", limit: limit, textIDs: true}
 	if state != "" {
-		q = append(q, field("state", state))
+		t.by = bson.D{field("state", state)}
 	}
 	if after != nil {
-		q = append(q, field("$or", bson.A{
-			bson.D{field("created_at", bson.D{field("$lt", after.CreatedAt)})},
-			bson.D{field("created_at", after.CreatedAt), field("_id", bson.D{field("$lt", after.ID)})},
-		}))
+		t.after = &place{after.CreatedAt, after.ID}
 	}
-	found, err := page[replay.Job](ctx, s, s.replays, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)).SetMaxTime(operationTimeout/2), limit)
-	return found, searched("list replays", err)
+	return listOf[replay.Job](ctx, s, t)
 }
 
 // TakeReplay gives the holder of a lease's term the replay that is to go on: one

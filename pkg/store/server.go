@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo/options"
 )
 
 // Server is what the server says of itself.
@@ -12,6 +13,44 @@ type Server struct {
 	Version    string
 	ReplicaSet string        // empty: a single server, which has no transactions
 	Ahead      time.Duration // its clock against this machine's, as exact as one round trip
+}
+
+// noteServer finds out how the server takes the name of an index in a query.
+// MongoDB reads by that index, and other servers need the name to find one at all;
+// secantusd-rs reads the whole collection then, and finds indexes by itself.
+func (s *Store) noteServer(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var build struct {
+		Secantus    string `bson:"secantusVersion"`
+		Environment struct {
+			Compiler string `bson:"cc"`
+		} `bson:"buildEnvironment"`
+	}
+	err := s.db.RunCommand(ctx, bson.D{field("buildInfo", 1)}).Decode(&build)
+	s.byHintReadsAll.Store(build.Secantus != "" && build.Environment.Compiler == "rustc")
+	return classify("ask MongoDB what it is", err)
+}
+
+// findBy is a find that names its index, unless it is "" or the server is better
+// off without.
+func (s *Store) findBy(index string) *options.FindOptions {
+	o := options.Find()
+	if index != "" && (index == "location" || !s.byHintReadsAll.Load()) { // a geo index is none of those that it reads whole
+		o.SetHint(index)
+	}
+	return o
+}
+
+// aggregateBy is an aggregation that names its index: some planners read the
+// whole collection otherwise, and all of them may be wrong about how many events a
+// source or type has.
+func (s *Store) aggregateBy(index string) *options.AggregateOptions {
+	o := options.Aggregate()
+	if !s.byHintReadsAll.Load() {
+		o.SetHint(index)
+	}
+	return o
 }
 
 // Server asks the server what it is.

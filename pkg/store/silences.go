@@ -127,16 +127,11 @@ func (s *Store) FindSilences(ctx context.Context, state silence.State, at time.T
 	case silence.Expired:
 		q = bson.D{field("until", bson.D{field("$lte", at)})}
 	}
+	t := timeline{collection: s.silences, doing: "list silences", path: "created_at", rest: q, limit: limit, textIDs: true}
 	if after != nil {
-		q = append(q, field("$or", bson.A{
-			bson.D{field("created_at", bson.D{field("$lt", after.CreatedAt)})},
-			bson.D{field("created_at", after.CreatedAt), field("_id", bson.D{field("$lt", after.ID)})},
-		}))
+		t.after = &place{after.CreatedAt, after.ID}
 	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	found, err := page[silence.Silence](ctx, s, s.silences, q, options.Find().SetSort(keys("created_at", -1, "_id", -1)).SetMaxTime(operationTimeout/2), limit)
-	return found, searched("list silences", err)
+	return listOf[silence.Silence](ctx, s, t)
 }
 
 // HeldBy counts the notifications that a silence, throttle or group held back,

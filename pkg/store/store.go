@@ -61,6 +61,9 @@ type Store struct {
 	spoilt func(collection, id string)
 	// hasText: the events have a text index, which not every server can make.
 	hasText atomic.Bool
+	// byHintReadsAll: the server reads a whole collection when a query names an
+	// index.
+	byHintReadsAll atomic.Bool
 
 	events, batches, marks, rules, ruleVersions, notifications          *mongo.Collection
 	counters, metricWindows, dimensions, metrics                        *mongo.Collection

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
-	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
 )
@@ -74,13 +73,13 @@ func (q SumsQuery) match(seg metric.Segment, kind string) bson.D {
 	if seg.Period.Name != "" {
 		return MetricFilter{Period: seg.Period.Name, From: seg.From, To: seg.To, EventType: q.EventType, Source: q.Source, Region: q.Region}.query(kind)
 	}
-	d := appendRange(nil, "minute", true, seg.From, true, "$lt", seg.To)
+	var d bson.D
 	for _, dim := range metric.Dimensions {
 		if v := q.value(dim); v != nil {
 			d = append(d, field(string(dim), *v))
 		}
 	}
-	return d
+	return selection(appendRange(nil, "minute", true, seg.From, true, "$lt", seg.To), d)
 }
 
 // value is what the dimension must be, nil: anything.
@@ -105,7 +104,11 @@ func (q SumsQuery) key(seg metric.Segment) bson.D {
 		at, path = "$minute", map[metric.Dimension]string{metric.Type: "$type", metric.Source: "$source", metric.Region: "$region"}
 	}
 	key := bson.D{}
-	if q.Window.Name != "" {
+	switch q.Window.Name {
+	case "":
+	case seg.Period.Name:
+		key = append(key, field("start", at))
+	default:
 		key = append(key, field("start", windowStart(q.Window, at)))
 	}
 	for _, d := range q.By {
@@ -211,7 +214,7 @@ func (rows rowSums) read(ctx context.Context, s *Store, seg metric.Segment, pipe
 		collection, index = s.counters, "minute"
 	}
 	cur, err := collection.Aggregate(ctx, pipeline,
-		options.Aggregate().SetHint(index).SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+		s.aggregateBy(index).SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
 	if err != nil {
 		return err
 	}
@@ -267,9 +270,13 @@ func (s *Store) EventSums(ctx context.Context, q SumsQuery, f EventFilter) ([]Su
 	if v := q.value(metric.Source); v != nil {
 		f.Source = *v
 	}
-	filter := f.Query()
+	how := f.served()
+	if how.index == "" || how.index == "location" { // every pipeline names an index
+		how = served{index: "time"}
+	}
+	var region bson.D
 	if q.Region != nil {
-		filter = append(filter, regionIs(*q.Region))
+		region = bson.D{regionIs(*q.Region)}
 	}
 	key := bson.D{field("severity", "$severity")}
 	if q.Window.Name != "" {
@@ -288,10 +295,10 @@ func (s *Store) EventSums(ctx context.Context, q SumsQuery, f EventFilter) ([]Su
 		read = append(read, field("ms", responseMS()))
 	}
 	cur, err := s.events.Aggregate(ctx, bson.A{
-		bson.D{field("$match", filter)},
+		bson.D{field("$match", f.selected(how, region...))},
 		bson.D{field("$project", read)},
 		bson.D{field("$group", append(bson.D{field("_id", append(key, bucketKey(q.Responses)))}, sumEvents(q.Responses)...))},
-	}, options.Aggregate().SetHint(f.index()).SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	}, s.aggregateBy(how.index).SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
 	if err != nil {
 		return nil, searched(doing, err)
 	}
@@ -305,28 +312,6 @@ func (s *Store) EventSums(ctx context.Context, q SumsQuery, f EventFilter) ([]Su
 		row.Add(g.increment().Sums)
 	}
 	return rows.sorted(), nil
-}
-
-// index is the one that serves the filter best. Aggregations name theirs: some
-// planners read the whole collection otherwise, and all of them may be wrong
-// about how many events a source or type has.
-func (f EventFilter) index() string {
-	switch {
-	case f.TraceID != "":
-		return "trace"
-	case f.SessionID != "":
-		return "session_time"
-	case f.UserID != "":
-		return "user_time"
-	case f.Type != "":
-		return "type_time"
-	case f.Source != "":
-		return "source_time"
-	case f.SeverityMin >= ErrorSeverity:
-		return "error_time"
-	default:
-		return "time"
-	}
 }
 
 // regionIs finds events by the region that they are counted under.

@@ -45,10 +45,7 @@ func (s *Server) listAudit(c echo.Context) error {
 	f := store.AuditFilter{By: p.text("by"), Kind: p.text("kind"), Action: p.text("action"), Subject: p.text("subject")}
 	f.From, f.To = p.span()
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
-	var after *store.AuditPosition
-	if position := (store.AuditPosition{}); p.cursor(&position) {
-		after = &position
-	}
+	after := behind[store.AuditPosition](p)
 	if err := p.err(); err != nil {
 		return err
 	}
@@ -61,12 +58,9 @@ func (s *Server) listAudit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	answer := page{Items: items}
-	if len(found) == limit {
-		last := found[len(found)-1]
-		answer.NextCursor = cursorOf(store.AuditPosition{At: last.At, ID: last.ID})
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(items, found, limit, func(last store.Audit) any {
+		return store.AuditPosition{At: last.At, ID: last.ID}
+	}))
 }
 
 func (s *Server) showAudit(ctx context.Context, found []store.Audit) ([]auditEntry, error) {

@@ -46,10 +46,7 @@ func (s *Server) listDeadLetters(c echo.Context) error {
 	p := read(c, append([]string{"limit", "cursor"}, deadParameters...)...)
 	f := p.deadLetters(false)
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
-	var after *store.DeadLetterPosition
-	if position := (store.DeadLetterPosition{}); p.cursor(&position) {
-		after = &position
-	}
+	after := behind[store.DeadLetterPosition](p)
 	if err := p.err(); err != nil {
 		return err
 	}
@@ -57,15 +54,9 @@ func (s *Server) listDeadLetters(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if found == nil {
-		found = []store.DeadLetterRecord{}
-	}
-	answer := page{Items: found}
-	if len(found) == limit {
-		last := found[len(found)-1]
-		answer.NextCursor = cursorOf(store.DeadLetterPosition{DeadAt: last.DeadAt, ID: last.ID})
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(append([]store.DeadLetterRecord{}, found...), found, limit, func(last store.DeadLetterRecord) any {
+		return store.DeadLetterPosition{DeadAt: last.DeadAt, ID: last.ID}
+	}))
 }
 
 // getDeadLetter: GET /dead-letters/{dead_id}, with the beginning of its body.

@@ -41,9 +41,7 @@ func (s *Server) listEvents(c echo.Context) error {
 		EventFilter: p.stored(), OldestFirst: p.oneOf("sort", newestFirst, oldestFirst) == oldestFirst,
 		Limit: p.integer("limit", pageDefault, s.cfg.PageLimit), Fields: p.fields(),
 	}
-	if position := (store.EventPosition{}); p.cursor(&position) {
-		l.After = &position
-	}
+	l.After = behind[store.EventPosition](p)
 	if err := p.err(); err != nil {
 		return err
 	}

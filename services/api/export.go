@@ -62,9 +62,7 @@ func (s *Server) exportEvents(c echo.Context) error {
 	e := &export{s: s, list: store.EventList{
 		EventFilter: p.stored(), OldestFirst: p.oneOf("sort", newestFirst, oldestFirst) == oldestFirst, Fields: fields, Lean: true,
 	}, left: p.integer("limit", exportMost, exportMost)}
-	if position := (store.EventPosition{}); p.cursor(&position) {
-		e.list.After = &position
-	}
+	e.list.After = behind[store.EventPosition](p)
 	format := p.oneOf("format", "ndjson", "csv")
 	if err := p.err(); err != nil {
 		return err

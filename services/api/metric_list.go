@@ -14,10 +14,7 @@ func (s *Server) listMetrics(c echo.Context) error {
 	f := p.metrics()
 	f.From, f.To = p.span()
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
-	var after *store.MetricPosition
-	if position := (store.MetricPosition{}); p.cursor(&position) {
-		after = &position
-	}
+	after := behind[store.MetricPosition](p)
 	if err := p.err(); err != nil {
 		return err
 	}
@@ -25,10 +22,7 @@ func (s *Server) listMetrics(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	answer := page{Items: append([]store.Metric{}, found...)}
-	if len(found) == limit {
-		last := found[len(found)-1]
-		answer.NextCursor = cursorOf(store.MetricPosition{Timestamp: last.Timestamp, ID: last.ID})
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(append([]store.Metric{}, found...), found, limit, func(last store.Metric) any {
+		return store.MetricPosition{Timestamp: last.Timestamp, ID: last.ID}
+	}))
 }

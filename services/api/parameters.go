@@ -181,6 +181,15 @@ func (p *parameters) cursor(position any) bool {
 	return true
 }
 
+// behind is the position behind which a list goes on, nil at its beginning.
+func behind[T any](p *parameters) *T {
+	position := new(T)
+	if !p.cursor(position) {
+		return nil
+	}
+	return position
+}
+
 // cursorOf is the opaque form of a position.
 func cursorOf(position any) string {
 	raw, err := json.Marshal(position)
@@ -194,4 +203,14 @@ func cursorOf(position any) string {
 type page struct {
 	Items      any    `json:"items"`
 	NextCursor string `json:"next_cursor,omitempty"`
+}
+
+// pageOf shows what was found as items. When that is as much as was asked for,
+// there may be more behind the last one.
+func pageOf[T any](items any, found []T, limit int, position func(last T) any) page {
+	p := page{Items: items}
+	if len(found) == limit {
+		p.NextCursor = cursorOf(position(found[limit-1]))
+	}
+	return p
 }

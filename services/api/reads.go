@@ -50,10 +50,7 @@ func (s *Server) listNotifications(c echo.Context) error {
 	f.HeldBy, f.ReplayID = p.text("held_by"), p.text("replay")
 	f.From, f.To = p.span()
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
-	var after *store.NotificationPosition
-	if position := (store.NotificationPosition{}); p.cursor(&position) {
-		after = &position
-	}
+	after := behind[store.NotificationPosition](p)
 	if err := p.err(); err != nil {
 		return err
 	}
@@ -67,12 +64,9 @@ func (s *Server) listNotifications(c echo.Context) error {
 			return err
 		}
 	}
-	answer := page{Items: items}
-	if len(found) == limit {
-		last := found[len(found)-1]
-		answer.NextCursor = cursorOf(store.NotificationPosition{CreatedAt: last.CreatedAt, ID: last.ID})
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(items, found, limit, func(last notification.Notification) any {
+		return store.NotificationPosition{CreatedAt: last.CreatedAt, ID: last.ID}
+	}))
 }
 
 // getNotification: GET /notifications/{notification_id}, with its attempts.

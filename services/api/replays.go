@@ -141,10 +141,7 @@ func (s *Server) listReplays(c echo.Context) error {
 	}
 	state := replay.State(p.oneOf("state", states...))
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
-	var after *store.ReplayPosition
-	if position := (store.ReplayPosition{}); p.cursor(&position) {
-		after = &position
-	}
+	after := behind[store.ReplayPosition](p)
 	if err := p.err(); err != nil {
 		return err
 	}
@@ -158,12 +155,9 @@ func (s *Server) listReplays(c echo.Context) error {
 			return err
 		}
 	}
-	answer := page{Items: items}
-	if len(found) == limit {
-		last := found[len(found)-1]
-		answer.NextCursor = cursorOf(store.ReplayPosition{CreatedAt: last.CreatedAt, ID: last.ID})
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(items, found, limit, func(last replay.Job) any {
+		return store.ReplayPosition{CreatedAt: last.CreatedAt, ID: last.ID}
+	}))
 }
 
 // getReplay: GET /replays/{replay_id}, with how far it is.

@@ -53,11 +53,7 @@ func (s *Server) ruleVersions(c echo.Context) error {
 			return err
 		}
 	}
-	answer := page{Items: items}
-	if len(versions) == limit {
-		answer.NextCursor = cursorOf(versions[len(versions)-1].Version)
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(items, versions, limit, func(last store.RuleVersion) any { return last.Version }))
 }
 
 // ruleVersion: GET /rules/{rule_id}/versions/{version}.

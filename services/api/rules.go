@@ -80,11 +80,7 @@ func (s *Server) listRules(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	answer := page{Items: items}
-	if len(rules) == limit {
-		answer.NextCursor = cursorOf(rules[len(rules)-1].ID)
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(items, rules, limit, func(last rule.Rule) any { return last.ID }))
 }
 
 func (s *Server) ruleNamed(c echo.Context, name string) error {

@@ -35,9 +35,7 @@ func (s *Server) searchEvents(c echo.Context) error {
 			p.flaw("q", "%s", err)
 		}
 	}
-	if position := (store.SearchPosition{}); p.cursor(&position) {
-		q.After = &position
-	}
+	q.After = behind[store.SearchPosition](p)
 	if err := p.err(); err != nil {
 		return err
 	}

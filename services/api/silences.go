@@ -42,10 +42,7 @@ func (s *Server) listSilences(c echo.Context) error {
 	p := read(c, "state", "limit", "cursor")
 	state := silence.State(p.oneOf("state", string(silence.Pending), string(silence.Active), string(silence.Expired)))
 	limit := p.integer("limit", pageDefault, s.cfg.PageLimit)
-	var after *store.SilencePosition
-	if position := (store.SilencePosition{}); p.cursor(&position) {
-		after = &position
-	}
+	after := behind[store.SilencePosition](p)
 	if err := p.err(); err != nil {
 		return err
 	}
@@ -60,12 +57,9 @@ func (s *Server) listSilences(c echo.Context) error {
 			return err
 		}
 	}
-	answer := page{Items: items}
-	if len(found) == limit {
-		last := found[len(found)-1]
-		answer.NextCursor = cursorOf(store.SilencePosition{CreatedAt: last.CreatedAt, ID: last.ID})
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(items, found, limit, func(last silence.Silence) any {
+		return store.SilencePosition{CreatedAt: last.CreatedAt, ID: last.ID}
+	}))
 }
 
 // getSilence: GET /silences/{silence_id}, with how many notifications it held

@@ -35,14 +35,7 @@ func (s *Server) listTargets(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if found == nil {
-		found = []store.Target{}
-	}
-	answer := page{Items: found}
-	if len(found) == limit {
-		answer.NextCursor = cursorOf(found[len(found)-1].ID)
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(append([]store.Target{}, found...), found, limit, func(last store.Target) any { return last.ID }))
 }
 
 // getTarget: GET /targets/{target_id}.

@@ -64,14 +64,7 @@ func (s *Server) listTemplates(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if found == nil {
-		found = []letter.Template{}
-	}
-	answer := page{Items: found}
-	if len(found) == limit {
-		answer.NextCursor = cursorOf(found[len(found)-1].Name)
-	}
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, pageOf(append([]letter.Template{}, found...), found, limit, func(last letter.Template) any { return last.Name }))
 }
 
 // getTemplate: GET /templates/{name}, with its version as the ETag.
