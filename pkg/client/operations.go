@@ -642,6 +642,35 @@ func (c *Client) GetRulesStatus(ctx context.Context, p GetRulesStatusParams) (Ru
 	return answer, err
 }
 
+// GetRuleMatchesParams are what GetRuleMatches may be asked with; zero values are not sent.
+type GetRuleMatchesParams struct {
+	// Ids of 1 to 200 rules, with commas between them. It is required.
+	Rules string
+	// From this time on, inclusive.
+	From Time
+	// Up to this time, exclusive.
+	To Time
+	// Numbers of each sparkline.
+	Slots int64
+}
+
+// GetRuleMatches: How often rules matched, over time.
+//
+// GET /api/v1/rules/matches, for the role user.
+//
+// The events of a range that each of some rules matched, also in shadow mode, by the events' `timestamp`, in slots of the same length. Of 31
+// days at most, and of events that are still stored. A rule that nobody knows has matched nothing.
+func (c *Client) GetRuleMatches(ctx context.Context, p GetRuleMatchesParams) (RuleMatches, error) {
+	query := url.Values{}
+	add(query, "rules", p.Rules)
+	add(query, "from", p.From)
+	add(query, "to", p.To)
+	add(query, "slots", p.Slots)
+	var answer RuleMatches
+	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/rules/matches", query: query}, &answer)
+	return answer, err
+}
+
 // TestRule: Try a rule on events.
 //
 // POST /api/v1/rules/test, for the role user.

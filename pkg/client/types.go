@@ -403,6 +403,22 @@ type RulesStatusWorkerWarned struct {
 	Warning string `json:"warning"`
 }
 
+// RuleMatches is what GetRuleMatches answers.
+type RuleMatches struct {
+	From Time `json:"from"`
+	To   Time `json:"to"`
+	// How long each number of a sparkline is.
+	SlotSeconds float64           `json:"slot_seconds"`
+	Items       []RuleMatchesItem `json:"items"`
+}
+
+// RuleMatchesItem is what stands in RuleMatches.Items.
+type RuleMatchesItem struct {
+	RuleID    string  `json:"rule_id"`
+	Matches   int64   `json:"matches"`
+	Sparkline []int64 `json:"sparkline"`
+}
+
 // RuleTest is what TestRule is asked with.
 type RuleTest struct {
 	// A stored rule.

@@ -81,6 +81,36 @@ func slotOf(from time.Time, slot time.Duration) bson.D {
 	return bson.D{field("$toInt", bson.D{field("$floor", bson.D{field("$divide", bson.A{since, slot.Milliseconds()})})})}
 }
 
+// RuleMatches are the events of one slot that a rule matched.
+type RuleMatches struct {
+	Rule  string `bson:"rule"`
+	Slot  int    `bson:"slot"`
+	Count int64  `bson:"n"`
+}
+
+// RuleMatches counts what these rules matched in a range. The slots begin with
+// the range and count from 0; one without matches is left out.
+func (s *Store) RuleMatches(ctx context.Context, rules []string, from, to time.Time, slot time.Duration) ([]RuleMatches, error) {
+	const doing = "count matches of rules"
+	one := field("matched_rules", bson.D{field("$in", rules)})
+	cur, err := s.events.Aggregate(ctx, bson.A{
+		bson.D{field("$match", EventFilter{Rules: rules, From: from, To: to}.Query())},
+		bson.D{field("$project", bson.D{field("_id", 0), field("timestamp", 1), field("matched_rules", 1)})},
+		bson.D{field("$unwind", "$matched_rules")},
+		bson.D{field("$match", bson.D{one})}, // an event may have matched others, too
+		bson.D{field("$group", bson.D{
+			field("_id", bson.D{field("rule", "$matched_rules"), field("slot", slotOf(from, slot))}),
+			field("n", bson.D{field("$sum", int64(1))}),
+		})},
+		bson.D{field("$project", bson.D{field("_id", 0), field("rule", "$_id.rule"), field("slot", "$_id.slot"), field("n", 1)})},
+	}, s.aggregateBy("rules_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	var found []RuleMatches
+	if err == nil {
+		err = cur.All(ctx, &found)
+	}
+	return found, searched(doing, err)
+}
+
 // UserEvents are a user's events of one type and session in one slot.
 type UserEvents struct {
 	Slot    int       `bson:"slot"`

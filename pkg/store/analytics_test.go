@@ -29,6 +29,9 @@ func troubled(n int) event.Batch {
 			{{Key: "message", Value: text}, {Key: "error", Value: i}}, {{Key: "n", Value: i}}, {{Key: "reason", Value: text}},
 		}[i%5]
 		d = append(d, bson.E{Key: "n", Value: i})
+		if i%4 > 0 {
+			d = append(d, bson.E{Key: "matched_rules", Value: []string{"all", fmt.Sprint("rule-", i%2)}})
+		}
 		if i%3 > 0 {
 			d = append(d, bson.E{Key: "user_id", Value: fmt.Sprint("u", i%3)}, bson.E{Key: "session_id", Value: fmt.Sprint("s", i%5)})
 		}
@@ -44,6 +47,7 @@ type plainEvent struct {
 	Timestamp time.Time
 	User      string   `bson:"user_id"`
 	Session   string   `bson:"session_id"`
+	Rules     []string `bson:"matched_rules"`
 	Payload   bson.Raw `bson:"payload"`
 }
 
@@ -151,6 +155,30 @@ var _ = Describe("analyses of events", Ordered, func() {
 		Expect(calls).To(Equal(1))
 	}, SpecTimeout(time.Minute))
 
+	It("counts what rules matched, by slot, as a loop does", func(ctx SpecContext) {
+		type key struct {
+			rule string
+			slot int
+		}
+		const slot = 10 * time.Minute
+		want := map[key]int64{}
+		for _, e := range events {
+			for _, r := range e.Rules {
+				if r != "rule-0" && !e.Timestamp.Before(hours.From) && e.Timestamp.Before(hours.To) {
+					want[key{r, int(e.Timestamp.Sub(hours.From) / slot)}]++
+				}
+			}
+		}
+		Expect(want).To(HaveKey(key{"rule-1", 0}))
+		found, err := s.RuleMatches(ctx, []string{"rule-1", "all", "none"}, hours.From, hours.To, slot)
+		Expect(err).NotTo(HaveOccurred())
+		got := map[key]int64{}
+		for _, m := range found {
+			got[key{m.Rule, m.Slot}] = m.Count
+		}
+		Expect(got).To(Equal(want))
+	}, SpecTimeout(time.Minute))
+
 	It("finds what a user did, by slot, type and session, as a loop does", func(ctx SpecContext) {
 		type key struct {
 			slot          int
@@ -242,11 +270,13 @@ var _ = Describe("analyses of events", Ordered, func() {
 			f.UserID = "u1"
 			_, err = s.UserEvents(ctx, f, time.Minute)
 			every(err)
+			_, err = s.RuleMatches(ctx, []string{"all", "rule-1"}, f.From, f.To, time.Minute)
+			every(err)
 		}
 		mu.Lock()
 		commands := asked
 		mu.Unlock()
-		Expect(commands).To(HaveLen(8))
+		Expect(commands).To(HaveLen(10))
 		for _, c := range commands {
 			for _, d := range explainable(c.command) {
 				plan := explained(ctx, s, d)

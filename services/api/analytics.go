@@ -17,6 +17,7 @@ type Analytics interface {
 	EventSums(ctx context.Context, q store.SumsQuery, f store.EventFilter) ([]store.SumsRow, error)
 	Counted(ctx context.Context, eventType, source string, region *string) (bool, error)
 	ErrorTexts(ctx context.Context, f store.EventFilter, slot time.Duration, each func(store.ErrorText) bool) error
+	RuleMatches(ctx context.Context, rules []string, from, to time.Time, slot time.Duration) ([]store.RuleMatches, error)
 	UserEvents(ctx context.Context, f store.EventFilter, slot time.Duration) ([]store.UserEvents, error)
 	ActiveUsers(ctx context.Context, f store.EventFilter, limit int) ([]store.ActiveUser, error)
 	ListMetrics(ctx context.Context, f store.MetricFilter, after *store.MetricPosition, limit int) ([]store.Metric, error)

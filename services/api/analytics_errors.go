@@ -68,7 +68,7 @@ func (s *Server) topErrors(c echo.Context) error {
 		return err
 	}
 	q.filter.From, q.filter.To = q.From, q.To
-	slot := max((q.To.Sub(q.From)/time.Duration(slots) + time.Millisecond - 1).Truncate(time.Millisecond), time.Millisecond)
+	slot := slotLength(q.Range, slots)
 	ctx, cancel := s.bounded(c)
 	defer cancel()
 	tally := errorTally{slots: slots, causes: map[[2]string]*topError{}}
@@ -77,6 +77,11 @@ func (s *Server) topErrors(c echo.Context) error {
 	}
 	return c.JSON(http.StatusOK, topErrorsAnswer{From: q.From, To: q.To, Slot: slot.Seconds(), Errors: tally.errors,
 		Causes: len(tally.causes), Truncated: tally.truncated, Items: tally.top(limit)})
+}
+
+// slotLength divides a range into so many slots of whole milliseconds.
+func slotLength(r metric.Range, slots int) time.Duration {
+	return max((r.To.Sub(r.From)/time.Duration(slots) + time.Millisecond - 1).Truncate(time.Millisecond), time.Millisecond)
 }
 
 // errorTally groups error texts by their cause.

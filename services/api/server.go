@@ -104,6 +104,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/rules", true, s.createRule},
 		{http.MethodPost, importPath, true, s.importRules},
 		{http.MethodGet, "/rules/status", false, s.rulesStatus},
+		{http.MethodGet, "/rules/matches", false, s.ruleMatches},
 		{http.MethodPost, backtestPath, false, s.backtest},
 		{http.MethodPost, "/rules/test", false, s.testRule},
 		{http.MethodGet, "/rules/:rule_id", false, s.getRule},
