@@ -30,7 +30,7 @@ const dashboardPolicy = "default-src 'none'; script-src 'self'; style-src 'self'
 // Browsers ask each time, so that a new version shows at once, and get nothing
 // when they have it.
 func dashboard(e *echo.Echo) {
-	for route, file := range map[string]string{"/": "index.html", "/app.js": "app.js", "/app.css": "app.css", "/favicon.svg": "favicon.svg", "/licenses.txt": "licenses.txt"} {
+	for route, file := range map[string]string{"/": "index.html", "/app.js": "app.js", "/app.css": "app.css", "/coasts.json": "coasts.json", "/favicon.svg": "favicon.svg", "/licenses.txt": "licenses.txt"} {
 		plain, err := pages.ReadFile("web/" + file)
 		if err != nil {
 			panic(err) // the folder is part of the program

@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"time"
@@ -8,8 +9,48 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/services/api"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 	"github.com/events-aggregator/events-aggregator/test/support/sink"
 )
+
+// at says where an event was.
+func at(longitude, latitude float64) object {
+	return object{"metadata": object{"location": object{"type": "Point", "coordinates": []float64{longitude, latitude}}}}
+}
+
+// flooding gives the page ten thousand events as the stream does, a hundred in
+// each frame, and says how long frames took.
+const flooding = `(async () => {
+	const frame = () => new Promise(requestAnimationFrame);
+	const took = [];
+	let rows = 0;
+	let before = await frame();
+	for (let n = 0; n < 10000;) {
+		for (const end = n + 100; n < end; n++) {
+			const at = new Date().toISOString();
+			stream.dispatchEvent(new MessageEvent('event', { lastEventId: 'flood-' + n, data: JSON.stringify({
+				event_id: 'flood-' + n, type: 'FLOOD_' + n, source: 'shop', severity: 1 + n % 10, timestamp: at, created_at: at,
+				payload: { order: 'o-' + n, amount: n / 100 }, metadata: {}, processed: true,
+			}) }));
+		}
+		const now = await frame();
+		took.push(now - before);
+		before = now;
+		rows = Math.max(rows, document.querySelectorAll('tbody tr').length);
+	}
+	const third = Math.floor(took.length / 3);
+	const quietest = (from) => Math.min(...[0, 1, 2].map((part) => took.slice(from + 11 * part, from + 11 * part + 11).reduce((a, b) => a + b) / 11));
+	return JSON.stringify({ rows, first: quietest(0), last: quietest(took.length - third), longest: Math.max(...took) });
+})()`
+
+type flood struct {
+	Rows    int     `json:"rows"`
+	First   float64 `json:"first"`
+	Last    float64 `json:"last"`
+	Longest float64 `json:"longest"`
+}
 
 var _ = Describe("the dashboard", Ordered, func() {
 	var p *product
@@ -28,6 +69,7 @@ var _ = Describe("the dashboard", Ordered, func() {
 	It("lets in who has a key, and keeps none", func() {
 		t.visit("")
 		t.see("Sign in")
+		t.accessible("who is to sign in")
 		t.write("API key", "ea_no-such-key-0123456789")
 		t.press("Sign in")
 		t.see("not known, or was replaced")
@@ -42,6 +84,7 @@ var _ = Describe("the dashboard", Ordered, func() {
 		one := open(p.base())
 		one.visit("#key=" + adminKey)
 		one.see("First admin")
+		one.see("Most frequent errors")
 		Expect(one.eval("location.href")).NotTo(ContainSubstring("key"))
 		one.visit("?again#key=ea_of-somebody-else-0123456789")
 		one.see("The key in the address was not used: you are signed in as First admin.")
@@ -94,12 +137,34 @@ var _ = Describe("the dashboard", Ordered, func() {
 		t.press("PAYMENT_FAILED")
 		t.see("The same trace")
 		t.see("+0 ms")
+		t.accessible("an event beside the live feed")
 		t.press("Close")
 	}, SpecTimeout(2*time.Minute))
 
+	It("rings for critical events, whatever view is open", func(ctx SpecContext) {
+		t.press("Critical events")
+		t.see("critical 9")
+		t.accessible("the bell's list")
+		t.press("Close")
+		t.press("Targets")
+		t.until("document.querySelector('.bell').getAttribute('aria-label') === 'Critical events'", "they were looked at")
+		p.publish(ctx, "DISK_SLOW", "plant", 7, object{})
+		id := p.publish(ctx, "DISK_FULL", "plant", 8, object{})
+		t.until("document.querySelector('.bell').textContent === '1'", "the bell does not ring")
+		t.until("document.title === '(1) Targets · Events Aggregator'", "nor does the title")
+		t.press("Critical events, 1 new")
+		t.see("DISK_FULL")
+		t.press("DISK_FULL")
+		t.until("location.hash.endsWith("+quoted(id)+")", "it does not lead to the event")
+		t.until("document.querySelector('.bell').textContent === ''", "it rings still")
+		Expect(t.eval("document.title")).To(Equal("Events · Events Aggregator"))
+	}, SpecTimeout(2*time.Minute))
+
 	It("finds stored events by their words, and by a condition", func(ctx SpecContext) {
+		p.publish(ctx, "LOGIN_OK", "auth", 1, object{}, at(13.4, 52.5))
+		p.publish(ctx, "LOGIN_OK", "auth", 1, object{}, at(2.35, 48.9))
 		p.publish(ctx, "LOGIN_FAILED", "auth", 5, object{"reason": "wrong password thrice"})
-		p.publish(ctx, "LOGIN_FAILED", "auth", 5, object{"reason": "account closed"})
+		p.publish(ctx, "LOGIN_FAILED", "auth", 5, object{"reason": "account closed"}, at(13.4, 52.5))
 		t.view("events")
 		t.see("Newest first")
 		Eventually(ctx, func() any { // until both are stored: a search is not repeated by itself
@@ -117,6 +182,14 @@ var _ = Describe("the dashboard", Ordered, func() {
 		t.press("Search")
 		t.see("account closed")
 		t.seeNot("wrong password thrice")
+		t.press("Clear")
+		t.write("Source", "auth")
+		t.press("Search")
+		t.until("document.querySelectorAll('.places circle').length === 2", "no map of the two places")
+		t.picture("events-map")
+		t.eval("document.querySelector('.places circle.warning').dispatchEvent(new MouseEvent('click', { bubbles: true })); null")
+		t.until("document.querySelectorAll('.places circle').length === 1", "the map does not lead to those of one place")
+		Expect(t.eval("location.hash")).To(ContainSubstring("near=13.4%2C52.5%2C"))
 	}, SpecTimeout(2*time.Minute))
 
 	It("goes on after a reload in mid-stream", func(ctx SpecContext) {
@@ -128,6 +201,24 @@ var _ = Describe("the dashboard", Ordered, func() {
 		p.publish(ctx, "ORDER_PAID", "shop", 2, object{"order": "o-1"})
 		t.see("ORDER_PAID")
 	}, SpecTimeout(2*time.Minute))
+
+	It("stays as quick as it was while ten thousand live events come", func() {
+		one := open(p.base())
+		one.visit("#key=" + adminKey)
+		one.see("First admin")
+		one.eval("window.EventSource = class extends EventSource { constructor(address) { super(address); window.stream = this; } }; null")
+		one.view("live")
+		one.until("window.stream?.readyState === EventSource.OPEN", "no stream")
+		var seen flood
+		Expect(json.Unmarshal([]byte(one.eval(flooding).(string)), &seen)).To(Succeed())
+		GinkgoWriter.Printf("%+v\n", seen)
+		Expect(seen.Rows).To(Equal(200), "rows at most")
+		// Of each third the quietest moment, which has a redraw in it: what else the
+		// machine does is no fault of the page.
+		Expect(seen.Last).To(BeNumerically("<=", 2*seen.First), "milliseconds a frame, of the last third and of the first")
+		one.see("FLOOD_9999")
+		Expect(one.eval("document.querySelectorAll('tbody tr').length")).To(BeEquivalentTo(200))
+	})
 
 	It("tells a gap where it cannot say what it saw last, and leads to what it missed", func(ctx SpecContext) {
 		t.press("Overview")
@@ -185,6 +276,8 @@ var _ = Describe("the dashboard", Ordered, func() {
 		t.picture("event-trace")
 		t.press("Notifications")
 		t.see("large failed payments")
+		t.press("Rules")
+		t.until("document.querySelector('.matched')?.textContent.trim() === '1'", "no matches by the hour")
 	}, SpecTimeout(3*time.Minute))
 
 	It("silences events like one", func(ctx SpecContext) {
@@ -238,7 +331,7 @@ var _ = Describe("the dashboard", Ordered, func() {
 		t.see("as 1")
 	})
 
-	It("can be used by the keyboard alone", func() {
+	It("can be used by the keyboard alone", func(ctx SpecContext) {
 		one := open(p.base())
 		one.visit("")
 		one.see("API key")
@@ -248,7 +341,7 @@ var _ = Describe("the dashboard", Ordered, func() {
 			GinkgoHelper()
 			for range 60 {
 				one.keys("\t")
-				if one.eval(`(document.activeElement.getAttribute('aria-label') || document.activeElement.textContent).trim() === `+quoted(name)) == true {
+				if one.eval(`((e) => (e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent).trim())(document.activeElement) === `+quoted(name)) == true {
 					Expect(one.eval("getComputedStyle(document.activeElement).outlineStyle")).To(Equal("solid"), "the focus of %s is not to be seen", name)
 					return
 				}
@@ -257,6 +350,12 @@ var _ = Describe("the dashboard", Ordered, func() {
 		}
 		reach("Live")
 		one.keys("\r")
+		p.publish(ctx, "ORDER_HELD", "shop", 2, object{})
+		p.publish(ctx, "PAYMENT_FAILED", "shop", 8, object{})
+		one.see("ORDER_HELD")
+		reach("Type")
+		one.keys("PAYMENT_FAILED\r")
+		one.seeNot("ORDER_HELD")
 		one.see("PAYMENT_FAILED")
 		reach("Pause")
 		one.keys(" ")
@@ -266,12 +365,21 @@ var _ = Describe("the dashboard", Ordered, func() {
 		one.see("Why did a rule fire, or not?")
 		one.keys("\u001b")
 		one.until("!document.querySelector('dialog')", "Escape does not close the event")
-		one.keys("\u001b")
-	})
+		reach("Sign out")
+		one.keys("\r")
+		one.see("API key")
+	}, SpecTimeout(2*time.Minute))
 
 	It("is accessible and fits, light and dark, on a desk and in a hand", func() {
 		DeferCleanup(func() { t.wide(); t.colours("light") })
-		for _, view := range []string{"overview", "live", "events", "rules", "rules/new", "notifications", "targets", "dead-letters", "silences?new=yes", "users", "audit"} {
+		t.view("rules")
+		t.see("large failed payments")
+		rule := t.eval("[...document.querySelectorAll('td a')].find((a) => a.textContent === 'large failed payments').hash.slice(2)").(string)
+		t.view("notifications")
+		t.see("large failed payments")
+		notification := t.eval("document.querySelector('td a').hash.slice(2)").(string)
+		views := []string{"overview", "live", "events", "rules", "rules/new", "notifications", "targets", "dead-letters", "silences?new=yes", "users", "audit"}
+		for _, view := range append(views, rule, rule+"?tab=versions", notification) {
 			t.view(view)
 			t.until("!document.querySelector('.loading')", "%s is loading", view)
 			for _, scheme := range []string{"light", "dark"} {
@@ -338,4 +446,41 @@ var _ = Describe("the dashboard", Ordered, func() {
 		p.publish(ctx, "ORDER_SHIPPED", "shop", 2, object{"order": "o-2"})
 		t.see("ORDER_SHIPPED")
 	}, SpecTimeout(2*time.Minute))
+
+	It("says which server is away, shows what it had, and goes on where it was", func(ctx SpecContext) {
+		mongoURI, amqpURL := p.MongoURI, p.AMQPURL
+		mongo, rabbit := fleet.Through(&mongoURI), fleet.Through(&amqpURL)
+		second := p.Start(ctx, "api", api.Wire, func(c *config.Config) { c.Mongo.URI, c.AMQP.URL = mongoURI, amqpURL })
+		one := open("http://" + second.Addr() + "/")
+		one.visit("#key=" + adminKey)
+		one.see("Connected")
+		one.view("live?source=harbour")
+		one.see("Live")
+		p.publish(ctx, "SHIP_ARRIVED", "harbour", 2, object{"pier": 1})
+		one.see("SHIP_ARRIVED")
+
+		rabbit.Refuse(true)
+		rabbit.Cut()
+		one.see("RabbitMQ is away")
+		one.see("What is stored can be read")
+		p.publish(ctx, "SHIP_UNLOADED", "harbour", 2, object{"pier": 1})
+		one.see("SHIP_UNLOADED")
+		rabbit.Refuse(false)
+		one.see("Connected")
+
+		mongo.Refuse(true)
+		mongo.Cut()
+		one.see("MongoDB is away")
+		one.see("Events wait in RabbitMQ; none is lost.")
+		one.picture("mongodb-away")
+		one.see("SHIP_UNLOADED")
+		p.publish(ctx, "SHIP_LEFT", "harbour", 2, object{"pier": 1})
+		two := open("http://" + second.Addr() + "/") // whoever comes meanwhile
+		two.visit("#key=" + adminKey)
+		two.see("MongoDB is away")
+		mongo.Refuse(false)
+		one.see("Connected")
+		one.see("SHIP_LEFT")
+		two.see("First admin")
+	}, SpecTimeout(3*time.Minute))
 })

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	. "github.com/onsi/ginkgo/v2"
@@ -48,14 +49,29 @@ func open(base string) *tab {
 func (t *tab) listen(ev any) {
 	switch e := ev.(type) {
 	case *runtime.EventExceptionThrown:
-		t.note(e.ExceptionDetails.Text)
+		t.note(strings.TrimSpace(e.ExceptionDetails.Text + " " + descriptionOf(e.ExceptionDetails.Exception)))
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
 			for _, a := range e.Args {
 				t.note(string(a.Value))
 			}
 		}
+	case *log.EventEntryAdded:
+		// What the browser itself says: of the Content-Security-Policy, of what is
+		// outdated. That a request was refused, or nobody there, is no error of the
+		// page: specs ask for both.
+		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork && !strings.HasPrefix(e.Entry.Text, "WebSocket connection to") {
+			t.note(e.Entry.Text)
+		}
 	}
+}
+
+// descriptionOf is where an exception comes from, as far as it says that.
+func descriptionOf(thrown *runtime.RemoteObject) string {
+	if thrown == nil {
+		return ""
+	}
+	return thrown.Description
 }
 
 func (t *tab) note(text string) {

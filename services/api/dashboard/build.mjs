@@ -23,5 +23,9 @@ await build({
   logLevel: 'warning',
 });
 
-const licences = await Promise.all(['preact', 'uplot'].map(async (name) => `${name}\n\n${await readFile(`node_modules/${name}/LICENSE`, 'utf8')}`));
+// The coasts of the world, for the map of search results; fetched when there is one.
+const { transform, arcs } = JSON.parse(await readFile('node_modules/world-atlas/land-110m.json', 'utf8'));
+await writeFile(`${folder}/coasts.json`, JSON.stringify({ transform, arcs }) + '\n');
+
+const licences = await Promise.all(['preact', 'uplot', 'world-atlas'].map(async (name) => `${name}\n\n${await readFile(`node_modules/${name}/LICENSE`, 'utf8')}`));
 await writeFile(`${folder}/licenses.txt`, licences.map((l) => l.trimEnd() + '\n').join('\n'));

@@ -1,4 +1,5 @@
 import { observable } from './observable';
+import { clear } from './router';
 import type { Health, Session } from './types';
 
 // Flaw is one mistake of a request and where it is.
@@ -123,7 +124,7 @@ function signedOut(why: string) {
 // key that `make run` put into the address, which leaves it. A link can carry
 // anybody's key, so it signs in nobody in another's place; tell says so.
 export async function open(tell: (what: string) => void, key = new URLSearchParams(location.hash.slice(1)).get('key')): Promise<void> {
-  if (key) history.replaceState(null, '', location.pathname);
+  if (key) clear();
   try {
     const one = await whoever();
     if (key && !one) return await signIn(key);
@@ -163,9 +164,12 @@ export async function watch(): Promise<void> {
     const answer = await fetch('/health');
     const health = (await answer.json()) as Health;
     const names: Record<string, string> = { mongodb: 'MongoDB', rabbitmq: 'RabbitMQ' };
-    const away = Object.entries(health.components).filter(([, c]) => c.status !== 'ok').map(([name]) => names[name] ?? name);
+    const parts = Object.entries(health.components);
+    const away = parts.filter(([, c]) => c.status === 'down').map(([name]) => names[name] ?? name);
+    const slow = parts.filter(([, c]) => c.status === 'degraded').map(([name]) => (name === 'streams' ? 'live events are late' : name + ' is degraded'));
     const late = (health.lag ?? []).filter((l) => l.seconds > health.lag_budget_seconds).map((l) => l.stage);
-    now = { api: true, away, degraded: late.length ? `behind: ${late.join(', ')}` : '', checked: true };
+    if (late.length) slow.unshift('behind: ' + late.join(', '));
+    now = { api: true, away, degraded: slow.join('; '), checked: true };
   } catch {
     // it stays away
   }

@@ -5,6 +5,7 @@ import { timeZone } from './format';
 import { link, place } from './router';
 import { choose, type Theme, theme } from './theme';
 import { Doing, Field, Said, say, Wrong } from './ui';
+import { Bell, Title } from './views/critical';
 import { Audit, Users } from './views/people';
 import { DeadLetters } from './views/deadletters';
 import { EventPage, Events } from './views/events';
@@ -111,7 +112,6 @@ function Shell() {
   const first = useRef(true);
   useEffect(() => {
     setMenu(false);
-    document.title = (view?.title ?? 'Not here') + ' · Events Aggregator';
     if (!first.current) {
       heading.current?.focus({ preventScroll: true }); // so that a screen reader says where it is
       scrollTo(0, 0);
@@ -173,6 +173,8 @@ function Shell() {
           </h1>
           <p class="zone muted">Times in {timeZone}</p>
           <State />
+          <Bell />
+          <Title of={view?.title ?? 'Not here'} />
         </div>
         <Away />
         {view ? view.show(here.path.slice(1)) : <p class="empty">There is no view at {location.hash}. The menu has all there are.</p>}
@@ -197,11 +199,13 @@ function State() {
 function Away() {
   const c = connection.use();
   if (!c.checked || (c.api && !c.away.length)) return null;
-  const what = c.api
-    ? c.away.includes('MongoDB')
-      ? 'MongoDB does not answer, so nothing can be read. Events wait in RabbitMQ; none is lost.'
-      : 'RabbitMQ does not answer. What is stored can be read; publishing, replays and retries wait.'
-    : 'The api does not answer.';
+  const what = !c.api
+    ? 'The api does not answer.'
+    : c.away.length > 1
+      ? 'MongoDB and RabbitMQ do not answer, so nothing can be read or published.'
+      : c.away.includes('MongoDB')
+        ? 'MongoDB does not answer, so nothing can be read. Events wait in RabbitMQ; none is lost.'
+        : 'RabbitMQ does not answer. What is stored can be read; publishing, replays and retries wait.';
   return (
     <p class="away" role="alert">
       {what} What you see may be old. This page goes on by itself.

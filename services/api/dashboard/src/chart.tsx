@@ -31,6 +31,9 @@ const date = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric'
 // moments labels the time axis: the date where a day begins, the clock elsewhere.
 const moments = (_: uPlot, ticks: number[]) => ticks.map((t) => (new Date(t * 1000).getHours() + new Date(t * 1000).getMinutes() === 0 ? date : clock).format(t * 1000));
 
+// widthOf gives the axis of values the room that its longest label takes.
+const widthOf = (_: uPlot, labels: string[] | null) => Math.max(40, 18 + 7 * Math.max(0, ...(labels ?? []).map((l) => l?.length ?? 0)));
+
 const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // Chart draws lines (or bars) over time. Its colours are those of the page.
@@ -50,15 +53,15 @@ export function Chart({ label, at, series, format, bars = false, height = 170 }:
         cursor: { y: false },
         legend: { live: true },
         scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
-        axes: [{ ...axis, values: moments }, { ...axis, size: 58, values: (_, ticks) => ticks.map((t) => (t === null ? '' : format(t))) }],
+        axes: [{ ...axis, values: moments }, { ...axis, size: widthOf, values: (_, ticks) => ticks.map((t) => (t === null ? '' : format(t))) }],
         series: [
           { value: (_, t) => (t ? new Date(t * 1000).toLocaleString() : '–') },
           ...series.map((s) => ({
             label: s.name,
             stroke: css(s.colour),
-            width: 1.6,
+            width: bars ? 0 : 1.6,
             ...(s.dashed && { dash: [5, 4] }),
-            ...((s.fill || bars) && { fill: css(s.colour) + '33' }),
+            ...((s.fill || bars) && { fill: css(s.colour) + (bars ? 'cc' : '33') }),
             ...(bars && { paths: uPlot.paths.bars!({ size: [0.8, 40] }) }),
             points: { show: true, size: 5, filter: alone },
             value: (_: uPlot, v: number | null) => (v === null ? '–' : format(v)),

@@ -33,6 +33,12 @@ export function go(address: string) {
   location.hash = address;
 }
 
+// clear takes what is in the fragment out of the address, and leads to the first view.
+export function clear() {
+  history.replaceState(null, '', location.pathname);
+  place.set(read());
+}
+
 // put changes the parameters of this view without a step in the history.
 export function put(params: Record<string, string | undefined>) {
   const here = place.get();

@@ -2,13 +2,14 @@ import { useMemo, useState } from 'preact/hooks';
 import { query } from '../api';
 import { lastDay } from '../format';
 import { usePages } from '../load';
-import { link, place, put } from '../router';
+import { Places, placeOf, type Where } from '../places';
+import { go, link, place, put } from '../router';
 import type { EventDoc, Hit } from '../types';
 import { Field, Fold, Rows, Section, Severity, When } from '../ui';
 import { ConditionField, useCondition } from './condition';
 import { EventDetails } from './event';
 
-const asked = ['q', 'type', 'source', 'level', 'user_id', 'session_id', 'trace_id', 'rule', 'from', 'to', 'filter'] as const;
+const asked = ['q', 'type', 'source', 'level', 'user_id', 'session_id', 'trace_id', 'rule', 'near', 'from', 'to', 'filter'] as const;
 type Asked = (typeof asked)[number];
 
 // Events is the search of what is stored.
@@ -24,6 +25,7 @@ export function Events() {
     <>
       <Search key={parameters.toString()} values={values} />
       <Section title={(values.q ? 'What fits best first' : 'Newest first') + (recent ? ', of the last 24 hours' : '')} actions={<button type="button" onClick={found.reload}>Search again</button>}>
+        <Around of={found.data} values={values} />
         <Rows of={found} label="Events found" head={['Time', 'Severity', 'Type', 'Source', 'Payload']}
           empty="Nothing matches. A wider range or fewer fields may; the condition editor says what cannot be right."
           row={(found) => {
@@ -49,6 +51,18 @@ export function Events() {
   );
 }
 
+// Around is the map of what says where it was. A spot with one event leads to it,
+// one with more to all that are there.
+function Around({ of, values }: { of: (EventDoc | Hit)[] | undefined; values: Record<Asked, string> }) {
+  const placed = (of ?? []).map((f) => ('event' in f ? f.event : f)).filter(placeOf);
+  if (!placed.length) return null;
+  const choose = (w: Where) => {
+    if (w.events.length === 1) return go(link('events/' + w.events[0]!.event_id));
+    put({ ...values, near: [w.longitude, w.latitude, w.metres].join() });
+  };
+  return <Places of={placed} choose={choose} />;
+}
+
 // local is a moment as <input type=datetime-local> has it.
 function local(iso: string): string {
   if (!iso) return '';
@@ -61,7 +75,7 @@ function Search({ values }: { values: Record<Asked, string> }) {
   const set = (name: Asked) => (e: { currentTarget: { value: string } }) => setForm((f) => ({ ...f, [name]: e.currentTarget.value }));
   const moment = (name: 'from' | 'to') => (e: { currentTarget: { value: string } }) => setForm((f) => ({ ...f, [name]: e.currentTarget.value && new Date(e.currentTarget.value).toISOString() }));
   const checked = useCondition(form.filter);
-  const texts: [Asked, string][] = [['type', 'Type'], ['source', 'Source'], ['user_id', 'User'], ['session_id', 'Session'], ['trace_id', 'Trace'], ['rule', 'Matched by rule (id)']];
+  const texts: [Asked, string][] = [['type', 'Type'], ['source', 'Source'], ['user_id', 'User'], ['session_id', 'Session'], ['trace_id', 'Trace'], ['rule', 'Matched by rule (id)'], ['near', 'Near (longitude, latitude, metres)']];
   return (
     <Fold label="What to look for" open={Object.values(values).some(Boolean)}>
     <form class="filter" role="search" aria-label="Events" onSubmit={(e) => (e.preventDefault(), put(Object.fromEntries(Object.entries(form).map(([k, v]) => [k, v.trim()]))))}>

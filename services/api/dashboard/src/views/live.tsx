@@ -1,3 +1,4 @@
+import type { VNode } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, Problem, query } from '../api';
 import { clockOf, count, lastDay } from '../format';
@@ -12,7 +13,8 @@ const rowsKept = 200; // older rows leave the page, so that it stays quick
 const redrawEvery = 100; // milliseconds: a thousand events a second are ten changes of the page
 const recently = 25;
 
-type Row = { key: string; event: EventDoc } | { key: string; gap: Gap };
+// A row is drawn once: what is the same as before is not compared again.
+type Row = { key: string; drawn?: VNode } & ({ event: EventDoc } | { gap: Gap });
 
 const storedAt = (r: Row) => ('gap' in r ? r.gap.to : r.event.created_at);
 
@@ -68,29 +70,7 @@ export function Live() {
           </Empty>
         ) : (
           <Table label="Live events" head={['Time', 'Severity', 'Type', 'Source', 'Payload']} live>
-            {feed.rows.map((r) =>
-              'gap' in r ? (
-                <tr key={r.key} class="gap">
-                  <td colSpan={5}>
-                    The stream was interrupted: what was stored from {clockOf(r.gap.from)} to {clockOf(r.gap.to)} may be missing here. <a href={missed(parameters, r.gap)}>Read them</a>
-                  </td>
-                </tr>
-              ) : (
-                <tr key={r.key} class="pick" onClick={() => setShown(r.event)}>
-                  <td class="number">{clockOf(r.event.timestamp)}</td>
-                  <td>
-                    <Severity of={r.event.severity} />
-                  </td>
-                  <td>
-                    <button type="button" class="link" onClick={(e) => (e.stopPropagation(), setShown(r.event))}>
-                      {r.event.type}
-                    </button>
-                  </td>
-                  <td>{r.event.source}</td>
-                  <td class="payload">{JSON.stringify(r.event.payload ?? {})}</td>
-                </tr>
-              ),
-            )}
+            {feed.rows.map((r) => (r.drawn ??= 'gap' in r ? <Missing key={r.key} gap={r.gap} parameters={parameters} /> : <Arrived key={r.key} event={r.event} show={setShown} />))}
           </Table>
         )}
         <p class="muted">The newest {rowsKept} at most. Events has all that are kept.</p>
@@ -101,6 +81,34 @@ export function Live() {
         </Drawer>
       )}
     </>
+  );
+}
+
+function Arrived({ event, show }: { event: EventDoc; show: (e: EventDoc) => void }) {
+  return (
+    <tr class="pick" onClick={() => show(event)}>
+      <td class="number">{clockOf(event.timestamp)}</td>
+      <td>
+        <Severity of={event.severity} />
+      </td>
+      <td>
+        <button type="button" class="link" onClick={(e) => (e.stopPropagation(), show(event))}>
+          {event.type}
+        </button>
+      </td>
+      <td>{event.source}</td>
+      <td class="payload">{JSON.stringify(event.payload ?? {})}</td>
+    </tr>
+  );
+}
+
+function Missing({ gap, parameters }: { gap: Gap; parameters: URLSearchParams }) {
+  return (
+    <tr class="gap">
+      <td colSpan={5}>
+        The stream was interrupted: what was stored from {clockOf(gap.from)} to {clockOf(gap.to)} may be missing here. <a href={missed(parameters, gap)}>Read them</a>
+      </td>
+    </tr>
   );
 }
 
@@ -163,19 +171,22 @@ function useFeed(filter: string, paused: boolean): Feed {
     const take = (row: Row) => {
       if (seen.has(row.key)) return;
       seen.add(row.key);
+      arrived.current.unshift(row);
+      total.current++;
+    };
+    const trim = () => {
+      if (arrived.current.length > rowsKept) arrived.current.length = rowsKept;
       if (seen.size > 20 * rowsKept) {
         seen.clear();
         for (const one of arrived.current) seen.add(one.key);
       }
-      arrived.current.unshift(row);
-      if (arrived.current.length > rowsKept) arrived.current.length = rowsKept;
-      total.current++;
     };
     const recent = async () => {
       try {
         const page = await get<Page<EventDoc>>('/events?' + (filter ? filter + '&' : '') + `limit=${recently}&from=${lastDay()}`, { signal: stop.signal });
         for (const event of page.items) take({ key: event.event_id, event });
         arrived.current.sort((a, b) => Date.parse(storedAt(b)) - Date.parse(storedAt(a)));
+        trim(); // the oldest, which these may be
       } catch (error) {
         const problem = error as Problem;
         if (problem.status === 400 || problem.status === 422) setRefused(problem);
@@ -184,8 +195,8 @@ function useFeed(filter: string, paused: boolean): Feed {
     void recent();
     const again = setTimeout(recent, 2500);
     const end = follow(filter, {
-      event: (event) => take({ key: event.event_id, event }),
-      gap: (gap) => take({ key: 'gap ' + gap.from + gap.to, gap }),
+      event: (event) => (take({ key: event.event_id, event }), trim()),
+      gap: (gap) => (take({ key: 'gap ' + gap.from + gap.to, gap }), trim()),
       begun: () => void recent(),
       state: (now, why) => setState({ state: now, why: why ?? '' }),
       refused: setRefused,

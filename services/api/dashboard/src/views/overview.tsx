@@ -71,10 +71,11 @@ const signed = (n: number, unit: string) => (n >= 0 ? '+' : '−') + Math.abs(n)
 
 function Balance({ of, budget }: { of: Status; budget: number }) {
   const n = of.notifications;
-  const lags = Object.values(of.lag);
+  const order = Object.keys(stages);
+  const lags = Object.values(of.lag).sort((a, b) => order.indexOf(a.stage) - order.indexOf(b.stage));
   return (
     <dl class="tiles small" aria-label="Now">
-      <Tile name="Not decided yet" value={compact(of.events.unprocessed)} note={'of ' + compact(of.events.stored) + ' stored'} />
+      <Tile name="Undecided" value={compact(of.events.unprocessed)} note={'of ' + compact(of.events.stored) + ' stored'} />
       {(['delivered', 'pending', 'suppressed', 'dead'] as const).map((s) => (
         <Tile name={s[0]!.toUpperCase() + s.slice(1)} value={compact(n[s] ?? 0)} note="notifications" bad={s === 'dead' && !!n[s]} to={link('notifications', { status: s })} />
       ))}

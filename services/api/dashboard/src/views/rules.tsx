@@ -1,18 +1,30 @@
-import { call } from '../api';
+import { useMemo } from 'preact/hooks';
+import { call, query } from '../api';
+import { Spark } from '../chart';
+import { compact, count } from '../format';
 import { useLoad, usePages } from '../load';
 import { link } from '../router';
 import type { Rule } from '../types';
-import { Doing, isAdmin, Rows, Section, Shown, State, When } from '../ui';
+import { Doing, isAdmin, Rows, Section, Shown, State, When, Wrong } from '../ui';
 
 interface Held {
   current: boolean;
   workers: { worker: string; state: string; why?: string; broken?: { name: string; error: string }[] | null }[];
 }
 
+interface Matches {
+  items: { rule_id: string; matches: number; sparkline: number[] }[];
+}
+
+const atOnce = 200; // rules that the api counts for in one request
+
 // Rules is the list of them.
 export function Rules() {
   const rules = usePages<Rule>('/rules?limit=100', 15_000);
   const held = useLoad<Held>('/rules/status', 5000);
+  const ids = (rules.data ?? []).slice(0, atOnce).map((r) => r.rule_id).join();
+  const matches = useLoad<Matches>(ids ? '/rules/matches' + query({ rules: ids }) : null, 30_000);
+  const matched = useMemo(() => new Map(matches.data?.items.map((m) => [m.rule_id, m])), [matches.data]);
   return (
     <>
       <Shown of={held}>
@@ -27,11 +39,12 @@ export function Rules() {
         )}
       </Shown>
       <Section title="Rules" actions={<a class="button primary" href={link('rules/new')}>New rule</a>}>
-        <Rows of={rules} label="Rules" head={['Name', 'State', 'Condition', 'Actions', 'Version', 'Changed', '']}
+        <Wrong error={matches.error} />
+        <Rows of={rules} label="Rules" head={['Name', 'State', 'Matches, last 24 h', 'Condition', 'Actions', 'Changed', '']}
           empty={<>No rules yet. <a href={link('rules/new')}>Write the first one</a>, or <code>eactl rules apply -f configs/rules</code> saves the samples.</>}
           row={(r) => (
             <tr key={r.rule_id}>
-              <td>
+              <td class="named">
                 <a href={link('rules/' + encodeURIComponent(r.rule_id))}>{r.name}</a>
                 {r.description && <div class="muted long">{r.description}</div>}
               </td>
@@ -39,11 +52,14 @@ export function Rules() {
                 <State of={r.enabled ? r.mode : 'disabled'} />
                 {r.window && <span class="badge quiet">{String(r.window.kind)}</span>}
               </td>
+              <td>
+                <Matched of={matched.get(r.rule_id)} />
+              </td>
               <td class="payload">{JSON.stringify(r.conditions)}</td>
               <td>{r.actions.map((a) => a.type).join(', ') || 'none'}</td>
-              <td class="number">{r.version}</td>
               <td>
                 <When at={r.updated_at} />
+                <div class="muted">version {r.version}</div>
               </td>
               <td>
                 {isAdmin() && (
@@ -58,5 +74,15 @@ export function Rules() {
           )} />
       </Section>
     </>
+  );
+}
+
+function Matched({ of }: { of: Matches['items'][number] | undefined }) {
+  if (!of) return null;
+  if (!of.matches) return <span class="muted">none</span>;
+  return (
+    <div class="matched">
+      <Spark of={of.sparkline} label={`Matches by hour, at most ${count(Math.max(...of.sparkline))}`} /> <span class="number">{compact(of.matches)}</span>
+    </div>
   );
 }

@@ -49,7 +49,7 @@ function OnEvent({ rule, event }: { rule: Doc | undefined; event: string }) {
     <Section title="Try it on an event">
       <Field label="A recent event">
         {(a) => (
-          <select {...a} value={text} onChange={(e) => setText(e.currentTarget.value)}>
+          <select {...a} value={recent.data?.items.some((e) => e.event_id === text) ? text : ''} onChange={(e) => setText(e.currentTarget.value)}>
             <option value="">choose one, or paste below</option>
             {recent.data?.items.map((e) => (
               <option value={e.event_id}>
