@@ -148,6 +148,9 @@ func (b *bench) round(ctx context.Context, n int) (figures, error) {
 		if b.wants("api") && n == 0 {
 			steps = append(steps, func() error { return b.api(ctx, product, f) })
 		}
+		if b.wants("dashboard") && n == 0 {
+			steps = append(steps, func() error { return b.dashboard(ctx, product, f) })
+		}
 	}
 	if b.wants("rules") {
 		steps = append(steps, func() error { return b.rules(ctx, f) })

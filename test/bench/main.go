@@ -62,7 +62,7 @@ func run(out io.Writer) error {
 }
 
 // parts of a round.
-var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks", "isolation", "dispatchers", "letters", "api", "rules"}
+var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks", "isolation", "dispatchers", "letters", "api", "dashboard", "rules"}
 
 // settings of a run.
 type settings struct {

@@ -54,6 +54,7 @@ func rows(build string) []row {
 			goal: .1, most: true, zero: true, once: true, format: "%.2f"},
 		row{part: "letters", name: "given back twice by a death", value: value(lettersLost), goal: 50, most: true, zero: true, once: true})
 	table = append(table, apiRows(build)...)
+	table = append(table, dashboardRows(build)...)
 	return append(table,
 		row{part: "windows", name: "window rules, events/s held of 1,000", value: value(windows), goal: 950},
 		row{part: "windows", name: "from stored to decided, p50 ms", value: value(windowsHalf)},
