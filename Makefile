@@ -88,8 +88,8 @@ dashboard: ## Bundle the dashboard (services/api/dashboard, needs Node 20) into 
 	@cd services/api/dashboard && npm ci --ignore-scripts --no-progress && npm run --silent check && npm run --silent build
 
 .PHONY: screenshots
-screenshots: ## Every view of the dashboard, light and dark, wide and narrow, into .run/screenshots
-	@EA_SCREENSHOTS=$(CURDIR)/.run/screenshots scripts/test ./test/browser
+screenshots: ## The product with sample data: README's pictures into deploy/, every view into .run/screenshots
+	@go run ./scripts/screenshots
 
 .PHONY: verify
 verify: ## gofmt, vet, lint, arch, generated files, go.mod, vulnerabilities
