@@ -26,11 +26,11 @@ type Reader struct {
 	own context.CancelFunc
 	got uint64 // the last delivery's tag
 
-	acked bool // something is, see acksDone
+	acked bool // something is
 
 	ahead   []amqp.Delivery // read and not handed out yet
 	ready   int             // so many are left in the queue, as far as is known
-	size    int             // of the last body
+	size    int             // of the last bodies, their mean
 	fetches int
 }
 
@@ -64,7 +64,6 @@ func (r *Reader) Next(ctx context.Context) (*DeadLetter, bool, error) {
 	r.ahead = r.ahead[1:]
 	d := deadLetter(r.q, r.c.marker, &in)
 	d.sub, d.tag = r.sub, in.DeliveryTag
-	r.size = len(in.Body)
 	return d, true, nil
 }
 
@@ -74,29 +73,65 @@ const (
 	// readers get their share.
 	fetchFrom = 50
 	// maxFetch and maxFetchBytes bound what is read ahead; the size of the last
-	// message stands for that of the next ones.
+	// messages stands for that of the next ones.
 	maxFetch      = 200
 	maxFetchBytes = 8 << 20
+	// maxWalk and maxWalkBytes do for Walk. Each fetch is of twice as many as the one
+	// before, so that large messages are noticed in time.
+	maxWalk      = 3200
+	maxWalkBytes = 32 << 20
 	// fetchIdle: when no more come for so long, somebody else took them.
 	fetchIdle = 200 * time.Millisecond
 )
 
+// Walk hands all that lies in the queue to do, as it comes, and keeps it until
+// Release: for who goes through the whole queue at once, where others would see
+// little of it anyway. It ends when do has enough.
+func (r *Reader) Walk(ctx context.Context, do func(d *DeadLetter) (more bool)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sub == nil {
+		if err := r.open(ctx); err != nil {
+			return err
+		}
+	}
+	more := true
+	take := func(in amqp.Delivery) {
+		if more {
+			more = do(deadLetter(r.q, r.c.marker, &in))
+		}
+	}
+	for most := maxFetch; more; {
+		if r.ready >= fetchFrom {
+			if _, err := r.fetch(ctx, r.fitting(most, maxWalkBytes), take); err != nil {
+				return err
+			}
+			most = min(2*most, maxWalk)
+			continue
+		}
+		if err := r.one(ctx); err != nil || len(r.ahead) == 0 {
+			return err
+		}
+		take(r.ahead[0])
+		r.ahead = nil
+	}
+	return nil
+}
+
 // more reads ahead: several by a consumer when there are many, else one.
 func (r *Reader) more(ctx context.Context) error {
 	if r.ready >= fetchFrom {
-		n := max(1, min(r.ready, maxFetch, maxFetchBytes/max(1, r.size)))
-		r.fetches++
-		tag := fmt.Sprintf("ea-%d", r.fetches)
-		got, err := r.answer(ctx, func() ([]amqp.Delivery, error) { return fetch(r.sub.ch, r.q.Dead(), tag, n) })
-		if err != nil || len(got) > 0 {
-			r.take(got)
-			if r.ready -= len(got); len(got) < n {
-				r.ready = 0
-			}
+		got, err := r.fetch(ctx, r.fitting(maxFetch, maxFetchBytes), func(in amqp.Delivery) { r.ahead = append(r.ahead, in) })
+		if err != nil || got > 0 {
 			return err
 		}
 	}
 	return r.one(ctx)
+}
+
+// fitting is how many to fetch.
+func (r *Reader) fitting(most, bytes int) int {
+	return max(1, min(r.ready, most, bytes/max(1, r.size)))
 }
 
 // one reads one ahead, if there is one.
@@ -108,17 +143,11 @@ func (r *Reader) one(ctx context.Context) error {
 		}
 		return []amqp.Delivery{in}, nil
 	})
-	r.take(got)
-	if len(got) > 0 {
-		r.ready = int(got[0].MessageCount)
+	for _, in := range got {
+		r.ahead = append(r.ahead, in)
+		r.got, r.size, r.ready = in.DeliveryTag, len(in.Body), int(in.MessageCount)
 	}
 	return err
-}
-
-func (r *Reader) take(got []amqp.Delivery) {
-	if len(got) > 0 {
-		r.ahead, r.got = append(r.ahead, got...), got[len(got)-1].DeliveryTag
-	}
 }
 
 // answer runs what talks to the broker and heeds no context. When ctx ends first
@@ -133,44 +162,69 @@ func (r *Reader) answer(ctx context.Context, op func() ([]amqp.Delivery, error))
 	})
 	switch {
 	case err != nil && ctx.Err() != nil && !r.sub.gone():
-		_ = r.close()
-		return nil, &outageError{op: "read " + r.q.Dead(), cause: errors.New("no answer yet"), ended: context.Cause(ctx)}
+		return nil, r.interrupted(ctx)
 	case err != nil:
 		return nil, r.failed(err)
 	}
 	return <-result, nil
 }
 
-// fetch has a consumer give out up to n messages. Its tag must be new: what a
-// consumer of the same tag still holds would count against n.
-func fetch(ch *amqp.Channel, queue, tag string, n int) ([]amqp.Delivery, error) {
-	if err := ch.Qos(n, 0, false); err != nil {
+// interrupted is that ctx has ended before the broker's answer came.
+func (r *Reader) interrupted(ctx context.Context) error {
+	_ = r.close()
+	return &outageError{op: "read " + r.q.Dead(), cause: errors.New("no answer yet"), ended: context.Cause(ctx)}
+}
+
+// fetch has a consumer give out up to n messages, or a few more, to take. Its tag
+// must be new: what a consumer of the same tag still holds would count against n.
+func (r *Reader) fetch(ctx context.Context, n int, take func(amqp.Delivery)) (got int, err error) {
+	r.fetches++
+	tag := fmt.Sprintf("ea-%d", r.fetches)
+	given := make(chan (<-chan amqp.Delivery), 1)
+	_, err = r.answer(ctx, func() ([]amqp.Delivery, error) {
+		if err := r.sub.ch.Qos(n, 0, false); err != nil {
+			return nil, err
+		}
+		deliveries, err := r.sub.ch.Consume(r.q.Dead(), tag, false, false, false, false, nil)
+		given <- deliveries
 		return nil, err
-	}
-	deliveries, err := ch.Consume(queue, tag, false, false, false, false, nil)
+	})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	got := make([]amqp.Delivery, 0, n)
+	deliveries, bytes := <-given, 0
+	note := func(in amqp.Delivery) {
+		r.got = in.DeliveryTag
+		got, bytes = got+1, bytes+len(in.Body)
+		take(in)
+	}
 	idle := time.NewTimer(fetchIdle)
 	defer idle.Stop()
-	for waiting := true; waiting && len(got) < n; {
+	for waiting := true; waiting && got < n; {
 		select {
 		case in, ok := <-deliveries:
 			if !ok {
-				return nil, errChannelClosed
+				return got, r.failed(errChannelClosed)
 			}
-			got = append(got, in)
+			note(in)
 			idle.Reset(fetchIdle)
 		case <-idle.C:
 			waiting = false
+		case <-ctx.Done():
+			return got, r.interrupted(ctx)
 		}
 	}
-	if err := ch.Cancel(tag, false); err != nil {
-		return nil, err
+	if _, err := r.answer(ctx, func() ([]amqp.Delivery, error) { return nil, r.sub.ch.Cancel(tag, false) }); err != nil {
+		return got, err
 	}
 	for in := range deliveries { // arrived meanwhile; closed by the cancel
-		got = append(got, in)
+		note(in)
+	}
+	if r.ready -= got; got < n {
+		r.ready = 0
+	}
+	if got > 0 {
+		r.size = bytes / got
 	}
 	return got, nil
 }
@@ -200,8 +254,12 @@ func (r *Reader) Release(ctx context.Context) error {
 		return nil
 	}
 	if r.acked {
-		if err := r.acksDone(ctx); err != nil {
+		got, err := r.answer(ctx, func() ([]amqp.Delivery, error) { return r.sub.acksDone(r.q.Dead()) })
+		if err != nil {
 			return err
+		}
+		for _, in := range got {
+			r.got = in.DeliveryTag
 		}
 	}
 	returning := int(r.got) - r.sub.settled()
@@ -215,20 +273,6 @@ func (r *Reader) Release(ctx context.Context) error {
 	}
 	if returning > 0 {
 		r.awaitDepth(ctx, before+returning)
-	}
-	return nil
-}
-
-// acksDone returns when the queue has every ack. While some thirty commands to a
-// quorum queue are under way RabbitMQ's channel keeps further ones back, and it
-// forgets them when it is closed: of 300 acked in one go 267 came again. A
-// basic.get is answered by the queue itself, after what is under way; a second
-// one after what was kept back for that.
-func (r *Reader) acksDone(ctx context.Context) error {
-	for range 2 {
-		if err := r.one(ctx); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -116,10 +116,18 @@ var _ = Describe("a reader of dead letters", func() {
 			publishRaw(ctx, ch, r.q.DeadExchange, r.q.Name, amqp.Publishing{MessageId: fmt.Sprintf("m-%06d", i), Body: []byte("b"),
 				Headers: amqp.Table{"x-ea-dead-id": fmt.Sprint(i)}})
 		}
-		for range 3 {
-			seen := messageIDs(r.deadLetters(ctx, r.q))
+		walked := func() (seen []string) {
+			reader := broker.NewReader(r.consume, r.q)
+			Expect(reader.Walk(ctx, func(d *broker.DeadLetter) bool { seen = append(seen, d.MessageID); return true })).To(Succeed())
+			Expect(reader.Release(ctx)).To(Succeed())
+			return seen
+		}
+		read := func() []string { return messageIDs(r.deadLetters(ctx, r.q)) }
+		for _, look := range []func() []string{read, walked, walked, read} {
+			seen := look()
 			slices.Sort(seen) // so many come back in any order
 			Expect(seen).To(Equal(ids(n)))
+			Expect(r.depth(ctx, r.q.Dead())).To(Equal(n), "at once")
 		}
 
 		By("two readers at once, who ack every third")
@@ -154,6 +162,27 @@ var _ = Describe("a reader of dead letters", func() {
 		Expect(held).To(HaveLen(n))
 		Expect(held).To(HaveEach(1))
 		Expect(messageIDs(r.deadLetters(ctx, r.q))).To(HaveLen(len(left)))
+
+		By("one that has enough, and one whose time is up")
+		for _, most := range []int{0, 300} {
+			bound, cancel := context.WithCancel(ctx)
+			reader, met := broker.NewReader(r.consume, r.q), 0
+			err := reader.Walk(bound, func(*broker.DeadLetter) bool {
+				if met++; met == 300 && most == 0 {
+					cancel()
+				}
+				return met != most
+			})
+			if most == 0 {
+				Expect(err).To(MatchError(context.Canceled))
+			} else {
+				Expect(err).NotTo(HaveOccurred())
+				Expect(met).To(Equal(most))
+			}
+			cancel()
+			Expect(reader.Release(ctx)).To(Succeed())
+			Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).Should(Equal(len(left)))
+		}
 
 		By("one that is left in the middle")
 		reader := broker.NewReader(r.consume, r.q)

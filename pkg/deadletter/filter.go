@@ -34,6 +34,11 @@ func (f Filter) Restricts() bool {
 		f.Type != "" || f.Error != "" || !f.Since.IsZero() || !f.Until.IsZero() || f.Condition != nil
 }
 
+// readsBody says whether only the body tells what is meant.
+func (f Filter) readsBody() bool {
+	return f.Rule != "" || f.Target != "" || f.Type != "" || f.Condition != nil
+}
+
 // Match says whether a dead letter is meant.
 func (f Filter) Match(l *Letter) bool {
 	same := func(want, is string) bool { return want == "" || want == is }

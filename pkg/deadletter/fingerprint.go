@@ -64,3 +64,33 @@ func cause(class, fingerprint string) string {
 	sum := sha256.Sum256([]byte(class + "\x00" + fingerprint))
 	return hex.EncodeToString(sum[:6])
 }
+
+// maxCauses bounds what a causes remembers: texts may differ in each message.
+const maxCauses = 1000
+
+// causes remembers what the texts of errors came to: of one queue's dead letters
+// most have the same. The zero value is empty; nil remembers nothing.
+type causes struct{ known map[causeKey]causeOf }
+
+type (
+	causeKey struct{ class, text string }
+	causeOf  struct{ cause, fingerprint string }
+)
+
+func (c *causes) of(class, text string) causeOf {
+	key := causeKey{class, text}
+	if c != nil {
+		if known, is := c.known[key]; is {
+			return known
+		}
+	}
+	fingerprint := Fingerprint(text)
+	found := causeOf{cause(class, fingerprint), fingerprint}
+	if c != nil && len(c.known) < maxCauses {
+		if c.known == nil {
+			c.known = map[causeKey]causeOf{}
+		}
+		c.known[key] = found
+	}
+	return found
+}

@@ -33,7 +33,7 @@ func (g *Groups) Add(l *Letter) {
 	if l.DeadAt.Before(group.Since) {
 		group.Since = l.DeadAt
 	}
-	if l.DeadAt.After(group.Last) {
+	if l.DeadAt.After(group.Last) || l.DeadAt.Equal(group.Last) && l.ID > group.Example { // as the records' groups have it
 		group.Last, group.Example, group.Error = l.DeadAt, l.ID, l.Error
 	}
 }

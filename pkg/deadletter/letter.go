@@ -37,7 +37,14 @@ const (
 // stands for the time of death where nothing tells it. It never fails: what
 // cannot be told is left out.
 func Read(d *broker.DeadLetter, prefix string, now time.Time) *Letter {
-	l := Bare(d, prefix, now)
+	l := bare(d, prefix, now, nil)
+	l.readRest()
+	return l
+}
+
+// readRest looks at the body and the producer's headers, too.
+func (l *Letter) readRest() {
+	d := l.message
 	var c content // of a body that is not what it says, nothing
 	if body, err := topology.Plain(d.Message); err == nil {
 		c, l.BodySize = readBody(d.ContentType, body), len(body)
@@ -49,12 +56,15 @@ func Read(d *broker.DeadLetter, prefix string, now time.Time) *Letter {
 	}
 	l.Headers = plainHeaders(d.Headers)
 	l.Body = c.shown[:min(len(c.shown), maxRecordBody)]
-	return l
 }
 
 // Bare is Read without a look at the body and the producer's headers: it holds
 // nothing that a database could refuse.
 func Bare(d *broker.DeadLetter, prefix string, now time.Time) *Letter {
+	return bare(d, prefix, now, nil)
+}
+
+func bare(d *broker.DeadLetter, prefix string, now time.Time, known *causes) *Letter {
 	r := Record{
 		ID: clean(d.ID), Queue: strings.TrimPrefix(clean(d.Queue), prefix),
 		Reason: clean(d.Reason), ErrorClass: clean(d.ErrorClass), Error: clean(d.Error),
@@ -68,8 +78,8 @@ func Bare(d *broker.DeadLetter, prefix string, now time.Time) *Letter {
 		first := millis(d.FirstFailedAt)
 		r.FirstFailedAt = &first
 	}
-	r.Fingerprint = Fingerprint(r.Error)
-	r.Cause = cause(r.ErrorClass, r.Fingerprint)
+	of := known.of(r.ErrorClass, r.Error)
+	r.Cause, r.Fingerprint = of.cause, of.fingerprint
 	return &Letter{Record: r, message: d}
 }
 

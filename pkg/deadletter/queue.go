@@ -78,6 +78,26 @@ func (q *Queue) Each(ctx context.Context, f Filter, do func(*Letter) error) (err
 	}
 }
 
+// Survey is Each for who goes through all and asks for neither body nor headers:
+// the letters have what Bare tells, and what f asks about.
+func (q *Queue) Survey(ctx context.Context, f Filter, do func(*Letter) error) (err error) {
+	s, err := q.scan(ctx, f)
+	if err != nil {
+		return err
+	}
+	s.bare = !f.readsBody()
+	defer func() { err = errors.Join(err, s.release(ctx)) }()
+	var failed error
+	err = s.reader.Walk(ctx, func(d *broker.DeadLetter) bool {
+		l, more := s.read(d)
+		if l != nil {
+			failed = do(l)
+		}
+		return more && failed == nil
+	})
+	return errors.Join(err, failed)
+}
+
 const (
 	// holdAtMost is well under the 30 minutes after which the broker takes back
 	// what was read and not acked, and with it the reader's channel.
@@ -94,6 +114,8 @@ type scan struct {
 	begun  time.Time
 	opened time.Time // of reader
 	left   int       // so many were in the queue at the begin
+	bare   bool      // bodies and headers are not looked at
+	causes causes
 }
 
 func (q *Queue) scan(ctx context.Context, f Filter) (*scan, error) {
@@ -105,24 +127,35 @@ func (q *Queue) scan(ctx context.Context, f Filter) (*scan, error) {
 	return &scan{q: q, f: f, reader: broker.NewReader(q.conn, q.owner), begun: now, opened: now, left: depth}, nil
 }
 
-// next is the next dead letter that is meant; false at the end. The end is where
-// what has died since the begin lies: a replayed message that fails again must
-// not be met again. The broker's count may be a moment old, so behind it the
-// time of death decides.
+// next is the next dead letter that is meant; false at the end.
 func (s *scan) next(ctx context.Context) (*Letter, bool, error) {
 	for {
 		d, ok, err := s.reader.Next(ctx)
 		if err != nil || !ok {
 			return nil, false, err
 		}
-		l := Read(d, s.q.table.Prefix(), time.Now())
-		if s.left--; s.left < 0 && !l.DeadAt.Before(s.begun) {
-			return nil, false, nil
-		}
-		if s.f.Match(l) {
-			return l, true, nil
+		if l, more := s.read(d); l != nil || !more {
+			return l, more, nil
 		}
 	}
+}
+
+// read is a dead letter if it is meant, else nil; false at the end. The end is
+// where what has died since the begin lies: a replayed message that fails again
+// must not be met again. The broker's count may be a moment old, so behind it the
+// time of death decides.
+func (s *scan) read(d *broker.DeadLetter) (l *Letter, more bool) {
+	l = bare(d, s.q.table.Prefix(), time.Now(), &s.causes)
+	if s.left--; s.left < 0 && !l.DeadAt.Before(s.begun) {
+		return nil, false
+	}
+	if !s.bare {
+		l.readRest()
+	}
+	if !s.f.Match(l) {
+		return nil, true
+	}
+	return l, true
 }
 
 // renew gives back what was read, if it has been held for long, and begins at

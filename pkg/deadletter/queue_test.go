@@ -135,6 +135,20 @@ var _ = Describe("a queue's dead letters", func() {
 		Expect(err).To(MatchError(And(ContainSubstring(`"nobody"`), ContainSubstring("webhooks.default"))))
 	}, SpecTimeout(time.Minute))
 
+	It("are surveyed as they are looked at, whatever is asked of their bodies", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		f.DeadInAnyOrder(ctx, topology.Ingest, refuse, sent(f, 300)...)
+		f.DeadByBroker(ctx, topology.Ingest, sent(f, 303)[300:]...)
+		q := open(f, topology.Ingest)
+		for _, filter := range []deadletter.Filter{{}, rare, {Class: "broker"}} {
+			var looked, surveyed deadletter.Groups
+			Expect(q.Each(ctx, filter, func(l *deadletter.Letter) error { looked.Add(l); return nil })).To(Succeed())
+			Expect(q.Survey(ctx, filter, func(l *deadletter.Letter) error { surveyed.Add(l); return nil })).To(Succeed())
+			Expect(surveyed.Sorted()).To(And(Equal(looked.Sorted()), Not(BeEmpty())))
+		}
+		Expect(q.Depth(ctx)).To(Equal(303))
+	}, SpecTimeout(time.Minute))
+
 	It("that are replayed go to their owner alone, as first attempts; the others stay in their place", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		f.Dead(ctx, topology.Ingest, refuse, sent(f, 9)...)

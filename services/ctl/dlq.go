@@ -16,6 +16,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/deadletter"
+	"github.com/events-aggregator/events-aggregator/pkg/topology"
 )
 
 func (t *tool) dlq() *cobra.Command {
@@ -25,8 +26,8 @@ func (t *tool) dlq() *cobra.Command {
 
 // withDead runs f with the dead letters of the queue that is named, or of all
 // when none is.
-func (t *tool) withDead(cmd *cobra.Command, names []string, f func(ctx context.Context, queues []*deadletter.Queue) error) error {
-	return t.withBroker(cmd.Context(), func(c config.Config, conn *broker.Connection) error {
+func (t *tool) withDead(ctx context.Context, names []string, f func(ctx context.Context, queues []*deadletter.Queue) error) error {
+	return t.withBroker(ctx, func(c config.Config, conn *broker.Connection) error {
 		table := topologyOf(c)
 		if len(names) == 0 {
 			names = deadletter.Queues(table)
@@ -40,7 +41,7 @@ func (t *tool) withDead(cmd *cobra.Command, names []string, f func(ctx context.C
 			}
 			queues = append(queues, q)
 		}
-		return f(cmd.Context(), queues)
+		return f(ctx, queues)
 	})
 }
 
@@ -54,15 +55,22 @@ func atMostOneQueue(_ *cobra.Command, args []string) error {
 // errEnough ends an enumeration at its limit.
 var errEnough = errors.New("enough")
 
+// look is how a queue's dead letters are gone through: Each or Survey.
+type look func(q *deadletter.Queue, ctx context.Context, f deadletter.Filter, do func(*deadletter.Letter) error) error
+
 // each hands up to s.limit dead letters to do, of one queue after the other.
 func (s *selection) each(ctx context.Context, queues []*deadletter.Queue, do func(*deadletter.Letter) error) error {
+	return s.through(ctx, queues, (*deadletter.Queue).Each, do)
+}
+
+func (s *selection) through(ctx context.Context, queues []*deadletter.Queue, look look, do func(*deadletter.Letter) error) error {
 	f, err := s.filter(time.Now())
 	if err != nil {
 		return err
 	}
 	n := 0
 	for _, q := range queues {
-		err := q.Each(ctx, f, func(l *deadletter.Letter) error {
+		err := look(q, ctx, f, func(l *deadletter.Letter) error {
 			if n++; s.limit > 0 && n > s.limit {
 				return errEnough
 			}
@@ -88,7 +96,7 @@ func (t *tool) dlqList() *cobra.Command {
 		Example: `  eactl dlq list ingester.events --reason permanent
   eactl dlq list --since 1h --filter '{"event.severity":{"$gte":8}}' -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
+			return t.withDead(cmd.Context(), args, func(ctx context.Context, queues []*deadletter.Queue) error {
 				rows := t.deadRows()
 				defer rows.end()
 				return s.each(ctx, queues, rows.add)
@@ -109,7 +117,7 @@ func (t *tool) dlqShow() *cobra.Command {
 				return &usageError{errors.New("--id is missing; `eactl dlq list` shows ids")}
 			}
 			s.limit = 1
-			return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
+			return t.withDead(cmd.Context(), args, func(ctx context.Context, queues []*deadletter.Queue) error {
 				return s.each(ctx, queues, func(l *deadletter.Letter) error {
 					shown := deadletter.Show(l.Full())
 					return t.print(shown, func() error { return t.printJSON(shown) })
@@ -126,23 +134,22 @@ func (t *tool) dlqGroups() *cobra.Command {
 	var recorded bool
 	c := &cobra.Command{
 		Use: "groups [QUEUE]", Short: "Group dead letters by cause, the largest group first", Args: atMostOneQueue,
-		Long: `Groups what waits in the queues by cause, the largest group first. It reads the queues themselves,
-so it needs RabbitMQ alone, and ten seconds or more for 100,000 messages. With --recorded it asks
-the API for what was recorded of them, which reads no queue and is a moment behind.`,
+		Long: `Groups what waits in the queues by cause, the largest group first. It reads the queues themselves
+and gives back what it has read, so it needs RabbitMQ alone, and says what lies there and nothing else;
+who reads the same queue meanwhile sees less of it. With --recorded it asks the API for what was recorded
+of them. That needs no RabbitMQ, is a moment behind, lacks what died while nothing was recorded or longer
+ago than the records are kept, and still has what somebody purged by another way than this one: where
+RabbitMQ answers, it says when the records are not as many as what lies in the queues.`,
 		Example: `  eactl dlq groups
   eactl dlq groups webhooks.default --since 24h -o json
   eactl dlq groups --recorded`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if recorded {
-				groups, err := t.recordedGroups(cmd.Context(), args, &s)
-				if err != nil {
-					return err
-				}
-				return t.printGroups(groups, time.Now())
+				return t.recordedGroups(cmd.Context(), args, &s)
 			}
-			return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
+			return t.withDead(cmd.Context(), args, func(ctx context.Context, queues []*deadletter.Queue) error {
 				var g deadletter.Groups
-				if err := s.each(ctx, queues, func(l *deadletter.Letter) error { g.Add(l); return nil }); err != nil {
+				if err := s.through(ctx, queues, (*deadletter.Queue).Survey, func(l *deadletter.Letter) error { g.Add(l); return nil }); err != nil {
 					return err
 				}
 				return t.printGroups(g.Sorted(), time.Now())
@@ -154,18 +161,18 @@ the API for what was recorded of them, which reads no queue and is a moment behi
 	return c
 }
 
-// recordedGroups are the groups that the API makes of the records.
-func (t *tool) recordedGroups(ctx context.Context, queues []string, s *selection) ([]deadletter.Group, error) {
+// recordedGroups prints the groups that the API makes of the records.
+func (t *tool) recordedGroups(ctx context.Context, queues []string, s *selection) error {
 	f, err := s.filter(time.Now())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if s.what.ID != "" || s.what.Error != "" || s.condition != "" || s.limit > 0 {
-		return nil, &usageError{errors.New("--id, --error, --filter and --limit are about the messages themselves: leave --recorded out")}
+		return &usageError{errors.New("--id, --error, --filter and --limit are about the messages themselves: leave --recorded out")}
 	}
 	api, err := t.api()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p := client.GroupDeadLettersParams{Reason: f.Reason, ErrorClass: f.Class, Cause: f.Cause, Rule: f.Rule, Target: f.Target, EventType: f.Type,
 		From: client.At(f.Since), To: client.At(f.Until), Limit: recordedMost}
@@ -173,16 +180,53 @@ func (t *tool) recordedGroups(ctx context.Context, queues []string, s *selection
 		p.Queue = queues[0]
 	}
 	answer, err := api.GroupDeadLetters(ctx, p)
+	if err != nil {
+		return err
+	}
+	if !f.Restricts() {
+		t.compareRecorded(ctx, queues, int(answer.Messages))
+	}
+	if len(answer.Items) == 0 {
+		return errNothing
+	}
 	groups := make([]deadletter.Group, 0, len(answer.Items))
 	for _, g := range answer.Items {
 		groups = append(groups, deadletter.Group{Queue: g.Queue, Reason: g.Reason, Cause: g.Cause, ErrorClass: g.ErrorClass, Fingerprint: g.Fingerprint,
 			Messages: int(g.Messages), Since: g.Since.Time, Last: g.Last.Time, Example: g.Example, Error: g.Error})
 	}
-	return groups, err
+	return t.printGroups(groups, time.Now())
 }
 
-// recordedMost is the API's largest page of groups.
-const recordedMost = 500
+const (
+	// recordedMost is the API's largest page of groups.
+	recordedMost = 500
+	// compareTimeout bounds what is only a hint.
+	compareTimeout = 2 * time.Second
+)
+
+// compareRecorded says when there are more or fewer records than dead letters in
+// the queues. RabbitMQ need not be there.
+func (t *tool) compareRecorded(ctx context.Context, names []string, recorded int) {
+	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
+	defer cancel()
+	lying := 0
+	err := t.withDead(ctx, names, func(ctx context.Context, queues []*deadletter.Queue) error {
+		for _, q := range queues {
+			if q.Name == topology.DeadLetters { // copies that could not be recorded
+				continue
+			}
+			n, err := q.Depth(ctx)
+			if err != nil {
+				return err
+			}
+			lying += n
+		}
+		return nil
+	})
+	if err == nil && lying != recorded {
+		t.warn([]client.Flaw{{Message: fmt.Sprintf("recorded: %s; in the queues: %s, which it groups without --recorded", thousands(recorded), thousands(lying))}})
+	}
+}
 
 func (t *tool) dlqReplay() *cobra.Command {
 	var s selection
@@ -286,7 +330,7 @@ func (t *tool) take(cmd *cobra.Command, args []string, s *selection, o deadlette
 		return err
 	}
 	o.Limit = s.limit
-	return t.withDead(cmd, args, func(ctx context.Context, queues []*deadletter.Queue) error {
+	return t.withDead(cmd.Context(), args, func(ctx context.Context, queues []*deadletter.Queue) error {
 		q := queues[0]
 		view := t.takeView(verb, done, o.DryRun, func() int { return s.expected(ctx, q) })
 		o.Done = view.one

@@ -44,7 +44,7 @@ eactl dlq import; lines that are deleted stay dead.`,
 		Example: `  eactl dlq export --error /severity > letters.jsonl
   jq -c '.body.severity = 5' letters.jsonl | eactl dlq import -`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.withDead(cmd, []string{topology.Ingest}, func(ctx context.Context, queues []*deadletter.Queue) error {
+			return t.withDead(cmd.Context(), []string{topology.Ingest}, func(ctx context.Context, queues []*deadletter.Queue) error {
 				out := json.NewEncoder(t.out)
 				out.SetEscapeHTML(false)
 				var left []error

@@ -50,6 +50,7 @@ func rows(build string) []row {
 		row{part: "dispatchers", name: "of them without a fault or a death", value: value(dispatchersBeyond), most: true, zero: true, once: true},
 		row{part: "dispatchers", name: "calls in no record, more than these explain", value: value(dispatchersAmiss), most: true, zero: true, once: true},
 		row{part: "letters", name: "eactl dlq groups, s", value: value(lettersGroups), goal: 3, most: true, once: true, format: "%.1f"},
+		row{part: "letters", name: "the same of their records, s", value: value(lettersRecorded), goal: 3, most: true, once: true, format: "%.1f"},
 		row{part: "letters", name: "dlq replay --rate, off the rate by", value: func(f figures) float64 { return abs(f[build+lettersReplay] - 1) },
 			goal: .1, most: true, zero: true, once: true, format: "%.2f"},
 		row{part: "letters", name: "given back twice by a death", value: value(lettersLost), goal: 50, most: true, zero: true, once: true})

@@ -73,6 +73,15 @@ type answered struct {
 // withDead is the api over the dead letters of mixed, recorded.
 func withDead(ctx context.Context, change ...func(*fleet.Fleet)) *product {
 	GinkgoHelper()
+	p := withUnrecorded(ctx, change...)
+	p.record(ctx)
+	return p
+}
+
+// withUnrecorded is the api over the dead letters of mixed, of which there is no
+// record.
+func withUnrecorded(ctx context.Context, change ...func(*fleet.Fleet)) *product {
+	GinkgoHelper()
 	f := mixed(ctx)
 	for _, c := range change {
 		c(f)
@@ -81,10 +90,14 @@ func withDead(ctx context.Context, change ...func(*fleet.Fleet)) *product {
 		c.API.BootstrapAdminKey = adminKey
 		c.API.RequestTimeout = 2 * time.Second
 	})
-	p := &product{Fleet: f, base: "http://" + r.Addr()}
+	return &product{Fleet: f, base: "http://" + r.Addr()}
+}
+
+// record starts who records dead letters, until the eight are.
+func (p *product) record(ctx context.Context) {
+	GinkgoHelper()
 	p.Start(ctx, "aggregator", aggregator.Wire)
 	Eventually(ctx, func() []shownDead { return p.deadLetters(ctx, "").Items }).WithTimeout(20 * time.Second).Should(HaveLen(8))
-	return p
 }
 
 func (p *product) deadLetters(ctx context.Context, query string) (page deadPage) {
@@ -158,6 +171,7 @@ var _ = Describe("the API of dead letters", func() {
 		for i, line := range recorded.lines() {
 			Expect(line).To(And(HaveKeyWithValue("cause", g.Items[i].Cause), HaveKeyWithValue("messages", float64(g.Items[i].Messages))))
 		}
+		Expect(recorded.Out).To(Equal(p.eactl(ctx, "dlq", "groups", "webhooks.default", "-o", "json").Out), "as the messages themselves")
 		Expect(p.eactl(ctx, "dlq", "groups", "--recorded", "--limit", "1").Code).To(Equal(2))
 
 		Expect(p.replay(ctx, map[string]any{"queue": "webhooks.default", "filter": map[string]any{"cause": g.Items[0].Cause}}).Replayed).To(Equal(4))
@@ -172,6 +186,27 @@ var _ = Describe("the API of dead letters", func() {
 		g = groups{}
 		Expect(p.call(ctx, http.MethodGet, "/api/v1/dead-letters/groups?queue=none", nil, &g)).To(Equal(http.StatusOK))
 		Expect(g.Items).To(And(BeEmpty(), Not(BeNil())))
+	}, SpecTimeout(2*time.Minute))
+
+	It("groups the messages that there are, recorded or not; grouped by their records, says when these are not all, or too many", func(ctx SpecContext) {
+		p := withUnrecorded(ctx)
+		groups := func(more ...string) said {
+			return p.eactl(ctx, append([]string{"dlq", "groups", "-o", "json"}, more...)...)
+		}
+		lying, recorded := groups(), groups("--recorded")
+		Expect(lying).To(done)
+		Expect(lying.each("messages")).To(Equal([]any{4.0, 2.0, 1.0, 1.0}))
+		Expect(recorded).To(Equal(said{3, "", "warning: recorded: 0; in the queues: 8, which it groups without --recorded\neactl: nothing matched\n"}))
+
+		p.record(ctx)
+		Expect(groups("--recorded")).To(Equal(lying), "each cause, count, time and example")
+
+		p.Foreign().Purge(p.Topology.Work(topology.WebhooksDefault).Dead())
+		Expect(groups().each("messages")).To(Equal([]any{1.0, 1.0}))
+		Expect(groups("webhooks.default").Code).To(Equal(3))
+		recorded = groups("--recorded")
+		Expect(recorded.Out).To(Equal(lying.Out))
+		Expect(recorded.Err).To(Equal("warning: recorded: 8; in the queues: 2, which it groups without --recorded\n"))
 	}, SpecTimeout(2*time.Minute))
 
 	It("replays what is asked for, and the records say so", func(ctx SpecContext) {

@@ -50,6 +50,13 @@ func (p *Foreign) Publish(ctx context.Context, messages ...Raw) {
 // Table is headers as the plain client takes them.
 func Table(headers map[string]any) amqp.Table { return table(headers) }
 
+// Purge empties a queue, as somebody may by the broker's own means.
+func (p *Foreign) Purge(queue string) {
+	ginkgo.GinkgoHelper()
+	_, err := p.channel.QueuePurge(queue, false)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+}
+
 // Delete deletes a queue with all that it holds, as somebody may by mistake.
 func (p *Foreign) Delete(queue string) {
 	ginkgo.GinkgoHelper()
