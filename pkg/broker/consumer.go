@@ -127,7 +127,7 @@ func (c *Consumer) Run(ctx context.Context, loop Loop) error {
 	if sub != nil {
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
-		_ = await(bye, sub.close) // the broker requeues what has no verdict
+		_ = await(bye, func() error { return sub.leave(c.q.Name) })
 	}
 	return err
 }

@@ -233,6 +233,16 @@ func (s *subscription) stop(deliveries <-chan amqp.Delivery) {
 	}
 }
 
+// leave is close after the queue has every ack. If the broker does not answer,
+// some of what was acked comes again, as after any lost session.
+func (s *subscription) leave(queue string) error {
+	var err error
+	if s.settled() > 0 {
+		_, err = s.acksDone(queue)
+	}
+	return errors.Join(err, s.close())
+}
+
 // close closes the channel, if it is not yet: the broker requeues what has no
 // verdict.
 func (s *subscription) close() error {

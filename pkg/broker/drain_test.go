@@ -66,6 +66,27 @@ var _ = Describe("a stop", func() {
 		Expect(r.deadLetters(ctx, r.q)).To(BeEmpty())
 	}, SpecTimeout(20*time.Second))
 
+	// A channel of RabbitMQ keeps back the acks of a quorum queue while some thirty
+	// are under way, and forgets those when it is closed.
+	It("has taken out of the queue all that was handled when it is over", func(ctx SpecContext) {
+		r := newRig()
+		const n = 200
+		for range 10 {
+			fill(ctx, r, n)
+			var begun atomic.Int64
+			finish := make(chan struct{})
+			stop := r.run(r.q, broker.ConsumerOptions{Prefetch: 2 * n}, broker.Each(n, func(context.Context, *broker.Delivery) error {
+				begun.Add(1)
+				<-finish
+				return nil
+			}))
+			Eventually(ctx, begun.Load).Should(BeEquivalentTo(n))
+			close(finish)
+			stop()
+			Consistently(ctx, func() int { return r.depth(ctx, r.q.Name) }).WithTimeout(100 * time.Millisecond).Should(BeZero())
+		}
+	}, SpecTimeout(30*time.Second))
+
 	It("cancels handlers after the drain's bound and returns their messages uncounted", func(ctx SpecContext) {
 		r := newRig()
 		fill(ctx, r, 20)
