@@ -40,25 +40,27 @@ func keys(kv ...any) bson.D {
 
 // Indexes is the one table of indexes; EnsureIndexes creates them, and the
 // explain specs show that each query uses its own. Indexes of fields that many
-// events lack are partial, so that those events do not pay for them.
+// events lack are partial, so that those events do not pay for them. Times that
+// aggregations read ascend: MongoDB walks an index both ways, and secantusd-rs takes
+// the order of an index that ascends as it is, and works out any other one.
 var Indexes = []Index{
 	{Collection: "events", Name: "event_id", Keys: keys("event_id", 1), Unique: true,
 		Serves: "one event by its id; the guard against duplicates"},
-	{Collection: "events", Name: "type_time", Keys: keys("type", 1, "timestamp", -1, "severity", -1),
+	{Collection: "events", Name: "type_time", Keys: keys("type", 1, "timestamp", 1, "severity", 1),
 		Serves: "events of a type in a time range, window rules' counts"},
-	{Collection: "events", Name: "source_time", Keys: keys("source", 1, "timestamp", -1),
+	{Collection: "events", Name: "source_time", Keys: keys("source", 1, "timestamp", 1),
 		Serves: "events of a source in a time range"},
-	{Collection: "events", Name: "time", Keys: keys("timestamp", -1, "_id", -1),
+	{Collection: "events", Name: "time", Keys: keys("timestamp", 1, "_id", 1),
 		Serves: "the newest events, and every list's cursor"},
-	{Collection: "events", Name: "error_time", Keys: keys("timestamp", -1, "type", 1), Partial: bson.D{field("severity", bson.D{field("$gte", ErrorSeverity)})},
+	{Collection: "events", Name: "error_time", Keys: keys("timestamp", 1, "type", 1), Partial: bson.D{field("severity", bson.D{field("$gte", ErrorSeverity)})},
 		Serves: "the errors of a time range, by type and text"},
-	{Collection: "events", Name: "user_time", Keys: keys("user_id", 1, "timestamp", -1), Partial: exists("user_id"),
+	{Collection: "events", Name: "user_time", Keys: keys("user_id", 1, "timestamp", 1), Partial: exists("user_id"),
 		Serves: "a user's events"},
-	{Collection: "events", Name: "session_time", Keys: keys("session_id", 1, "timestamp", -1), Partial: exists("session_id"),
+	{Collection: "events", Name: "session_time", Keys: keys("session_id", 1, "timestamp", 1), Partial: exists("session_id"),
 		Serves: "a session's events"},
 	{Collection: "events", Name: "trace", Keys: keys("trace_id", 1), Partial: exists("trace_id"),
 		Serves: "the events of one trace"},
-	{Collection: "events", Name: "rules_time", Keys: keys("matched_rules", 1, "timestamp", -1), Partial: exists("matched_rules"),
+	{Collection: "events", Name: "rules_time", Keys: keys("matched_rules", 1, "timestamp", 1), Partial: exists("matched_rules"),
 		Serves: "the events that a rule matched"},
 	{Collection: "events", Name: "caused", Keys: keys("metadata.caused_by", 1, "timestamp", 1), Partial: exists("metadata.caused_by"),
 		Serves: "what an event led to"},
@@ -177,7 +179,7 @@ var Indexes = []Index{
 		Serves: "retention, longer than that of the raw events"},
 	{Collection: "metric_windows", Name: "period_start", Keys: keys("period", 1, "start", 1),
 		Serves: "the windows that changed since they were materialised"},
-	{Collection: "metrics", Name: "kind_period_time", Keys: keys("metric_type", 1, "period", 1, "timestamp", -1, "_id", -1),
+	{Collection: "metrics", Name: "kind_period_time", Keys: keys("metric_type", 1, "period", 1, "timestamp", 1, "_id", 1),
 		Serves: "one metric's windows in a time range, added up or listed"},
 	{Collection: "metrics", Name: "time", Keys: keys("timestamp", -1, "_id", -1),
 		Serves: "the newest metrics of all kinds, and the list's cursor"},

@@ -60,7 +60,13 @@ func (s *Store) Sums(ctx context.Context, q SumsQuery, now time.Time) ([]SumsRow
 			return nil, searched(doing, err)
 		}
 		if q.Responses {
-			if err := rows.read(ctx, s, seg, q.responses(seg)); err != nil {
+			var err error
+			if seg.Period.Name != "" {
+				err = q.readResponses(ctx, s, seg, rows)
+			} else {
+				err = rows.read(ctx, s, seg, q.responses(seg))
+			}
+			if err != nil {
 				return nil, searched(doing, err)
 			}
 		}
@@ -134,20 +140,15 @@ func (q SumsQuery) totals(seg metric.Segment) bson.A {
 	}
 }
 
-// responses adds up a segment's response times, bucket by bucket: each document
+// responses adds up the response times of counters, bucket by bucket: each of them
 // becomes its totals (k: −1) and its buckets.
 func (q SumsQuery) responses(seg metric.Segment) bson.A {
-	match := q.match(seg, "RESPONSE_TIME")
-	totals := bson.D{field("k", noBucket), field("n", "$count"), field("us", "$sum_us"), field("min", "$min"), field("max", "$max")}
-	buckets := any("$histogram")
-	if seg.Period.Name == "" {
-		match = append(match, field("rt_hist", bson.D{field("$exists", true)}))
-		totals = bson.D{field("k", noBucket), field("n", "$rt_count"), field("us", "$rt_sum_us"), field("min", "$rt_min_ms"), field("max", "$rt_max_ms")}
-		buckets = metric.HistogramField(bson.D{field("$map", bson.D{
-			field("input", bson.D{field("$objectToArray", "$rt_hist")}), field("as", "h"),
-			field("in", bson.D{field("k", "$$h.k"), field("n", "$$h.v")}),
-		})})
-	}
+	match := append(q.match(seg, ""), field("rt_hist", bson.D{field("$exists", true)}))
+	totals := bson.D{field("k", noBucket), field("n", "$rt_count"), field("us", "$rt_sum_us"), field("min", "$rt_min_ms"), field("max", "$rt_max_ms")}
+	buckets := metric.HistogramField(bson.D{field("$map", bson.D{
+		field("input", bson.D{field("$objectToArray", "$rt_hist")}), field("as", "h"),
+		field("in", bson.D{field("k", "$$h.k"), field("n", "$$h.v")}),
+	})})
 	parts := bson.D{field("$map", bson.D{field("input", buckets), field("as", "b"),
 		field("in", bson.D{field("k", "$$b.ms"), field("n", "$$b.n")})}),
 	}

@@ -77,6 +77,10 @@ func (s *site) startAPI(ctx context.Context) (*process, error) {
 func (s *site) measureCall(ctx context.Context, p *process, build string, c call, f figures) error {
 	var took []float64
 	var first error
+	before, err := s.used(p)
+	if err != nil {
+		return err
+	}
 	wrong, began := 0, time.Now()
 	for n := 0; n < apiSamples && (n < apiLeast || time.Since(began) < apiPatience); n++ {
 		q := c.ask(n)
@@ -103,10 +107,18 @@ func (s *site) measureCall(ctx context.Context, p *process, build string, c call
 			q.query.Set("cursor", cursor)
 		}
 	}
+	after, err := s.used(p)
+	if err != nil {
+		return err
+	}
+	note(f, build+apiCalls+c.name, before, after, len(took))
 	slices.Sort(took)
 	f[build+apiCalls+c.name] = took[len(took)*99/100]
 	f[build+apiWrong] += float64(wrong)
-	s.say("%s%s: p50 %.1f ms, p99 %.1f ms of %d", build, c.name, took[len(took)/2], took[len(took)*99/100], len(took))
+	// On a busy machine the processor time says more than the clock does.
+	of := func(name string) float64 { return f[build+apiCalls+c.name+usedBy+name] / 1000 }
+	s.say("%s%s: p50 %.1f ms, p99 %.1f ms of %d; processor time %.1f ms of %s, %.1f of api", build, c.name,
+		took[len(took)/2], took[len(took)*99/100], len(took), of(mongodb), mongodb, of(p.name))
 	if first != nil {
 		s.say("  %d answers are wrong, or none: %v", wrong, first)
 	}
