@@ -17,7 +17,8 @@ type Server struct {
 
 // noteServer finds out how the server takes the name of an index in a query.
 // MongoDB reads by that index, and other servers need the name to find one at all;
-// secantusd-rs reads the whole collection then, and finds indexes by itself.
+// secantusd-rs reads the whole collection then, and finds indexes by itself; the
+// wheel knows no geo index by its name.
 func (s *Store) noteServer(ctx context.Context) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -28,7 +29,9 @@ func (s *Store) noteServer(ctx context.Context) error {
 		} `bson:"buildEnvironment"`
 	}
 	err := s.db.RunCommand(ctx, bson.D{field("buildInfo", 1)}).Decode(&build)
-	s.byHintReadsAll.Store(build.Secantus != "" && build.Environment.Compiler == "rustc")
+	rust := build.Environment.Compiler == "rustc"
+	s.byHintReadsAll.Store(build.Secantus != "" && rust)
+	s.noGeoHint.Store(build.Secantus != "" && !rust)
 	return classify("ask MongoDB what it is", err)
 }
 
@@ -36,7 +39,13 @@ func (s *Store) noteServer(ctx context.Context) error {
 // off without.
 func (s *Store) findBy(index string) *options.FindOptions {
 	o := options.Find()
-	if index != "" && (index == "location" || !s.byHintReadsAll.Load()) { // a geo index is none of those that it reads whole
+	switch {
+	case index == "":
+	case index == "location": // none of those that secantusd-rs reads whole
+		if !s.noGeoHint.Load() {
+			o.SetHint(index)
+		}
+	case !s.byHintReadsAll.Load():
 		o.SetHint(index)
 	}
 	return o

@@ -64,6 +64,8 @@ type Store struct {
 	// byHintReadsAll: the server reads a whole collection when a query names an
 	// index.
 	byHintReadsAll atomic.Bool
+	// noGeoHint: the server fails when a query names a geo index.
+	noGeoHint atomic.Bool
 
 	events, batches, marks, rules, ruleVersions, notifications          *mongo.Collection
 	counters, metricWindows, dimensions, metrics                        *mongo.Collection
