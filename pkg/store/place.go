@@ -23,18 +23,18 @@ type Place struct {
 	Token bson.Raw            // the server's; empty: Time alone says where to continue
 }
 
-// lastOfTime is the N of a place after all changes of its time.
+// lastOfTime is the N of a place that was read from the server's clock, and not
+// behind a change: after all changes of its time.
 const lastOfTime = math.MaxUint32
 
-// pass moves the place past a change. A time that goes backwards, which only
-// a server's clock that was set back explains, counts as the last one.
+// pass moves the place past a change, to where every stream has it: also back
+// from a clock's place, since a transaction may commit after others that have a
+// later time. A time that goes backwards otherwise, which only a server's clock
+// that was set back explains, counts as the last one.
 func (p *Place) pass(at primitive.Timestamp) {
 	switch {
-	case at.After(p.Time):
+	case at.After(p.Time), p.N == lastOfTime:
 		p.Time, p.N = at, 0
-	case p.N == lastOfTime:
-		p.Time.I++
-		p.N = 0
 	default:
 		p.N++
 	}

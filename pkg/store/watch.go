@@ -48,22 +48,16 @@ type Change struct {
 type Stream struct {
 	stream *mongo.ChangeStream
 	place  Place
+	begun  Place
 }
 
 // Watch opens a change stream over what is written from now on, or after the
 // place; ErrStreamRefused when the server does not continue from there.
 func (s *Store) Watch(ctx context.Context, what Watched, after *Place) (*Stream, error) {
-	o := options.ChangeStream()
-	if what != WatchedEvents {
-		o.SetFullDocument(options.UpdateLookup)
-	}
 	if after == nil {
-		now, err := s.operationTime(ctx)
-		if err != nil {
-			return nil, err
-		}
-		after = &Place{Time: now, N: lastOfTime, Seen: time.Now()}
+		return s.watchFromNow(ctx, what)
 	}
+	o := options.ChangeStream()
 	if len(after.Token) > 0 {
 		o.SetResumeAfter(after.Token)
 	} else { // the first moment that the place does not cover
@@ -71,17 +65,56 @@ func (s *Store) Watch(ctx context.Context, what Watched, after *Place) (*Stream,
 		next.I++
 		o.SetStartAtOperationTime(&next)
 	}
+	stream, err := s.watch(ctx, what, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Stream{stream: stream, place: *after, begun: *after}, nil
+}
+
+// watchFromNow lets the server begin where it is, and asks for its time before
+// and after. To ask first, and begin at that time, loses changes: those of a
+// transaction that had its time by then and commits later, and on SecantusDB all
+// that are written while it searches its history for the time.
+func (s *Store) watchFromNow(ctx context.Context, what Watched) (*Stream, error) {
+	e := &Stream{}
+	var err error
+	if e.place, err = s.placeNow(ctx); err != nil {
+		return nil, err
+	}
+	if e.stream, err = s.watch(ctx, what, options.ChangeStream()); err != nil {
+		return nil, err
+	}
+	if token := e.stream.ResumeToken(); len(token) > 0 {
+		e.place.Token = append(bson.Raw(nil), token...)
+	}
+	if e.begun, err = s.placeNow(ctx); err != nil {
+		_ = e.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return e, nil
+}
+
+// placeNow is after all that has the server's time now, or an earlier one.
+func (s *Store) placeNow(ctx context.Context) (Place, error) {
+	seen := time.Now()
+	now, err := s.operationTime(ctx)
+	return Place{Time: now, N: lastOfTime, Seen: seen}, err
+}
+
+func (s *Store) watch(ctx context.Context, what Watched, o *options.ChangeStreamOptions) (*mongo.ChangeStream, error) {
+	if what != WatchedEvents {
+		o.SetFullDocument(options.UpdateLookup)
+	}
 	pipeline := mongo.Pipeline{bson.D{field("$match", bson.D{field("operationType", bson.D{field("$in", what.operations())})})}}
 	stream, err := s.db.Collection(string(what)).Watch(ctx, pipeline, o)
 	if err != nil {
 		return nil, streamError("watch "+string(what), err)
 	}
-	return &Stream{stream: stream, place: *after}, nil
+	return stream, nil
 }
 
-// operationTime is the server's logical time now. A stream that begins just
-// after it has exactly the later changes, which a stream that begins "now"
-// could not say of itself.
+// operationTime is the server's logical time now.
 func (s *Store) operationTime(ctx context.Context) (primitive.Timestamp, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -103,6 +136,10 @@ func (s *Store) operationTime(ctx context.Context) (primitive.Timestamp, error) 
 // Place is where the stream is: after all that it told, or later when the
 // server said that nothing happened since.
 func (e *Stream) Place() Place { return e.place }
+
+// Begun is a place where the stream had begun: it tells every change after it.
+// Of one that began now, some changes that it tells may lie before.
+func (e *Stream) Begun() Place { return e.begun }
 
 // Buffered is how many changes are there without asking the server.
 func (e *Stream) Buffered() int { return e.stream.RemainingBatchLength() }

@@ -7,6 +7,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
+	"go.mongodb.org/mongo-driver/mongo/options"
 
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
@@ -65,6 +67,32 @@ var _ = Describe("the stream of stored events", func() {
 		change, err := stream.Next(ctx)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(change.Document.Lookup("event_id")).To(Equal(b.Events[0].Lookup("event_id")))
+	}, SpecTimeout(30*time.Second))
+
+	It("misses nothing of a transaction that had written before it began and commits afterwards", func(ctx SpecContext) {
+		name := emptyDatabase(ctx)
+		s := open(ctx, name)
+		Expect(s.EnsureIndexes(ctx)).To(Succeed())
+		Expect(s.SaveBatch(ctx, testBatch(1), "spec")).To(Succeed())
+		raw, err := mongo.Connect(ctx, options.Client().ApplyURI(mongoURI()))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx context.Context) { Expect(raw.Disconnect(ctx)).To(Succeed()) })
+		var stream *store.Stream
+		b := testBatch(2)
+		Expect(raw.UseSession(ctx, func(sc mongo.SessionContext) error {
+			Expect(sc.StartTransaction()).To(Succeed())
+			_, err := raw.Database(name).Collection("events").InsertMany(sc, []any{b.Events[0], b.Events[1]})
+			Expect(err).NotTo(HaveOccurred())
+			stream, err = s.Watch(ctx, store.WatchedEvents, nil)
+			Expect(err).NotTo(HaveOccurred())
+			return sc.CommitTransaction(sc)
+		})).To(Succeed())
+		DeferCleanup(func(ctx context.Context) { Expect(stream.Close(ctx)).To(Succeed()) })
+		for _, e := range b.Events {
+			change, err := stream.Next(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(change.Document.Lookup("event_id")).To(Equal(e.Lookup("event_id")))
+		}
 	}, SpecTimeout(30*time.Second))
 
 	It("tells a server that refuses a place from one that is away", func(ctx SpecContext) {

@@ -86,6 +86,7 @@ type member struct {
 	line   *line       // nil while it waits for one
 	cursor uint64      // in the line's log
 	known  bool        // place says something: it resumed, or the line told it
+	skips  bool        // it may know the next changes: it did not begin with the line
 	lost   *time.Time  // since when its history is lost; told as a gap
 	ahead  time.Time   // since when its place is ahead of the head
 	doubt  bool        // whether the server knows its place is to be asked
@@ -219,6 +220,7 @@ func (h *Hub) leave(m *member) {
 // assign gives a member that resumes its line: the head, a stream that catches
 // up and has not passed its place, or, together with all that wait, a new one.
 func (h *Hub) assign(m *member) {
+	m.skips = true
 	h.detach(m)
 	delete(h.waiting, m)
 	if h.head == nil { // the hub ends
@@ -334,11 +336,11 @@ func (h *Hub) next(m *member) (some, error) {
 	}
 	if m.lost != nil {
 		s.gap = &Gap{From: *m.lost, To: h.now()}
-		m.lost, m.place, m.cursor = nil, l.place, l.next
+		m.lost, m.place, m.cursor, m.skips = nil, l.place, l.next, false
 	}
 	for ; m.cursor < l.next && len(s.entries) < batchMost; m.cursor++ {
 		e := l.at(m.cursor)
-		if e.gap == nil && e.place.Compare(m.place) <= 0 {
+		if m.skips && e.gap == nil && e.place.Compare(m.place) <= 0 {
 			continue // it knows this already
 		}
 		m.place = e.place

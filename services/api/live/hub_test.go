@@ -286,6 +286,9 @@ var _ = Describe("the hub", func() {
 		proxy.Cut()
 		save(ctx, db, 1)
 		Eventually(ctx, s.refused.Load).ShouldNot(BeZero()) // before that, the driver itself tries again
+		lag, silent, reason := h.Health()
+		Expect([]time.Duration{lag, silent}).To(HaveEach(BeNumerically(">", 0)))
+		Expect(reason).NotTo(BeEmpty())
 		proxy.Refuse(false)
 		Eventually(ctx, c.gapsTold).Should(HaveLen(1))
 		Expect(c.gapsTold()[0].From).To(BeTemporally("<=", missed))
@@ -293,6 +296,7 @@ var _ = Describe("the hub", func() {
 		s.forgetful.Store(false)
 		last := save(ctx, db, 2)
 		Eventually(ctx, func() []int { return c.saw()[len(numbers):] }).Should(Equal(last))
+		Eventually(ctx, func() time.Duration { _, silent, _ := h.Health(); return silent }).Should(BeZero())
 	}, SpecTimeout(time.Minute))
 
 	It("tells the position to who hears of nothing else, also while events flow", func(ctx SpecContext) {

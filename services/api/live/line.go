@@ -198,7 +198,7 @@ func (h *Hub) open(ctx context.Context, l *line, giveUp bool) (stream *store.Str
 	if !known {
 		stream, err = h.changes.Watch(ctx, h.what, nil)
 		if err == nil {
-			h.opened(l, stream.Place())
+			h.opened(l, stream)
 		}
 		return stream, false, err
 	}
@@ -228,10 +228,10 @@ func (h *Hub) open(ctx context.Context, l *line, giveUp bool) (stream *store.Str
 }
 
 // opened makes the first place of a head known.
-func (h *Hub) opened(l *line, place store.Place) {
+func (h *Hub) opened(l *line, stream *store.Stream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l.base, l.place, l.open, l.from = place, place, true, l.next
+	l.base, l.place, l.open, l.from = stream.Begun(), stream.Place(), true, l.next
 	l.shout()
 	if h.head == l {
 		for _, m := range slices.Collect(maps.Keys(h.waiting)) {
@@ -249,7 +249,7 @@ func (h *Hub) begin(l *line, fresh *store.Stream) (goOn bool) {
 	if l.isHead() {
 		since := l.place.Since()
 		l.add(&entry{place: fresh.Place(), gap: &Gap{From: since, To: h.now()}})
-		l.base, l.from = l.place, l.next
+		l.base, l.from = fresh.Begun(), l.next
 		l.shout()
 		return true
 	}
@@ -303,6 +303,8 @@ func (h *Hub) drain(ctx context.Context, l *line, stream *store.Stream, progress
 			l.place, l.heard, l.silent, l.lag, l.idle = place, true, time.Time{}, 0, !found
 			if found {
 				l.lag = max(0, h.now().Sub(change.At))
+			} else { // who waits need not wait for the next change
+				h.catchUp()
 			}
 		})
 		if err != nil {
