@@ -152,6 +152,17 @@ func (b *bench) round(ctx context.Context, n int) (figures, error) {
 			steps = append(steps, func() error { return b.dashboard(ctx, product, f) })
 		}
 	}
+	if b.wants(live) {
+		steps = append(steps, func() error { return b.livesBounds(ctx, f) })
+	}
+	for _, product := range b.builds(n) {
+		if b.wants(live) {
+			steps = append(steps, func() error { return b.lives(ctx, product, n, f) })
+		}
+		if b.wants(live) && n == 0 {
+			steps = append(steps, func() error { return b.liveResume(ctx, product, f) })
+		}
+	}
 	if b.wants("rules") {
 		steps = append(steps, func() error { return b.rules(ctx, f) })
 	}

@@ -38,6 +38,9 @@ func run(out io.Writer) error {
 	flag.StringVar(&s.bin, "bin", "bin", "the product's binaries, and anchors")
 	flag.StringVar(&s.base, "base", "", "other binaries of the product to measure in the same rounds, for comparison")
 	flag.StringVar(&only, "only", strings.Join(parts, ","), "parts to measure")
+	flag.IntVar(&s.liveClients, "live-clients", 1000, "live clients of server-sent events; a fifth as many use a WebSocket")
+	flag.DurationVar(&s.liveTime, "live-time", time.Minute, "how long a crowd of them is cut and resumes")
+	flag.StringVar(&s.restart, "restart", "", "a command that restarts the database and prints its process id last, for part live; without it, it is not restarted")
 	flag.StringVar(&servers, "servers", "", "process ids of servers on this machine, as rabbitmq=123,mongodb=124, to say what they use")
 	flag.Parse()
 	var err error
@@ -53,6 +56,9 @@ func run(out io.Writer) error {
 	if s.rounds < 1 || s.events < 1000 || s.stored < 10_000 {
 		return errors.New("-rounds must be 1 or more, -events 1000 or more, -stored 10000 or more")
 	}
+	if s.liveClients < liveFewer || s.liveTime < time.Second {
+		return fmt.Errorf("-live-clients must be %d or more, -live-time 1s or more", liveFewer)
+	}
 	if s.needsServers() && (s.mongoURI == "" || s.amqpURL == "") {
 		return errors.New("EA_MONGO_URI and EA_AMQP_URL must name servers: run by `make bench`")
 	}
@@ -62,7 +68,7 @@ func run(out io.Writer) error {
 }
 
 // parts of a round.
-var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks", "isolation", "dispatchers", "letters", "api", "dashboard", "rules"}
+var parts = []string{"ingest", "pipeline", "windows", "timers", "webhooks", "isolation", "dispatchers", "letters", live, "api", "dashboard", "rules"}
 
 // settings of a run.
 type settings struct {
@@ -72,6 +78,9 @@ type settings struct {
 	bin, base         string
 	only              []string
 	servers           map[string]int // process ids
+	liveClients       int
+	liveTime          time.Duration
+	restart           string // a command
 }
 
 func parseServers(list string) (map[string]int, error) {

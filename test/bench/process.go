@@ -41,9 +41,9 @@ func (s *site) start(name string, more ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := launch(exec.Command(filepath.Join(s.bin, name)), append(append(cleanEnviron(), more...),
+	p, err := launch(exec.Command(filepath.Join(s.bin, name)), append(append(cleanEnviron(),
 		"EA_MONGO_URI="+s.mongoURI, "EA_MONGO_DATABASE="+s.database, "EA_AMQP_URL="+s.amqpURL, "EA_BROKER_PREFIX="+s.prefix,
-		"EA_ADMIN_ADDR="+admin, "EA_API_ADDR="+public, "EA_DISPATCHER_ALLOW_NETWORKS=127.0.0.0/8", "EA_LOG_LEVEL=warn"))
+		"EA_ADMIN_ADDR="+admin, "EA_API_ADDR="+public, "EA_DISPATCHER_ALLOW_NETWORKS=127.0.0.0/8", "EA_LOG_LEVEL=warn"), more...))
 	if err != nil {
 		return nil, err
 	}

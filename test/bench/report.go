@@ -23,7 +23,7 @@ type row struct {
 }
 
 // rows of the build with this name.
-func rows(build string) []row {
+func rows(s settings, build string) []row {
 	value := func(name string) func(figures) float64 { return func(f figures) float64 { return f[build+name] } }
 	table := []row{
 		{part: "ingest", name: "ingest drain, events/s", value: value(ingest), bound: chain(boundConsume, boundInsert), goal: .75},
@@ -56,6 +56,7 @@ func rows(build string) []row {
 		row{part: "letters", name: "given back twice by a death", value: value(lettersLost), goal: 50, most: true, zero: true, once: true})
 	table = append(table, apiRows(build)...)
 	table = append(table, dashboardRows(build)...)
+	table = append(table, liveRows(s, build)...)
 	return append(table,
 		row{part: "windows", name: "window rules, events/s held of 1,000", value: value(windows), goal: 950},
 		row{part: "windows", name: "from stored to decided, p50 ms", value: value(windowsHalf)},
@@ -90,7 +91,7 @@ func chain(bounds ...string) func(figures) float64 {
 // report prints medians over the rounds. A ratio is the median of the rounds'
 // ratios, not a ratio of medians: both sides of it are of the same minute.
 func report(out io.Writer, s settings, rounds []figures) {
-	table := append(rows(""), rulesRows()...)
+	table := append(rows(s, ""), rulesRows()...)
 	table = append(table, row{part: "ingest", name: "publish with confirms, events/s",
 		value: func(f figures) float64 { return f[publish] }, bound: chain(boundPublish), goal: .6})
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -177,8 +178,8 @@ func costs(w io.Writer, s settings, rounds []figures) {
 // compare prints what the other build reached: the ratio is this one's to it.
 func compare(w io.Writer, s settings, rounds []figures) {
 	fmt.Fprintf(w, "\nbeside %s\tmedian\tmin … max\tother\tratio\t\n", s.base)
-	other := rows("base.")
-	for i, r := range rows("") {
+	other := rows(s, "base.")
+	for i, r := range rows(s, "") {
 		if s.wants(r.part) {
 			row{name: r.name, value: r.value, bound: other[i].value, format: r.format}.print(w, rounds)
 		}

@@ -284,6 +284,20 @@ var _ = Describe("eactl", Ordered, func() {
 			Eventually(ctx, code).Should(Receive(Equal(0)))
 		}, SpecTimeout(2*time.Minute))
 
+		It("shows by --critical alone what somebody must look at", func(ctx SpecContext) {
+			out := gbytes.NewBuffer()
+			tailing, stop := context.WithCancel(ctx)
+			code := make(chan int, 1)
+			go func() { code <- ctl.Run(tailing, []string{"tail", "--critical"}, p.environ(), out, GinkgoWriter) }()
+			Eventually(ctx, func(g Gomega) { // what was stored before the stream was open is not shown
+				p.keep(ctx, object{"type": "MILD", "source": "spec", "severity": 7}, object{"type": "GRAVE", "source": "spec", "severity": 8})
+				g.Eventually(out).WithContext(ctx).WithTimeout(time.Second).Should(gbytes.Say("GRAVE"))
+			}).WithTimeout(30 * time.Second).Should(Succeed())
+			stop()
+			Eventually(ctx, code).Should(Receive(Equal(0)))
+			Expect(string(out.Contents())).NotTo(ContainSubstring("MILD"))
+		}, SpecTimeout(time.Minute))
+
 		It("ends at once when it is refused or when there is no API", func(ctx SpecContext) {
 			Expect(p.eactl(ctx, "tail", "--filter", "{").Code).To(Equal(2))
 			Expect(p.eactlWith(ctx, []string{"EA_API_URL=http://127.0.0.1:1"}, "tail").Code).To(Equal(1))

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,15 +8,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/client"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
@@ -36,7 +36,7 @@ const adminKey = "ea_specs-admin-key-0123456789"
 // product is all five services of one fleet.
 type product struct {
 	*fleet.Fleet
-	base string
+	base, admin string
 }
 
 // start begins with the api alone, so that a spec's rules are there before
@@ -51,7 +51,7 @@ func (p *product) another(ctx context.Context, change ...func(*config.Config)) *
 	GinkgoHelper()
 	change = append(change, func(c *config.Config) { c.API.BootstrapAdminKey = adminKey })
 	r := p.Start(ctx, "api", api.Wire, change...)
-	return &product{Fleet: p.Fleet, base: "http://" + r.Addr()}
+	return &product{Fleet: p.Fleet, base: "http://" + r.Addr(), admin: "http://" + r.AdminAddr()}
 }
 
 // startWorkers runs the other four.
@@ -113,8 +113,11 @@ var _ = Describe("one event through all five processes", func() {
 		}, nil)).To(Equal(http.StatusCreated))
 
 		seen := p.follow(ctx, url.Values{"type": {"PAYMENT_FAILED"}})
+		notifications := p.listen(ctx, "/api/v1/stream/notifications?status=delivered")
+		metrics := p.listen(ctx, "/api/v1/stream/metrics?metric_type=EVENTS_COUNT&period=1m&type=PAYMENT_FAILED")
 		id := uuid.NewString()
-		body := fmt.Sprintf(`{"event_id":%q,"type":"PAYMENT_FAILED","source":"shop","severity":8,"payload":{"amount":250}}`, id)
+		minute := time.Now().UTC().Truncate(time.Minute)
+		body := fmt.Sprintf(`{"event_id":%q,"type":"PAYMENT_FAILED","source":"shop","severity":8,"timestamp":%q,"payload":{"amount":250}}`, id, minute.Format(time.RFC3339))
 		p.startWorkers(ctx)
 		good := broker.Message{RoutingKey: "events.payment.failed", ContentType: "application/json", Body: []byte(body)}
 		bad := broker.Message{RoutingKey: "events.payment.failed", ContentType: "application/json", Body: []byte(`{"source":"shop"}`)}
@@ -134,6 +137,30 @@ var _ = Describe("one event through all five processes", func() {
 		Eventually(ctx, seen).Should(Receive(Equal(id)))
 		Consistently(ctx, seen, time.Second).ShouldNot(Receive())
 
+		By("the streams of notifications and metrics: what is made, and what is changed")
+		told := map[string]bool{}
+		Eventually(ctx, func(g Gomega) {
+			var n client.Notification
+			g.Expect(notifications).To(Receive(unmarshal("notification", &n)))
+			g.Expect(n.Status).To(Equal(client.NotificationStatusDelivered))
+			g.Expect(n.EventID).To(Equal(id))
+			told[n.NotificationID] = true
+			g.Expect(told).To(HaveLen(2))
+		}).WithTimeout(20 * time.Second).Should(Succeed())
+		count := func(n float64) {
+			GinkgoHelper()
+			Eventually(ctx, func(g Gomega) {
+				var m client.Metric
+				g.Expect(metrics).To(Receive(unmarshal("metric", &m)))
+				g.Expect(m.Timestamp.Equal(minute)).To(BeTrue())
+				g.Expect(m.Value).To(Equal(n))
+			}).WithTimeout(20 * time.Second).Should(Succeed())
+		}
+		count(1)
+		p.Publish(ctx, broker.Message{RoutingKey: "events.payment.failed", ContentType: "application/json", Body: []byte(
+			fmt.Sprintf(`{"event_id":%q,"type":"PAYMENT_FAILED","source":"shop","timestamp":%q}`, uuid.NewString(), minute.Format(time.RFC3339)))})
+		count(2)
+
 		Eventually(ctx, func(g Gomega) {
 			var summary struct {
 				ByType []struct {
@@ -142,7 +169,7 @@ var _ = Describe("one event through all five processes", func() {
 				} `json:"by_type"`
 			}
 			g.Expect(p.call(ctx, http.MethodGet, "/api/v1/analytics/summary", nil, &summary)).To(Equal(http.StatusOK))
-			g.Expect(summary.ByType).To(ContainElement(And(HaveField("Value", "PAYMENT_FAILED"), HaveField("Count", 1))))
+			g.Expect(summary.ByType).To(ContainElement(And(HaveField("Value", "PAYMENT_FAILED"), HaveField("Count", 2))))
 			g.Expect(summary.ByType).To(ContainElement(And(HaveField("Value", "NOTIFICATION_DELIVERY"), HaveField("Count", 2))))
 		}).WithTimeout(20 * time.Second).Should(Succeed())
 		dead := p.DeadLetters(ctx, topology.Ingest)
@@ -180,40 +207,60 @@ var _ = Describe("one event through all five processes", func() {
 	}, SpecTimeout(2*time.Minute))
 })
 
-// follow tells the ids that the live stream shows. It returns when the stream
-// has told its position, so nothing stored afterwards is missed.
+// follow tells the ids that the live stream shows.
 func (p *product) follow(ctx context.Context, query url.Values) <-chan string {
 	GinkgoHelper()
-	ids, ready := make(chan string, 100), make(chan struct{})
+	ids := make(chan string, 100)
+	frames := p.listen(ctx, "/api/v1/stream/events?"+query.Encode())
+	go func() {
+		for frame := range frames {
+			var e client.Event
+			if json.Unmarshal([]byte(frame.Data), &e) == nil {
+				ids <- e.EventID
+			}
+		}
+	}()
+	return ids
+}
+
+// listen tells the frames of a live stream that say something. It returns when
+// the stream has told its position, so nothing stored afterwards is missed.
+func (p *product) listen(ctx context.Context, path string) <-chan client.Frame {
+	GinkgoHelper()
+	frames, ready := make(chan client.Frame, 100), make(chan struct{})
 	streaming, stop := context.WithCancel(ctx)
-	r, err := http.NewRequestWithContext(streaming, http.MethodGet, p.base+"/api/v1/stream/events?"+query.Encode(), nil)
+	r, err := http.NewRequestWithContext(streaming, http.MethodGet, p.base+path, nil)
 	Expect(err).NotTo(HaveOccurred())
 	r.Header.Set("Authorization", "Bearer "+adminKey)
 	answer, err := http.DefaultClient.Do(r)
 	Expect(err).NotTo(HaveOccurred())
-	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(frames)
 		defer answer.Body.Close()
-		lines, told := bufio.NewScanner(answer.Body), false
-		for lines.Scan() {
-			switch name, value, _ := strings.Cut(lines.Text(), ": "); name {
-			case "id":
-				if !told {
-					told = true
-					close(ready)
-				}
-			case "data":
-				var e struct {
-					EventID string `json:"event_id"`
-				}
-				if json.Unmarshal([]byte(value), &e) == nil {
-					ids <- e.EventID
-				}
+		told := false
+		for frame, err := range client.Frames(answer.Body) {
+			if err != nil {
+				return
+			}
+			if frame.ID != "" && !told {
+				told = true
+				close(ready)
+			}
+			if frame.Data != "" {
+				frames <- frame
 			}
 		}
 	}()
-	DeferCleanup(func() { stop(); <-ended })
+	DeferCleanup(func() {
+		stop()
+		for range frames { //nolint:revive // until it has ended
+		}
+	})
 	Eventually(ctx, ready).Should(BeClosed())
-	return ids
+	return frames
+}
+
+// unmarshal matches a frame of a kind and reads what it says.
+func unmarshal(kind string, into any) types.GomegaMatcher {
+	return WithTransform(func(f client.Frame) (string, error) { return f.Event, json.Unmarshal([]byte(f.Data), into) }, Equal(kind))
 }

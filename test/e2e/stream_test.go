@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -104,6 +105,21 @@ var _ = Describe("live streams", func() {
 			say(wrong.what)
 			Expect(hear()).To(And(HaveField("Type", "error"), HaveField("Code", wrong.code)), "%v", wrong.what)
 		}
+	}, SpecTimeout(time.Minute))
+
+	It("say in the metrics how far each is behind, and how many clients there are", func(ctx SpecContext) {
+		p := start(ctx)
+		p.listen(ctx, "/api/v1/stream/events")
+		p.listen(ctx, "/api/v1/stream/metrics")
+		answer, err := http.Get(p.admin + "/metrics")
+		Expect(err).NotTo(HaveOccurred())
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		Expect(err).NotTo(HaveOccurred())
+		for _, kind := range []string{"events", "metrics", "notifications"} {
+			Expect(string(text)).To(MatchRegexp(`(?m)^ea_stream_lag_seconds\{stream="%s"\} [0-9.e-]+$`, kind))
+		}
+		Expect(string(text)).To(MatchRegexp(`(?m)^ea_stream_clients 2$`))
 	}, SpecTimeout(time.Minute))
 
 	It("let in who has a ticket, once, and no page of another host; and not more than fit", func(ctx SpecContext) {

@@ -53,6 +53,7 @@ func settings(f *fleet.Fleet) []string {
 		"EA_LEASE_BEAT=500ms", "EA_LEASE_TAKEOVER=3s",
 		"EA_SWEEP_EVERY=500ms", "EA_SWEEP_STORED_AFTER=1s", "EA_SWEEP_ACTIONS_AFTER=1s",
 		"EA_HEALTH_CACHE=0s",
+		"EA_API_RATE_LIMIT=10000", "EA_API_RATE_BURST=10000", // live clients come back all the time, by the key of others
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 const rounds = 10
 
 var _ = Describe("a whole life: servers away at first, ten rounds of sudden death, both servers restarted and killed, a stop", measures, func() {
-	It("loses nothing that was accepted, counts it once, and delivers each notification under its id", func(ctx SpecContext) {
+	It("loses nothing that was accepted, counts it once, delivers each notification under its id, and tells live clients each event once, in order", func(ctx SpecContext) {
 		seed := uint64(GinkgoRandomSeed())
 		AddReportEntry("seed of the deaths", seed)
 		pair := servers.Private(ctx, "../..")
@@ -49,6 +49,7 @@ var _ = Describe("a whole life: servers away at first, ten rounds of sudden deat
 		AddReportEntry("from the last server's start to the delivery", first)
 		Expect(first).To(BeNumerically("<=", firstDelivery))
 
+		live := c.watch(ctx, seed)
 		load := c.startLoad(ctx, seed)
 		for round := range rounds {
 			By(fmt.Sprintf("round %d", round+1))
@@ -82,6 +83,7 @@ var _ = Describe("a whole life: servers away at first, ten rounds of sudden deat
 		Expect(len(load.posted)).To(BeNumerically(">=", 10*rounds), "the api was in use")
 		stored := load.storedOf(ctx, c, accepted)
 		balanced(ctx, c, stored)
+		live.sawAll(ctx, c)
 		c.verify(ctx, int64(2*len(stored)))
 		stats := c.receiver.Stats()
 		AddReportEntry("what became of it", fmt.Sprintf("%d events accepted, %d of them by the api; of %d that it did not answer %d are stored; %d calls, %d repeated",

@@ -11,8 +11,10 @@
 //	anchors hooks URL          H: signed webhooks, from EA_WORKERS workers
 //	anchors attempts DATABASE  A: an attempt recorded in each notification, 200 updates a bulk
 //	anchors alerts DATABASE    N: 500 notifications in a transaction, and an update when they are published
+//	anchors fan ADDRESS        every event to EVENTS clients of server-sent events, a write and a flush for each
+//	anchors listen URL         EVENTS such clients, which say how many events they got for each line of their input
 //
-// Servers are EA_AMQP_URL and EA_MONGO_URI. All but consume print one line of
+// Servers are EA_AMQP_URL and EA_MONGO_URI. All but consume and listen print one line of
 // JSON: {"per_second": …, "cpu_us": …}, processor time of this process an event.
 package main
 
@@ -28,6 +30,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/events-aggregator/events-aggregator/test/bench/anchors/listen"
 )
 
 func main() {
@@ -37,7 +41,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: anchors [-n EVENTS] [-run NUMBER] publish QUEUE | consume QUEUE | insert DATABASE | processed DATABASE | counters DATABASE | hooks URL | attempts DATABASE | alerts DATABASE")
+var errUsage = errors.New("usage: anchors [-n EVENTS] [-run NUMBER] publish QUEUE | consume QUEUE | insert DATABASE | processed DATABASE | counters DATABASE | hooks URL | attempts DATABASE | alerts DATABASE | fan ADDRESS | listen URL")
 
 // job is what is to be done.
 type job struct {
@@ -72,6 +76,10 @@ func run() error {
 		return j.onDatabase(ctx, target, database.attempts)
 	case "alerts":
 		return j.onDatabase(ctx, target, database.alerts)
+	case "fan":
+		return j.fan(ctx, target)
+	case listen.Mode:
+		return listen.Count(ctx, j.n, target, os.Stdin, os.Stdout)
 	}
 	return errUsage
 }
@@ -89,10 +97,10 @@ func timed(n int, work func() error) error {
 		return err
 	}
 	took, used := time.Since(began), processorTime()-cpu
-	return json.NewEncoder(os.Stdout).Encode(result{
-		PerSecond: float64(n) / took.Seconds(), CPUMicros: float64(used.Microseconds()) / float64(n),
-	})
+	return say(result{PerSecond: float64(n) / took.Seconds(), CPUMicros: float64(used.Microseconds()) / float64(n)})
 }
+
+func say(r result) error { return json.NewEncoder(os.Stdout).Encode(r) }
 
 // processorTime is this process's own.
 func processorTime() time.Duration {

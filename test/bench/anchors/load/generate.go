@@ -166,3 +166,12 @@ func (g *generator) metadata() metadata {
 	}
 	return m
 }
+
+// Types are those of the events.
+func Types() []string {
+	all := make([]string, types)
+	for i := range all {
+		all[i] = typeName(i)
+	}
+	return all
+}
