@@ -253,7 +253,7 @@ func (p *product) listen(ctx context.Context, path string) <-chan client.Frame {
 	}()
 	DeferCleanup(func() {
 		stop()
-		for range frames { //nolint:revive // until it has ended
+		for range frames { // until it has ended
 		}
 	})
 	Eventually(ctx, ready).Should(BeClosed())

@@ -14,7 +14,10 @@ type heard struct {
 }
 
 // gap is what the API says that it did not tell.
-type gap struct{ From, To time.Time }
+type gap struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
 
 // track is one stream over all its connections: what it told, and where it goes on.
 type track struct {
