@@ -44,6 +44,25 @@ var _ = Describe("a client", func() {
 		}
 	})
 
+	DescribeTable("says how long it is asked to wait", func(ctx SpecContext, said string, low, high time.Duration) {
+		api := client.New("http://api.test", "k")
+		api.HTTP = &http.Client{Transport: carrier(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {said}},
+				Body: io.NopCloser(strings.NewReader(`{"title":"Service Unavailable","code":"unavailable"}`))}, nil
+		})}
+		_, err := api.GetStatus(ctx)
+		var p *client.Problem
+		Expect(errors.As(err, &p)).To(BeTrue())
+		Expect(p.RetryAfter).To(And(BeNumerically(">=", low), BeNumerically("<=", high)))
+	},
+		Entry("seconds", "7", 7*time.Second, 7*time.Second),
+		Entry("a date, of a proxy", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), 58*time.Minute, time.Hour),
+		Entry("a date that is over", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), time.Duration(0), time.Duration(0)),
+		Entry("seconds that are over", "-7", time.Duration(0), time.Duration(0)),
+		Entry("what nobody understands", "soon", time.Duration(0), time.Duration(0)),
+		Entry("nothing", "", time.Duration(0), time.Duration(0)),
+	)
+
 	It("says where nobody answers, without the question", func(ctx SpecContext) {
 		api := client.New("http://127.0.0.1:1", "ea_key")
 		_, err := api.ListEvents(ctx, client.ListEventsParams{UserID: "u-4711"})

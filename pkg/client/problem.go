@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // Error says what is wrong, with a line for each mistake.
@@ -29,7 +31,19 @@ func (c *Client) problem(answer *http.Response, text []byte) *Problem {
 		p = Problem{Detail: answer.Status + " from " + c.base + ", which is not this API's way of answering"}
 	}
 	p.Status = int64(answer.StatusCode)
+	p.RetryAfter = retryAfter(answer.Header.Get("Retry-After"), time.Now())
 	return &p
+}
+
+// retryAfter is how long the header Retry-After, seconds or a date, has one wait.
+func retryAfter(said string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(said, 10, 32); err == nil {
+		return time.Duration(max(0, seconds)) * time.Second
+	}
+	if at, err := http.ParseTime(said); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
 }
 
 // Unreachable says that no answer came.

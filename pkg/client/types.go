@@ -5,6 +5,7 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"time"
 )
 
 // EventPage is what ListEvents answers.
@@ -1634,11 +1635,13 @@ type StageLag struct {
 // Status is what GetStatus answers.
 type Status struct {
 	Events StatusEvents `json:"events"`
-	// By status.
-	Notifications map[string]int64    `json:"notifications"`
-	Lag           map[string]StageLag `json:"lag"`
-	Leases        []StatusLease       `json:"leases"`
-	StreamClients int64               `json:"stream_clients"`
+	// By status: exact up to 100,000; if one has more, it is the rest of what the database says that there are.
+	Notifications map[string]int64 `json:"notifications"`
+	// The statuses of which there are more than `notifications` says: several have 100,000 or more.
+	NotificationsAtLeast []string            `json:"notifications_at_least,omitzero"`
+	Lag                  map[string]StageLag `json:"lag"`
+	Leases               []StatusLease       `json:"leases"`
+	StreamClients        int64               `json:"stream_clients"`
 }
 
 // StatusEvents is what stands in Status.Events.
@@ -1914,6 +1917,9 @@ type Problem struct {
 	RequestID string `json:"request_id,omitzero"`
 	// Every mistake of the request.
 	Errors []Flaw `json:"errors,omitzero"`
+
+	// How long to wait before the same request, 0 when nothing was said.
+	RetryAfter time.Duration `json:"-"`
 }
 
 // CloudEvent is a CloudEvent 1.0 in JSON. Its `type` becomes the event's in UPPER_SNAKE (`com.example.payment.failed` is `COM_EXAMPLE_PAYMENT_FAILED`),

@@ -262,6 +262,8 @@ var _ = Describe("every query of the store", func() {
 			drop(s.FindNotifications(ctx, f, &store.NotificationPosition{CreatedAt: now, ID: "n1"}, 10))
 			drop(s.CountNotifications(ctx, f))
 		}
+		_, _, err = s.NotificationCounts(ctx, 10)
+		every(err)
 		every(s.SaveDeadLetters(ctx, store.DeadLetterRecord{ID: "d1", Queue: "q", DeadAt: now, ExpiresAt: now.Add(time.Hour)}))
 		drop(s.DeadLetter(ctx, "d1"))
 		for _, f := range []store.DeadLetterFilter{{}, {Queue: "q"}, {Queue: "q", Reason: "permanent", ErrorClass: "c"}, {Cause: "c"}, {Waiting: true}, {From: now.Add(-time.Hour)}} {

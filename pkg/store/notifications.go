@@ -257,14 +257,52 @@ func (s *Store) FindNotifications(ctx context.Context, f NotificationFilter, aft
 	return listOf[notification.Notification](ctx, s, t)
 }
 
+// statuses are all that a notification may have.
+var statuses = []notification.Status{notification.Pending, notification.Delivered, notification.Dead, notification.Suppressed}
+
+// NotificationCounts counts by status, each up to most, so that it takes no longer
+// the more there are. When only one status has more, it is the rest of what the
+// collection's metadata says; of several, each is said to be at least so many.
+func (s *Store) NotificationCounts(ctx context.Context, most int64) (counts map[notification.Status]int64, atLeast []notification.Status, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if counts, err = s.countNotifications(ctx, NotificationFilter{}, most); err != nil {
+		return nil, nil, err
+	}
+	sum := int64(0)
+	for _, status := range statuses {
+		if sum += counts[status]; counts[status] >= most {
+			atLeast = append(atLeast, status)
+		}
+	}
+	if len(atLeast) != 1 {
+		return counts, atLeast, nil
+	}
+	all, err := s.notifications.EstimatedDocumentCount(ctx, options.EstimatedDocumentCount().SetMaxTime(operationTimeout/2))
+	if err != nil {
+		return nil, nil, searched("count notifications", err)
+	}
+	counts[atLeast[0]] += max(0, all-sum)
+	return counts, nil, nil
+}
+
 // CountNotifications counts by status in the filter's range.
 func (s *Store) CountNotifications(ctx context.Context, f NotificationFilter) (map[notification.Status]int64, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	return s.countNotifications(ctx, f, 0)
+}
+
+// countNotifications counts each status up to most; 0 is no bound.
+func (s *Store) countNotifications(ctx context.Context, f NotificationFilter, most int64) (map[notification.Status]int64, error) {
+	o := options.Count().SetMaxTime(operationTimeout / 2)
+	if most > 0 {
+		o.SetLimit(most)
+	}
 	counts := map[notification.Status]int64{}
-	for _, status := range []notification.Status{notification.Pending, notification.Delivered, notification.Dead, notification.Suppressed} {
+	for _, status := range statuses {
 		f.Status = status
-		n, err := s.notifications.CountDocuments(ctx, f.query(), options.Count().SetMaxTime(operationTimeout/2))
+		n, err := s.notifications.CountDocuments(ctx, f.query(), o)
 		if err != nil {
 			return nil, searched("count notifications", err)
 		}

@@ -49,6 +49,35 @@ var _ = Describe("the record of attempts", func() {
 		Expect(err).NotTo(HaveOccurred())
 	}, NodeTimeout(30*time.Second))
 
+	It("is counted by status, each up to a number, and beyond it as what is left or as so many at least", func(ctx SpecContext) {
+		b := testBatch(1)
+		Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
+		var more []notification.Notification
+		for i := range 5 {
+			n := pending(fmt.Sprintf("m%d", i), "e1")
+			n.Status, n.Reason = notification.Suppressed, notification.Muted
+			more = append(more, n)
+		}
+		_, err := s.Decide(ctx, now, []decision.Batch{{Batch: b, Owed: owing(more...)}})
+		Expect(err).NotTo(HaveOccurred())
+		count := func(most int64) (counts []int64, atLeast []notification.Status) {
+			GinkgoHelper()
+			found, atLeast, err := s.NotificationCounts(ctx, most)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(found).To(HaveLen(4))
+			return []int64{found[notification.Pending], found[notification.Suppressed]}, atLeast
+		}
+		for most, want := range map[int64][]int64{100: {2, 5}, 5: {2, 5}, 3: {2, 5}, 2: {2, 2}} {
+			counts, atLeast := count(most)
+			Expect(counts).To(Equal(want), "up to %d", most)
+			if most == 2 {
+				Expect(atLeast).To(ConsistOf(notification.Pending, notification.Suppressed))
+			} else {
+				Expect(atLeast).To(BeEmpty())
+			}
+		}
+	}, SpecTimeout(30*time.Second))
+
 	It("accepts each attempt number once, and recognises its own repeat", func(ctx SpecContext) {
 		mine := store.AttemptRecord{ID: "n1", Attempt: attempt(1, "a", notification.OutcomeRetry), Status: notification.Pending}
 		theirs := store.AttemptRecord{ID: "n1", Attempt: attempt(1, "b", notification.OutcomeOK), Status: notification.Delivered}

@@ -67,14 +67,28 @@ func verdict(err error) error {
 		return advise("Use an admin's key; `eactl users create --database --role admin` makes one.")
 	case p.Code == "": // no problem of this API
 		return fmt.Errorf("%w; is EA_API_URL right?", err)
+	case p.Status == http.StatusTooManyRequests:
+		return advise(again(p))
 	case p.Status >= http.StatusInternalServerError:
-		return advise("`eactl doctor` tries the servers; the api's log has this under request id " + p.RequestID + ".")
+		advice := "`eactl doctor` tries the servers; the api's log has this under request id " + p.RequestID + "."
+		if p.RetryAfter > 0 {
+			advice = again(p) + " " + advice
+		}
+		return advise(advice)
 	case p.Status == http.StatusNotFound:
 		return fmt.Errorf("%w: %w", errNothing, err)
 	case p.Status == http.StatusBadRequest, p.Status == http.StatusUnprocessableEntity:
 		return &usageError{err}
 	}
 	return err
+}
+
+// again says when the same request may be answered better.
+func again(p *client.Problem) string {
+	if p.RetryAfter <= 0 {
+		return "Try again later."
+	}
+	return fmt.Sprintf("Try again in %s.", p.RetryAfter.Round(time.Second))
 }
 
 // missing says whether the API has nothing of that id.

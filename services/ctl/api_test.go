@@ -38,7 +38,23 @@ var _ = Describe("what the API refuses", func() {
 		Entry(nil, 403, 1, "eactl: the detail\n  limit: is wrong\nUse an admin's key; `eactl users create --database --role admin` makes one.\n"),
 		Entry(nil, 404, 3, "eactl: nothing matched: the detail\n  limit: is wrong\n"),
 		Entry(nil, 409, 1, "eactl: the detail\n  limit: is wrong\n"),
+		Entry(nil, 429, 1, "eactl: the detail\n  limit: is wrong\nTry again later.\n"),
 		Entry(nil, 503, 1, "eactl: the detail\n  limit: is wrong\n`eactl doctor` tries the servers; the api's log has this under request id r-1.\n"),
+	)
+
+	DescribeTable("says when to try again, where the API has", func(ctx SpecContext, status int, want string) {
+		environ := answering(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.Header().Set("Retry-After", "90")
+			w.WriteHeader(status)
+			fmt.Fprint(w, `{"type":"about:blank","title":"x","status":500,"code":"x","detail":"the detail","request_id":"r-1"}`)
+		})
+		var out, errOut bytes.Buffer
+		Expect(ctl.Run(ctx, []string{"events", "list"}, environ, &out, &errOut)).To(Equal(1))
+		Expect(errOut.String()).To(Equal(want))
+	},
+		Entry(nil, 429, "eactl: the detail\nTry again in 1m30s.\n"),
+		Entry(nil, 503, "eactl: the detail\nTry again in 1m30s. `eactl doctor` tries the servers; the api's log has this under request id r-1.\n"),
 	)
 
 	It("is told from an answer of somebody else", func(ctx SpecContext) {

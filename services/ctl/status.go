@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,7 +66,11 @@ func (t *tool) statusTables(s statusReport) error {
 	fmt.Fprintf(t.out, "events         %d stored, %d of them not processed yet\n", s.Events.Stored, s.Events.Unprocessed)
 	var states []string
 	for _, state := range sortedNames(s.Notifications) {
-		states = append(states, fmt.Sprintf("%d %s", s.Notifications[state], state))
+		more := ""
+		if slices.Contains(s.NotificationsAtLeast, state) {
+			more = "+"
+		}
+		states = append(states, fmt.Sprintf("%d%s %s", s.Notifications[state], more, state))
 	}
 	if states == nil {
 		states = []string{"none"}

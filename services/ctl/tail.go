@@ -19,6 +19,8 @@ import (
 const (
 	reconnectFirst = 200 * time.Millisecond
 	reconnectMax   = 10 * time.Second
+	// retryMost bounds what an API may ask for before the next connection.
+	retryMost = time.Minute
 	// criticalSeverity is where the critical feed begins.
 	criticalSeverity = 8
 	// silence is when a stream counts as dead: the API says something every 15 s.
@@ -74,6 +76,9 @@ func (t *tool) followAll(ctx context.Context, s *stream) error {
 			err = errors.New("the API closed the stream")
 		}
 		pause := wait.NextBackOff()
+		if refused != nil { // the API knows better, within a bound
+			pause = max(pause, min(refused.RetryAfter, retryMost))
+		}
 		fmt.Fprintf(t.errOut, "connection lost (%s), trying again in %s\n", firstLine(err), pause.Round(10*time.Millisecond))
 		select {
 		case <-ctx.Done():

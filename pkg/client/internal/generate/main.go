@@ -2,16 +2,17 @@
 // OpenAPI document; `go generate` runs it.
 //
 // It knows what our document uses and stops at what it does not know, so that
-// nothing of the document is silently left out. Three extensions tell what
+// nothing of the document is silently left out. Four extensions tell what
 // OpenAPI cannot: x-role of an operation, x-patch of a body whose fields may be
-// left as they are, changed or removed, and x-partial of an answer that may lack
-// any of its fields.
+// left as they are, changed or removed, x-partial of an answer that may lack
+// any of its fields, and x-retry-after of one whose header Retry-After matters.
 package main
 
 import (
 	"fmt"
 	"go/format"
 	"os"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -61,8 +62,9 @@ func generate(path string) error {
 // imports are those of the packages that a file names.
 func imports(body string) string {
 	var lines string
-	for _, path := range []string{"bytes", "context", "encoding/json", "iter", "net/http", "net/url"} {
-		if strings.Contains(body, path[strings.LastIndex(path, "/")+1:]+".") {
+	for _, path := range []string{"bytes", "context", "encoding/json", "iter", "net/http", "net/url", "time"} {
+		name := path[strings.LastIndex(path, "/")+1:]
+		if regexp.MustCompile(`\b` + name + `\.[A-Z]`).MatchString(body) { // a comment may end in "at a time."
 			lines += fmt.Sprintf("%q\n", path)
 		}
 	}

@@ -39,6 +39,9 @@ func (d *document) declare(name string, schema *yaml.Node) {
 		if text(schema, "x-partial") == "true" {
 			b.WriteString("\n\tread json.RawMessage\n")
 		}
+		if text(schema, "x-retry-after") == "true" {
+			b.WriteString("\n\t// How long to wait before the same request, 0 when nothing was said.\n\tRetryAfter time.Duration `json:\"-\"`\n")
+		}
 		d.types[place] = said + "type " + name + " struct {\n" + b.String() + "}\n"
 		if text(schema, "x-partial") == "true" {
 			d.types[place] += strings.ReplaceAll(asRead, "NAME", name)

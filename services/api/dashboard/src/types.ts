@@ -290,6 +290,7 @@ export interface TopErrors {
 export interface Status {
   events: { stored: number; unprocessed: number };
   notifications: Record<string, number>;
+  notifications_at_least?: string[];
   lag: Record<string, Lag>;
   stream_clients: number;
 }

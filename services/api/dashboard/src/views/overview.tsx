@@ -77,7 +77,7 @@ function Balance({ of, budget }: { of: Status; budget: number }) {
     <dl class="tiles small" aria-label="Now">
       <Tile name="Undecided" value={compact(of.events.unprocessed)} note={'of ' + compact(of.events.stored) + ' stored'} />
       {(['delivered', 'pending', 'suppressed', 'dead'] as const).map((s) => (
-        <Tile name={s[0]!.toUpperCase() + s.slice(1)} value={compact(n[s] ?? 0)} note="notifications" bad={s === 'dead' && !!n[s]} to={link('notifications', { status: s })} />
+        <Tile name={s[0]!.toUpperCase() + s.slice(1)} value={compact(n[s] ?? 0)} note={of.notifications_at_least?.includes(s) ? 'notifications, or more' : 'notifications'} bad={s === 'dead' && !!n[s]} to={link('notifications', { status: s })} />
       ))}
       {lags.map((l) => (
         <Tile name={'Lag, ' + (stages[l.stage] ?? l.stage)} value={span(l.seconds)} note={l.batches ? count(l.batches) + ' batches' : 'up to date'} bad={l.seconds > budget} />
