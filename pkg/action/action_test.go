@@ -50,6 +50,14 @@ var _ = Describe("A template", func() {
 		{Key: "none", Value: nil},
 		{Key: "payload", Value: bson.D{{Key: "amount", Value: 12.5}, {Key: "tags", Value: bson.A{"x", "y"}}, {Key: "big", Value: int64(1) << 60}}},
 	}
+	It("links to the notification's page, where the dashboard is known", func() {
+		t, err := action.ParseTemplate("{{with .Link}}<{{.}}>{{else}}no link{{end}}")
+		Expect(err).NotTo(HaveOccurred())
+		msg := notification.Message{Notification: notification.Notification{ID: "ntf_1"}}
+		Expect(t.Render(msg)).To(BeEquivalentTo("no link"))
+		msg.Dashboard = "https://events.example.com/ops"
+		Expect(t.Render(msg)).To(BeEquivalentTo("<https://events.example.com/ops/#/notifications/ntf_1>"))
+	})
 	DescribeTable("prints", func(text, want string) {
 		Expect(render(text, event)).To(Equal(want))
 	},

@@ -18,14 +18,15 @@ import (
 
 // Template is a Go text or HTML template over one notification:
 //
-//	{{.Event.payload.amount}} {{.Rule.Name}} {{.Notification}} {{.Attempt}}
+//	{{.Event.payload.amount}} {{.Rule.Name}} {{.Notification}} {{.Attempt}} {{.Link}}
 //	{{.Alert.Text}} {{.Alert.Kind}} {{.Alert.Value}} {{.Alert.Reference}} {{.Alert.From}} {{.Alert.To}} {{.Alert.Key}}
 //
 //	{{.Group.Matches}} {{.Group.Samples}} {{.Group.FirstAt}} {{.Group.LastAt}} {{.Group.Key}} {{.HeldBack}}
 //
 // The second line is for the alerts of window rules, the third for rules that
 // group; others have none. HeldBack is how many matches a throttle held back
-// since the notification before.
+// since the notification before. Link is the dashboard's page of the notification,
+// nothing unless api.public_url is set.
 // What an event does not have prints as nothing. Its functions are those of
 // text/template and of the table functions.
 type Template struct{ t executable }
@@ -51,6 +52,7 @@ type templateData struct {
 	Alert, Group map[string]any
 	HeldBack     int
 	Notification string
+	Link         string
 	Attempt      int
 	steps        *int // of all loops of one rendering
 }
@@ -125,6 +127,7 @@ func (t *Template) Render(msg notification.Message) ([]byte, error) {
 		Group:        group(n.Group),
 		HeldBack:     n.HeldBack,
 		Notification: n.ID,
+		Link:         msg.Link(),
 		Attempt:      msg.Attempt,
 		steps:        &steps,
 	})

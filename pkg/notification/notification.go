@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/google/uuid"
@@ -233,4 +234,20 @@ type Message struct {
 	Receipts []string `bson:"receipts,omitempty"`
 	// Force is the nonce of a forced attempt, see Forced.
 	Force string `bson:"force,omitempty"`
+	// Dashboard is the dashboard's address, as the process knows it that carries
+	// the message out; "" when nobody told it. It does not travel.
+	Dashboard string `bson:"-"`
+}
+
+// Link is the dashboard's page of the notification, "" without a dashboard.
+func (m Message) Link() string { return m.page("notifications", m.Notification.ID) }
+
+// RuleLink is the dashboard's page of the rule, "" without a dashboard.
+func (m Message) RuleLink() string { return m.page("rules", m.Notification.RuleID) }
+
+func (m Message) page(view, id string) string {
+	if m.Dashboard == "" {
+		return ""
+	}
+	return m.Dashboard + "/#/" + view + "/" + url.PathEscape(id)
 }

@@ -176,7 +176,7 @@ func (s *Server) previewTemplate(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	filled, err := compiled.Fill(sampleMessage(doc, id))
+	filled, err := compiled.Fill(sampleMessage(doc, id, s.cfg.PublicURL))
 	if err != nil {
 		return problem(http.StatusUnprocessableEntity, "template_failed", "with this event the template fails: %v", err)
 	}
@@ -188,8 +188,8 @@ func (s *Server) previewTemplate(c echo.Context) error {
 }
 
 // sampleMessage is a delivery order of a rule that is none.
-func sampleMessage(doc bson.Raw, eventID string) notification.Message {
-	return notification.Message{Event: doc, Attempt: 1, Notification: notification.Notification{
+func sampleMessage(doc bson.Raw, eventID, dashboard string) notification.Message {
+	return notification.Message{Event: doc, Attempt: 1, Dashboard: dashboard, Notification: notification.Notification{
 		ID: "ntf_preview", EventID: eventID, RuleID: "preview", RuleName: "preview", RuleVersion: 1,
 	}}
 }

@@ -60,6 +60,7 @@ type Publisher interface {
 // Options of a Dispatcher.
 type Options struct {
 	Instance          string        // the worker's name in attempts, unique among processes
+	Dashboard         string        // its address, for links; "": not known
 	TargetConcurrency int           // calls of one target at a time, by all dispatchers
 	TargetRate        int           // calls of one target a second, by all dispatchers; 0: no limit
 	BreakerWait       time.Duration // before a failing target is probed
@@ -161,6 +162,7 @@ func (d *Dispatcher) open(queue string, delivery *broker.Delivery) (*order, erro
 	case msg.Notification.Action.Config != nil && msg.Notification.Action.Config.Validate() != nil:
 		return nil, broker.Permanent(&topology.Malformed{Err: errors.New("the message carries no readable action")})
 	}
+	msg.Dashboard = d.o.Dashboard
 	o := &order{delivery: delivery, queue: queue, msg: msg}
 	config, err := d.o.Secrets.Open(msg.Notification.Action.Config)
 	if errors.As(err, &o.missing) {

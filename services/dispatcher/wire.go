@@ -34,7 +34,7 @@ func wire(_ context.Context, p *app.Process, between func(Targets) Targets) erro
 	}
 	read := &reading{store: p.Store}
 	d := New(Options{
-		Instance: p.Instance, TargetConcurrency: cfg.TargetConcurrency, TargetRate: cfg.TargetRate, BreakerWait: cfg.BreakerWait, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
+		Instance: p.Instance, Dashboard: p.Config.API.PublicURL, TargetConcurrency: cfg.TargetConcurrency, TargetRate: cfg.TargetRate, BreakerWait: cfg.BreakerWait, Timeout: cfg.Timeout, ClaimFor: cfg.ClaimFor,
 		Schedule: cfg.Schedule, QueueSchedules: cfg.Schedules, AllowNetworks: cfg.AllowNetworks, ResponseExcerpt: cfg.ResponseExcerpt, Secrets: secrets,
 		Messages: broker.NewPublisher(p.PublishConnection, broker.PublisherOptions{}),
 		Channels: channels, DefaultChannel: p.Config.Channels.DefaultName(), Letters: read, People: read,

@@ -111,3 +111,16 @@ func (t TestIDs) Returned(h Handle) (waiting int) { return len(t.k.returned(h.it
 
 // UnderWay counts what is not settled.
 func (t TestIDs) UnderWay() int { return len(t.k.underWay) }
+
+// TestHand is what an ingester holds.
+type TestHand struct{ h *inHand }
+
+func NewTestHand() TestHand { return TestHand{&inHand{taken: map[int64]int{}}} }
+
+func (t TestHand) Take(bytes int, now time.Time) (leave func()) {
+	second := t.h.take(bytes, now)
+	return func() { t.h.leave(bytes, second) }
+}
+
+func (t TestHand) Full(messages, bytes int) bool   { return t.h.full(messages, bytes) }
+func (t TestHand) Age(now time.Time) time.Duration { return t.h.age(now) }

@@ -162,7 +162,7 @@ func (r *run) collect(ctx context.Context, in <-chan *broker.Delivery) {
 		// Each lost session makes the broker give out anew what is held here, so
 		// in a long outage of the database the prefetch alone bounds nothing.
 		from := in
-		full := r.hand.count() >= 2*r.o.Prefetch
+		full := r.hand.full(2*r.o.Prefetch, 2*broker.PrefetchSizeDefault)
 		if full {
 			from = nil
 		}

@@ -13,23 +13,26 @@ import (
 type inHand struct {
 	mu       sync.Mutex
 	messages int
+	bytes    int // of their bodies
 	taken    map[int64]int
 }
 
-// take counts a message, and returns what leave wants to know.
-func (h *inHand) take(now time.Time) (second int64) {
+// take counts a message, and returns the second that leave wants to know.
+func (h *inHand) take(bytes int, now time.Time) (second int64) {
 	second = now.Unix()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.messages++
+	h.bytes += bytes
 	h.taken[second]++
 	return second
 }
 
-func (h *inHand) leave(second int64) {
+func (h *inHand) leave(bytes int, second int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.messages--
+	h.bytes -= bytes
 	if h.taken[second]--; h.taken[second] == 0 {
 		delete(h.taken, second)
 	}
@@ -39,6 +42,13 @@ func (h *inHand) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.messages
+}
+
+// full says whether it holds so many messages, or so many bytes.
+func (h *inHand) full(messages, bytes int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.messages >= messages || h.bytes >= bytes
 }
 
 // age of the oldest, to the second; 0 for none.

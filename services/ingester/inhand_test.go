@@ -9,8 +9,27 @@ import (
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 
+	"github.com/events-aggregator/events-aggregator/services/ingester"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 )
+
+var _ = Describe("what an ingester holds", func() {
+	It("is bounded by messages and by bytes, and as old as its oldest message", func() {
+		hand, now := ingester.NewTestHand(), time.Unix(1_800_000_000, 0)
+		large := hand.Take(900, now)
+		Expect(hand.Full(2, 1000)).To(BeFalse())
+		small := hand.Take(10, now.Add(5*time.Second))
+		Expect(hand.Full(2, 1000)).To(BeTrue(), "two messages")
+		Expect(hand.Full(3, 910)).To(BeTrue(), "910 bytes")
+		Expect(hand.Age(now.Add(7 * time.Second))).To(Equal(7 * time.Second))
+		large()
+		Expect(hand.Full(2, 910)).To(BeFalse())
+		Expect(hand.Age(now.Add(7 * time.Second))).To(Equal(2 * time.Second))
+		small()
+		Expect(hand.Full(1, 1)).To(BeFalse())
+		Expect(hand.Age(now.Add(7 * time.Second))).To(BeZero())
+	})
+})
 
 var _ = Describe("an ingester that holds what it cannot store", func() {
 	It("says for how long, and says nothing any more when it has stopped", func(ctx SpecContext) {

@@ -45,7 +45,7 @@ const (
 )
 
 func newMessage(d *broker.Delivery, docs []*event.Document, hand *inHand, now time.Time) *message {
-	m := &message{delivery: d, open: len(docs), hand: hand, taken: hand.take(now),
+	m := &message{delivery: d, open: len(docs), hand: hand, taken: hand.take(len(d.Body), now),
 		again: d.Redelivered || d.DeliveryCount > 0 || d.Attempt > 1}
 	if len(docs) == 1 {
 		m.items = m.one[:]
@@ -99,7 +99,7 @@ func (m *message) note(f fate, err error) (worst fate, why error, last bool) {
 		m.worst, m.err = f, err
 	}
 	if m.open--; m.open == 0 {
-		m.hand.leave(m.taken)
+		m.hand.leave(len(m.delivery.Body), m.taken)
 	}
 	return m.worst, m.err, m.open == 0
 }

@@ -114,6 +114,9 @@ func annotations(msg notification.Message) map[string]string {
 	if n.Group != nil {
 		all["samples"] = strings.Join(n.Group.Samples, ", ")
 	}
+	if link := msg.Link(); link != "" {
+		all["link"] = link
+	}
 	if n.HeldBack > 0 {
 		all["held_back"] = fmt.Sprint(n.HeldBack)
 	}
@@ -160,11 +163,11 @@ func WebhookBody(msg notification.Message) ([]byte, error) {
 	body, err := json.Marshal(webhook{
 		Version:  "4",
 		GroupKey: fmt.Sprintf("{}:{alertname=%q}", l["alertname"]),
-		Status:   "firing", Receiver: msg.Notification.RuleName,
+		Status:   "firing", Receiver: msg.Notification.RuleName, ExternalURL: msg.Dashboard,
 		GroupLabels: group, CommonLabels: l, CommonAnnotations: a,
 		Alerts: []webhookAlert{{
 			Status: "firing", Fingerprint: fingerprint(l),
-			Alert: Alert{Labels: l, Annotations: a, StartsAt: startOf(msg)},
+			Alert: Alert{Labels: l, Annotations: a, StartsAt: startOf(msg), GeneratorURL: msg.RuleLink()},
 		}},
 	})
 	if err != nil {

@@ -120,6 +120,21 @@ var _ = Describe("The body of Alertmanager's webhooks", func() {
 				"startsAt": "2025-06-01T12:00:00Z", "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "` + fingerprint + `"}]
 		}`))
 	})
+	It("leads to the dashboard, where somebody said where that is", func() {
+		m := message()
+		m.Dashboard = "https://events.example.com"
+		m.Notification.RuleID = "pay/large"
+		body, err := alert.WebhookBody(m)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(body)).To(And(
+			ContainSubstring(`"externalURL":"https://events.example.com"`),
+			ContainSubstring(`"generatorURL":"https://events.example.com/#/rules/pay%2Flarge"`),
+			ContainSubstring(`"link":"https://events.example.com/#/notifications/ntf_1"`)))
+		body, err = parse(bson.D{{Key: "url", Value: "http://am"}}).Body(m, at)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(one(body).GeneratorURL).To(Equal("https://events.example.com/#/rules/pay%2Flarge"))
+		Expect(one(body).Annotations).To(HaveKeyWithValue("link", "https://events.example.com/#/notifications/ntf_1"))
+	})
 })
 
 // fingerprint of the labels above: FNV-1a of the sorted names and values, each

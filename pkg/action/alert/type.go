@@ -109,7 +109,7 @@ func (c Config) Body(msg notification.Message, now time.Time) ([]byte, error) {
 	if start.After(now) { // an event of the future
 		start = now.UTC()
 	}
-	return json.Marshal([]Alert{{Labels: l, Annotations: a, StartsAt: start, EndsAt: now.Add(c.ResolveAfter).UTC()}})
+	return json.Marshal([]Alert{{Labels: l, Annotations: a, StartsAt: start, EndsAt: now.Add(c.ResolveAfter).UTC(), GeneratorURL: msg.RuleLink()}})
 }
 
 func filled(all map[string]string, own map[string]*action.Template, msg notification.Message) (map[string]string, error) {
