@@ -18,7 +18,13 @@ under them takes seconds, in which every client waits:
   - with every write it goes through what it remembers of the writes of half an
     hour, and sorts that when it is more than ten thousand. What it remembers is
     in the order of time, so here only the oldest are looked at;
+  - with every command it goes through all sessions of half an hour, looking for
+    those that nobody uses any more; here once in ten seconds;
   - it reads all documents that can expire once a minute; here every ten.
+
+Of a filter with an _id and more it follows another index, and compares all that
+that one finds; here the _id. It reads a database's profiling level with every
+command; here nobody profiles.
 
 And a hint of an index of places, which it cannot follow, is one to read the
 collection.
@@ -37,6 +43,21 @@ from secantus.transactions import TxnState
 
 ROWS_AT_ONCE = 100
 EXPIRE_EVERY = 600.0  # seconds
+SESSIONS_EVERY = 10.0
+NO_PROFILE = {"level": 0, "slowms": 100, "sampleRate": 1.0}
+
+
+def seldom(every, prune):
+    last = time.monotonic()
+
+    def pruned():
+        nonlocal last
+        if time.monotonic() - last < every:
+            return 0
+        last = time.monotonic()
+        return prune()
+
+    return pruned
 
 
 class Server(SecantusDBServer):
@@ -46,6 +67,9 @@ class Server(SecantusDBServer):
         self.storage.drop_database = self.drop_database(self.storage.drop_database)
         self.storage.drop_collection = self.drop_collection(self.storage.drop_collection)
         self.storage._candidates_from_hint = self.read_all_for_places(self.storage._candidates_from_hint)
+        self.storage._try_index_id_keys = self.by_id(self.storage._try_index_id_keys)
+        self.storage.get_profile = lambda db: NO_PROFILE
+        self.sessions._prune_locked = seldom(SESSIONS_EVERY, self.sessions._prune_locked)
         self.transactions._prune_locked = self.end_dead
         self.transactions._prune_retryable_locked = self.forget_oldest
         threading.Thread(target=self.reap, daemon=True).start()
@@ -105,6 +129,15 @@ class Server(SecantusDBServer):
             return follow(db, collection, "$natural" if "2dsphere" in keys.values() else index, *sort)
 
         return followed
+
+    def by_id(self, other):
+        def found(db, collection, filter, *, collation=None):
+            if len(filter) > 1 and "_id" in filter and not any(name.startswith("$") for name in filter):
+                if storage._id_point_lookup_keys(filter["_id"]) is not None:
+                    filter = {"_id": filter["_id"]}  # whoever asks compares what is found with the whole
+            return other(db, collection, filter, collation=collation)
+
+        return found
 
     def wait_for_transactions(self):
         open_now = list(self.transactions._txns.values())
