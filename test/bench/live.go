@@ -101,6 +101,10 @@ func (b *bench) lives(ctx context.Context, product build, n int, f figures) (err
 	}
 	name := func(figure string) string { return product.name + figure }
 	few, many := b.liveClients/liveFewer, b.liveClients
+	// First how soon: what is flat out leaves the servers work.
+	if err := s.delays(ctx, api, few, f, name(liveHalf), name(liveLast)); err != nil {
+		return err
+	}
 	err = s.listening(ctx, api, few, func(l *feed) error {
 		if err := l.measure(ctx, liveFor, f, name(liveFew), p); err != nil {
 			return err
@@ -112,9 +116,6 @@ func (b *bench) lives(ctx context.Context, product build, n int, f figures) (err
 	}
 	if err == nil {
 		f[name(liveMemory)], err = p.peakMemory()
-	}
-	if err == nil {
-		err = s.delays(ctx, api, few, f, name(liveHalf), name(liveLast))
 	}
 	if err != nil {
 		return err
