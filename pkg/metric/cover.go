@@ -50,6 +50,12 @@ func cover(r Range, period int, usable func(Period, time.Time) bool, add func(Se
 	cover(Range{from, r.To}, period-1, usable, add)
 }
 
+// Count is how many windows of the period touch the range, without making them.
+func (p Period) Count(r Range) int {
+	whole := p.Whole(r)
+	return int(whole.To.Sub(whole.From) / p.Length)
+}
+
 // Windows are the starts of the period's windows that touch the range.
 func (p Period) Windows(r Range) []time.Time {
 	var starts []time.Time

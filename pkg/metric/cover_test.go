@@ -67,11 +67,18 @@ var _ = Describe("covering a range by windows", func() {
 		}
 	})
 
+	It("counts windows without making them: those of all of time would be 100 GB", func() {
+		r := metric.Range{From: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), To: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}
+		Expect(metric.Periods[0].Count(r)).To(BeNumerically(">", 100_000_000))
+		Expect(metric.Periods[0].Count(metric.Range{From: noon, To: noon})).To(BeZero())
+	})
+
 	It("widens to whole windows", func() {
 		hour := named("1h")
 		r := metric.Range{From: noon.Add(time.Minute), To: noon.Add(61 * time.Minute)}
 		Expect(hour.Whole(r)).To(Equal(metric.Range{From: noon, To: noon.Add(2 * time.Hour)}))
 		Expect(hour.Windows(r)).To(Equal([]time.Time{noon, noon.Add(time.Hour)}))
+		Expect(hour.Count(r)).To(Equal(2))
 		Expect(hour.Whole(metric.Range{From: noon, To: noon.Add(time.Hour)})).To(Equal(metric.Range{From: noon, To: noon.Add(time.Hour)}))
 	})
 })

@@ -78,7 +78,7 @@ func (s *Server) trends(c echo.Context) error {
 		answer.Source = fromEvents
 	}
 	r := s.within(p, q.Range, period, !known)
-	if n := len(period.Windows(r)); n > pointsMost {
+	if n := period.Count(r); n > pointsMost {
 		p.flaw("period", "%d windows of %s, at most %d; choose a longer period or a shorter range", n, period.Name, pointsMost)
 	}
 	if err := p.err(); err != nil {

@@ -76,8 +76,8 @@ func (s *Server) userActivity(c echo.Context) error {
 		p.flaw("period", "the timeline of one user; name one by user_id")
 	}
 	q.Range = s.within(p, q.Range, period, true)
-	if one {
-		if n := len(period.Windows(q.Range)); n > pointsMost {
+	if one && p.err() == nil { // an unknown period has no windows
+		if n := period.Count(q.Range); n > pointsMost {
 			p.flaw("period", "%d windows of %s, at most %d; choose a longer period or a shorter range", n, period.Name, pointsMost)
 		}
 	}

@@ -460,9 +460,12 @@ var _ = Describe("analytics", Ordered, func() {
 		Expect(problem.Errors).To(ContainElement(HaveField("Parameter", parameter)))
 	},
 		Entry("too many windows", "/analytics/trends?period=1m&from=2026-01-01T00:00:00Z&to=2026-01-09T00:00:00Z", "period"),
+		Entry("all of time by minutes", "/analytics/trends?period=1m&from=0002-01-01T00:00:00Z&to=9999-12-31T00:00:00Z", "period"),
+		Entry("all of a user's time by minutes", "/analytics/user-activity?user_id=u&period=1m&from=0002-01-01T00:00:00Z&to=9999-12-31T00:00:00Z", "from"),
 		Entry("too long a range of events", "/analytics/summary?level=error&from=2024-01-01T00:00:00Z", "from"),
 		Entry("a time that no metric is kept of", "/analytics/summary?from=2019-01-01T00:00:00Z&to=2019-02-01T00:00:00Z", "from"),
 		Entry("too many series", "/analytics/trends?by=type&series=21", "series"),
+		Entry("an unknown period of a user", "/analytics/user-activity?user_id=u&period=2h", "period"),
 		Entry("an unknown period", "/analytics/trends?period=2h", "period"),
 		Entry("an unknown kind", "/metrics?metric_type=NOISE", "metric_type"),
 		Entry("response times by level", "/analytics/trends?metric_type=RESPONSE_TIME&by=level", "by"),
