@@ -49,6 +49,7 @@ func (p *product) fill(ctx context.Context) (story, error) {
 	}
 	random := rand.New(rand.NewPCG(7, 11)) // the same traffic each time
 	events := sampled(random, time.Now().UTC())
+	published := len(events)
 	for len(events) > 0 {
 		n := min(requested, len(events))
 		if err := p.post(ctx, "events", events[:n]); err != nil {
@@ -56,7 +57,7 @@ func (p *product) fill(ctx context.Context) (story, error) {
 		}
 		events = events[n:]
 	}
-	if err := p.quiet(ctx); err != nil {
+	if err := p.quiet(ctx, published); err != nil {
 		return s, err
 	}
 	trace, now := uuid.NewString(), time.Now().UTC()
@@ -150,8 +151,9 @@ func (p *product) ask(ctx context.Context, method, path string, body []byte) ([]
 	return text, err
 }
 
-// quiet waits until hardly anything is under way; the traffic of scripts/run goes on.
-func (p *product) quiet(ctx context.Context) error {
+// quiet waits until so many events are stored and hardly anything is under way; the
+// traffic of scripts/run goes on.
+func (p *product) quiet(ctx context.Context, published int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, settled, errors.New("the sample traffic was not through in time"))
 	defer cancel()
 	ticker := time.NewTicker(time.Second)
@@ -172,7 +174,7 @@ func (p *product) quiet(ctx context.Context) error {
 			return err
 		}
 		const few = 20
-		if now.Events.Stored > history*20 && now.Events.Unprocessed < few && now.Notifications["pending"] < few {
+		if now.Events.Stored >= published && now.Events.Unprocessed < few && now.Notifications["pending"] < few {
 			return nil
 		}
 		select {

@@ -31,7 +31,7 @@ const (
 // Names of figures.
 const (
 	dashboardUsable  = "dashboard.usable"
-	dashboardSlowest = "dashboard.slowest"
+	dashboardWhole   = "dashboard.whole"
 	dashboardFrame   = "dashboard.frame"
 	dashboardLongest = "dashboard.longest"
 	dashboardSlows   = "dashboard.slows"
@@ -42,7 +42,7 @@ func dashboardRows(build string) []row {
 	value := func(name string) func(figures) float64 { return func(f figures) float64 { return f[build+name] } }
 	return []row{
 		{part: "dashboard", name: "overview usable after, ms", value: value(dashboardUsable), goal: 1000, most: true, once: true},
-		{part: "dashboard", name: "the slowest of five loads, ms", value: value(dashboardSlowest), once: true},
+		{part: "dashboard", name: "with the answers to all that it asks, ms", value: value(dashboardWhole), once: true},
 		{part: "dashboard", name: "frames of the last fifth of 10,000 live events beside the first", value: value(dashboardSlows), goal: 1.5, most: true, once: true, format: "%.2f"},
 		{part: "dashboard", name: "a frame, p95 ms", value: value(dashboardFrame), once: true, format: "%.1f"},
 		{part: "dashboard", name: "the longest frame, ms", value: value(dashboardLongest), once: true},
@@ -50,12 +50,18 @@ func dashboardRows(build string) []row {
 	}
 }
 
-// usable notes when the overview is there with all that it asked for, and drawn.
-const usable = `new MutationObserver((_, observer) => {
-	if (!document.querySelector('.tiles') || document.querySelector('.loading')) return;
-	observer.disconnect();
-	requestAnimationFrame(() => setTimeout(() => { window.usable = performance.now(); }));
-}).observe(document, { subtree: true, childList: true });`
+// usable notes when the overview shows its first figures, and when it has all
+// that it asked for, both drawn.
+const usable = `(() => {
+	const drawn = (name) => requestAnimationFrame(() => setTimeout(() => { window[name] ??= performance.now(); }));
+	new MutationObserver((_, observer) => {
+		if (!document.querySelector('.tiles')) return;
+		drawn('usable');
+		if (document.querySelector('.loading')) return;
+		observer.disconnect();
+		drawn('whole');
+	}).observe(document, { subtree: true, childList: true });
+})();`
 
 // following notes, frame by frame, how long it took and how many events had come.
 const following = `(() => {
@@ -125,8 +131,8 @@ func (b *bench) dashboard(ctx context.Context, product build, f figures) (err er
 	if err := loaded(ctx, tab, base, product.name, f); err != nil {
 		return err
 	}
-	b.say("%sdashboard: usable in %.0f ms; frames of the last fifth of %d live events %.2f of the first, the longest %.0f ms",
-		product.name, f[product.name+dashboardUsable], dashboardEvents, f[product.name+dashboardSlows], f[product.name+dashboardLongest])
+	b.say("%sdashboard: usable in %.0f ms, whole in %.0f; frames of the last fifth of %d live events %.2f of the first, the longest %.0f ms",
+		product.name, f[product.name+dashboardUsable], f[product.name+dashboardWhole], dashboardEvents, f[product.name+dashboardSlows], f[product.name+dashboardLongest])
 	return nil
 }
 
@@ -187,7 +193,7 @@ func loaded(ctx, tab context.Context, base, build string, f figures) error {
 	if _, err := chromedp.Call(tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: usable}); err != nil {
 		return err
 	}
-	var took []float64
+	var took, whole []float64
 	for range dashboardLoads {
 		if _, err := chromedp.Call(tab, network.ClearBrowserCache, cdp.Empty{}); err != nil {
 			return err
@@ -197,17 +203,18 @@ func loaded(ctx, tab context.Context, base, build string, f figures) error {
 				return err
 			}
 		}
-		if err := says(ctx, tab, "the overview", "!!window.usable"); err != nil {
+		if err := says(ctx, tab, "the overview", "!!window.whole"); err != nil {
 			return err
 		}
-		one, err := chromedp.Run(tab, chromedp.Evaluate[float64]("usable"))
+		one, err := chromedp.Run(tab, chromedp.Evaluate[[]float64]("[usable, whole]"))
 		if err != nil {
 			return err
 		}
-		took = append(took, one)
+		took, whole = append(took, one[0]), append(whole, one[1])
 	}
 	slices.Sort(took)
-	f[build+dashboardUsable], f[build+dashboardSlowest] = median(took), took[len(took)-1]
+	slices.Sort(whole)
+	f[build+dashboardUsable], f[build+dashboardWhole] = median(took), median(whole)
 	return nil
 }
 

@@ -33,15 +33,12 @@ export function follow(filter: string, listener: Listener): () => void {
     const parameters = new URLSearchParams(filter);
     if (last) parameters.set('last_event_id', last);
     source = new EventSource('/api/v1/stream/events?' + parameters);
-    const anew = !last && lost;
-    let opened = false;
     source.onopen = () => {
       listener.state('live');
-      if (anew && !opened) {
-        listener.gap({ from: anew, to: new Date().toISOString() });
+      if (lost && !last) { // also when it was the browser that came back: it may have known no id either
+        listener.gap({ from: lost, to: new Date().toISOString() });
         listener.begun();
       }
-      opened = true;
       lost = undefined;
     };
     source.addEventListener('event', (e) => {

@@ -51,11 +51,13 @@ interface Editor {
   rows?: number;
 }
 
+const rowsMost = 16;
+
 // ConditionField is where a condition is written, with a word about it at once.
 export function ConditionField({ label, text, change, checked, hint = "A MongoDB query document; empty matches everything.", rows = 3 }: Editor) {
   return (
     <Field label={label} class="wide" hint={checked.state === 'empty' ? hint : checked.message} wrong={checked.state === 'bad' ? checked.message : undefined}>
-      {(a) => <textarea {...a} class="code" rows={rows} spellcheck={false} value={text} placeholder={'{"payload.amount": {"$gte": 100}}'} onInput={(e) => change(e.currentTarget.value)} />}
+      {(a) => <textarea {...a} class="code" rows={Math.min(rowsMost, Math.max(rows, text.split('\n').length))} spellcheck={false} value={text} placeholder={'{"payload.amount": {"$gte": 100}}'} onInput={(e) => change(e.currentTarget.value)} />}
     </Field>
   );
 }

@@ -11,6 +11,8 @@ import { Trace } from './trace';
 // the same trace.
 export function EventDetails({ id, stored }: { id: string; stored?: EventDoc }) {
   const fresh = useLoad<EventDoc>('/events/' + encodeURIComponent(id), 5000);
+  const rules = useLoad<Page<Rule>>('/rules?limit=500');
+  const nameOf = (id: string) => rules.data?.items.find((r) => r.rule_id === id)?.name ?? id;
   const event = fresh.data ?? stored;
   if (!event) return <Shown of={fresh}>{() => null}</Shown>;
   return (
@@ -24,7 +26,7 @@ export function EventDetails({ id, stored }: { id: string; stored?: EventDoc }) 
           ['User', event.user_id && <a href={link('events', { user_id: event.user_id })}>{event.user_id}</a>],
           ['Session', event.session_id && <a href={link('events', { session_id: event.session_id })}>{event.session_id}</a>],
           ['Trace', event.trace_id && <a href={link('events', { trace_id: event.trace_id })}>{event.trace_id}</a>],
-          ['Rules', event.processed ? event.matched_rules?.length ? event.matched_rules.map((r) => <a class="chip" href={link('rules/' + encodeURIComponent(r))}>{r}</a>) : 'none matched' : 'not decided yet'],
+          ['Rules', event.processed ? event.matched_rules?.length ? event.matched_rules.map((r) => <a class="chip" href={link('rules/' + encodeURIComponent(r))}>{nameOf(r)}</a>) : 'none matched' : 'not decided yet'],
         ]}
       />
       <div class="actions">
@@ -36,9 +38,11 @@ export function EventDetails({ id, stored }: { id: string; stored?: EventDoc }) 
         <a class="button" href={link('rules/new', { event: event.event_id })}>
           New rule from this event
         </a>
-        <a class="button" href={link('events/' + event.event_id)}>
-          Page of this event
-        </a>
+        {stored && (
+          <a class="button" href={link('events/' + event.event_id)}>
+            Page of this event
+          </a>
+        )}
       </div>
       <h3>Payload</h3>
       <Json of={event.payload} label="Payload" />
@@ -49,15 +53,14 @@ export function EventDetails({ id, stored }: { id: string; stored?: EventDoc }) 
         </>
       )}
       <Trace of={event} />
-      <Why event={event} />
+      <Why event={event} rules={rules.data?.items ?? []} />
     </>
   );
 }
 
 // Why asks one rule why it did, or did not, do something about the event.
-function Why({ event }: { event: EventDoc }) {
+function Why({ event, rules }: { event: EventDoc; rules: Rule[] }) {
   const [rule, setRule] = useState('');
-  const rules = useLoad<Page<Rule>>('/rules?limit=500');
   const answer = useLoad<Explained>(rule ? `/rules/${encodeURIComponent(rule)}/explain` + query({ event: event.event_id }) : null);
   return (
     <>
@@ -66,7 +69,7 @@ function Why({ event }: { event: EventDoc }) {
         Rule{' '}
         <select value={rule} onChange={(e) => setRule(e.currentTarget.value)}>
           <option value="">choose one</option>
-          {rules.data?.items.map((r) => <option value={r.rule_id}>{r.name}</option>)}
+          {rules.map((r) => <option value={r.rule_id}>{r.name}</option>)}
         </select>
       </label>
       {rule && (

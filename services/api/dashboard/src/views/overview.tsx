@@ -80,7 +80,7 @@ function Balance({ of, budget }: { of: Status; budget: number }) {
         <Tile name={s[0]!.toUpperCase() + s.slice(1)} value={compact(n[s] ?? 0)} note={of.notifications_at_least?.includes(s) ? 'notifications, or more' : 'notifications'} bad={s === 'dead' && !!n[s]} to={link('notifications', { status: s })} />
       ))}
       {lags.map((l) => (
-        <Tile name={'Lag, ' + (stages[l.stage] ?? l.stage)} value={span(l.seconds)} note={l.batches ? count(l.batches) + ' batches' : 'up to date'} bad={l.seconds > budget} />
+        <Tile name={'Lag, ' + (stages[l.stage] ?? l.stage)} value={span(l.seconds)} note={l.batches ? count(l.batches) + (l.batches === 1 ? ' batch' : ' batches') : 'up to date'} bad={l.seconds > budget} />
       ))}
     </dl>
   );
