@@ -55,8 +55,8 @@ var _ = Describe("A template", func() {
 		Expect(err).NotTo(HaveOccurred())
 		msg := notification.Message{Notification: notification.Notification{ID: "ntf_1"}}
 		Expect(t.Render(msg)).To(BeEquivalentTo("no link"))
-		msg.Dashboard = "https://events.example.com/ops"
-		Expect(t.Render(msg)).To(BeEquivalentTo("<https://events.example.com/ops/#/notifications/ntf_1>"))
+		msg.Dashboard = "https://events.example.com"
+		Expect(t.Render(msg)).To(BeEquivalentTo("<https://events.example.com/#/notifications/ntf_1>"))
 	})
 	DescribeTable("prints", func(text, want string) {
 		Expect(render(text, event)).To(Equal(want))

@@ -108,6 +108,10 @@ func (c *Consumer) delivery(sub *subscription, in *amqp.Delivery) *Delivery {
 	return d
 }
 
+// Stopping is closed when its consumer begins to stop: for a loop that takes
+// nothing at the moment, and would not see its channel close.
+func (d *Delivery) Stopping() <-chan struct{} { return d.consumer.stopping }
+
 // Prefetch is how many deliveries the broker gives its consumer at a time now,
 // which large messages make fewer.
 func (d *Delivery) Prefetch() int {

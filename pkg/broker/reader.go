@@ -78,7 +78,9 @@ const (
 	maxFetchBytes = 8 << 20
 	// maxWalk and maxWalkBytes do for Walk. Each fetch is of twice as many as the one
 	// before, so that large messages are noticed in time.
-	maxWalk      = 3200
+	// What a fetch gives out is under way when they turn out large: 800 legal events
+	// are 200 MiB at the most.
+	maxWalk      = 800
 	maxWalkBytes = 32 << 20
 	// fetchIdle: when no more come for so long, somebody else took them.
 	fetchIdle = 200 * time.Millisecond
@@ -103,7 +105,7 @@ func (r *Reader) Walk(ctx context.Context, do func(d *DeadLetter) (more bool)) e
 	}
 	for most := maxFetch; more; {
 		if r.ready >= fetchFrom {
-			if _, err := r.fetch(ctx, r.fitting(most, maxWalkBytes), take); err != nil {
+			if _, err := r.fetch(ctx, r.fitting(most, maxWalkBytes), maxWalkBytes, take); err != nil {
 				return err
 			}
 			most = min(2*most, maxWalk)
@@ -121,7 +123,7 @@ func (r *Reader) Walk(ctx context.Context, do func(d *DeadLetter) (more bool)) e
 // more reads ahead: several by a consumer when there are many, else one.
 func (r *Reader) more(ctx context.Context) error {
 	if r.ready >= fetchFrom {
-		got, err := r.fetch(ctx, r.fitting(maxFetch, maxFetchBytes), func(in amqp.Delivery) { r.ahead = append(r.ahead, in) })
+		got, err := r.fetch(ctx, r.fitting(maxFetch, maxFetchBytes), maxFetchBytes, func(in amqp.Delivery) { r.ahead = append(r.ahead, in) })
 		if err != nil || got > 0 {
 			return err
 		}
@@ -175,9 +177,10 @@ func (r *Reader) interrupted(ctx context.Context) error {
 	return &outageError{op: "read " + r.q.Dead(), cause: errors.New("no answer yet"), ended: context.Cause(ctx)}
 }
 
-// fetch has a consumer give out up to n messages, or a few more, to take. Its tag
+// fetch has a consumer give out up to n messages, or a few more, to take; fewer
+// when they have more bytes than most, by what is not on its way yet. Its tag
 // must be new: what a consumer of the same tag still holds would count against n.
-func (r *Reader) fetch(ctx context.Context, n int, take func(amqp.Delivery)) (got int, err error) {
+func (r *Reader) fetch(ctx context.Context, n, most int, take func(amqp.Delivery)) (got int, err error) {
 	r.fetches++
 	tag := fmt.Sprintf("ea-%d", r.fetches)
 	given := make(chan (<-chan amqp.Delivery), 1)
@@ -200,7 +203,7 @@ func (r *Reader) fetch(ctx context.Context, n int, take func(amqp.Delivery)) (go
 	}
 	idle := time.NewTimer(fetchIdle)
 	defer idle.Stop()
-	for waiting := true; waiting && got < n; {
+	for waiting := true; waiting && got < n && bytes <= most; {
 		select {
 		case in, ok := <-deliveries:
 			if !ok {
@@ -220,7 +223,7 @@ func (r *Reader) fetch(ctx context.Context, n int, take func(amqp.Delivery)) (go
 	for in := range deliveries { // arrived meanwhile; closed by the cancel
 		note(in)
 	}
-	if r.ready -= got; got < n {
+	if r.ready -= got; got < n && bytes <= most {
 		r.ready = 0
 	}
 	if got > 0 {

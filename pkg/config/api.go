@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 )
 
 // API is the section of the public HTTP server.
 type API struct {
 	Addr               string
-	PublicURL          string // without a slash at its end; "": not known
+	PublicURL          string // scheme, host and port; "": not known
 	BootstrapAdminKey  string // creates the first admin when there are no users
 	BodyLimit          int
 	EventsPerRequest   int
@@ -37,7 +36,7 @@ func (a *API) keys(r *registry) {
 	r.text("addr", &a.Addr, "127.0.0.1:8080", "Where the API and the dashboard are served.").
 		require(addressShape, isAddress)
 	r.text("public_url", &a.PublicURL, "", "Where people reach the dashboard, as https://events.example.com: letters and alerts then carry a link to it. Set it for the action-dispatcher too.").
-		require("the address of the dashboard, as https://events.example.com", func(s string) bool { return s == "" || isPublicURL(s) })
+		require("the address of the dashboard, as https://events.example.com", func(s string) bool { return s == "" || isOrigin(s) })
 	r.text("bootstrap_admin_key", &a.BootstrapAdminKey, "", "Creates the first admin with this key (16 characters or more) when there are no users.").
 		secret().require("a key of at least 16 characters without spaces", func(s string) bool { return s == "" || len(s) >= 16 && !hasSpace(s) })
 	r.bytes("body_limit", &a.BodyLimit, 8<<20, 1<<10, 256<<20, "Largest request body.")
@@ -59,13 +58,6 @@ func (a *API) keys(r *registry) {
 	r.integer("stream_key_clients", &a.StreamKeyClients, 200, 1, 100_000, "Most live clients of one API key and process.")
 	r.integer("stream_buffer", &a.StreamBuffer, 4096, 1, 65_536, "Changes that a live client may be behind; all clients share them.")
 	r.duration("stream_heartbeat", &a.StreamHeartbeat, 15*time.Second, 100*time.Millisecond, 5*time.Minute, "How often a silent live connection shows that it lives.")
-}
-
-// isPublicURL: what a path can be appended to.
-func isPublicURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil &&
-		u.RawQuery == "" && u.Fragment == "" && !strings.HasSuffix(s, "/")
 }
 
 // isOrigin: scheme, host and port, as browsers send it.

@@ -91,7 +91,7 @@ lease: 5
 		Entry(nil, "lease.takeover", "three times lease.beat (4s)", "lease.beat=4s"),
 		Entry(nil, "api.publish_timeout", "api.request_timeout", "api.publish_timeout=30s"),
 		Entry(nil, "api.rate_burst", "api.rate_limit (500)", "api.rate_limit=500"),
-		Entry(nil, "api.public_url", "as https://events.example.com", "api.public_url=https://events.example.com/"),
+		Entry(nil, "api.public_url", "as https://events.example.com", "api.public_url=https://events.example.com/ops"),
 		Entry(nil, "api.public_url", "as https://events.example.com", "api.public_url=https://user:secret@events.example.com"),
 		Entry(nil, "admin.addr", "is api.addr too", "admin.addr=127.0.0.1:8080"),
 	)

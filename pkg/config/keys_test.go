@@ -15,7 +15,7 @@ import (
 var elsewhere = map[string]string{
 	"mongo.uri": "mongodb://db.example/?replicaSet=rs0", "mongo.database": "other", "mongo.max_pool": "7",
 	"amqp.url": "amqps://mq.example/vhost", "broker.prefix": "t1.", "admin.addr": "0.0.0.0:9999",
-	"api.addr": "0.0.0.0:80", "api.public_url": "https://events.example.com/ops", "api.bootstrap_admin_key": "a-long-enough-bootstrap-key",
+	"api.addr": "0.0.0.0:80", "api.public_url": "https://events.example.com", "api.bootstrap_admin_key": "a-long-enough-bootstrap-key",
 	"api.body_limit": "3MiB", "api.events_per_request": "10", "api.page_limit": "11", "api.request_timeout": "29s", "api.backtest_timeout": "28s", "api.analytics_timeout": "27s", "api.search_timeout": "26s",
 	"api.publish_timeout": "3s", "api.rate_limit": "12", "api.rate_burst": "1300", "api.stream_clients": "14", "api.session_lifetime": "17h",
 	"api.wrong_keys_per_minute": "61", "api.trusted_proxies": "10.0.0.0/8", "api.cors_origins": "https://ops.example.com,http://localhost:3000",

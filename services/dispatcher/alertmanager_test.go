@@ -9,12 +9,14 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
 
+	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 )
@@ -94,6 +96,7 @@ func (m v4) wrong() (flaws []error) {
 
 var _ = Describe("A webhook in Alertmanager's format", func() {
 	It("is what a receiver takes that knows its version 4 and nothing else: of an event, a window, a group", func(ctx SpecContext) {
+		const dashboard = "https://events.example.com"
 		f := fleet.New(ctx)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var m v4
@@ -103,6 +106,9 @@ var _ = Describe("A webhook in Alertmanager's format", func() {
 			if err == nil {
 				err = errors.Join(m.wrong()...)
 			}
+			if err == nil && (*m.ExternalURL != dashboard || !strings.HasPrefix((*m.Alerts[0].Annotations)["link"], dashboard+"/#/notifications/ntf_")) {
+				err = errors.New("no link to the dashboard")
+			}
 			if r.Header.Get("Content-Type") != "application/json" {
 				err = errors.Join(err, errors.New("content type"))
 			}
@@ -111,9 +117,9 @@ var _ = Describe("A webhook in Alertmanager's format", func() {
 			}
 		}))
 		DeferCleanup(server.Close)
-		start(ctx, f)
-		config := webhookTo(server.URL, bson.E{Key: "format", Value: "alertmanager"})
-		owed := owe(ctx, f, "WEBHOOK", config, config, config)
+		start(ctx, f, func(c *config.Config) { c.API.PublicURL = dashboard })
+		to := webhookTo(server.URL, bson.E{Key: "format", Value: "alertmanager"})
+		owed := owe(ctx, f, "WEBHOOK", to, to, to)
 		at := time.Now().UTC().Truncate(time.Millisecond)
 		owed[1].Notification.Alert = &notification.Alert{Kind: "frequency", From: at.Add(-time.Minute), To: at, Text: "12 in 1m",
 			Key: raw(bson.D{{Key: "payload.shop-no", Value: "s7"}, {Key: "7", Value: true}})}

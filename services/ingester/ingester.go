@@ -142,6 +142,10 @@ type run struct {
 	stopping  chan struct{} // closed when no more is taken: outages are no longer waited for
 }
 
+// heldMost bounds the bytes of what a loop holds, beside what its consumer has on
+// its way: bodies and their documents, which are about as large.
+const heldMost = 2 * broker.PrefetchSizeDefault
+
 // heldPause is how often a loop that holds too much looks whether it still does.
 const heldPause = 50 * time.Millisecond
 
@@ -150,6 +154,7 @@ func (r *run) collect(ctx context.Context, in <-chan *broker.Delivery) {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	armed := false
+	var stopping <-chan struct{} // of the consumer
 	for {
 		fresh, again := r.batcher.ready()
 		freshTo, againTo := r.fresh, r.again
@@ -162,9 +167,10 @@ func (r *run) collect(ctx context.Context, in <-chan *broker.Delivery) {
 		// Each lost session makes the broker give out anew what is held here, so
 		// in a long outage of the database the prefetch alone bounds nothing.
 		from := in
-		full := r.hand.full(2*r.o.Prefetch, 2*broker.PrefetchSizeDefault)
+		full := r.hand.full(2*r.o.Prefetch, heldMost)
+		var stop <-chan struct{}
 		if full {
-			from = nil
+			from, stop = nil, stopping
 		}
 		if !armed {
 			if wait, open := r.batcher.wait(time.Now()); open {
@@ -180,7 +186,13 @@ func (r *run) collect(ctx context.Context, in <-chan *broker.Delivery) {
 			if !ok {
 				return
 			}
+			stopping = d.Stopping()
 			r.take(d, time.Now())
+		case <-stop:
+			for d := range in { // closes soon
+				d.Done(broker.Interrupted(errNotNow))
+			}
+			return
 		case freshTo <- fresh:
 			r.batcher.taken(fresh)
 		case againTo <- again:

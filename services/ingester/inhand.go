@@ -13,7 +13,7 @@ import (
 type inHand struct {
 	mu       sync.Mutex
 	messages int
-	bytes    int // of their bodies
+	bytes    int // of their bodies and documents
 	taken    map[int64]int
 }
 

@@ -17,6 +17,7 @@ type message struct {
 	again    bool // given out before, so its events may be stored
 	hand     *inHand
 	taken    int64 // the second, for hand
+	held     int   // bytes, for hand
 
 	mu    sync.Mutex
 	open  int // events whose fate is not known
@@ -45,7 +46,11 @@ const (
 )
 
 func newMessage(d *broker.Delivery, docs []*event.Document, hand *inHand, now time.Time) *message {
-	m := &message{delivery: d, open: len(docs), hand: hand, taken: hand.take(len(d.Body), now),
+	held := len(d.Body)
+	for _, doc := range docs {
+		held += len(doc.Raw)
+	}
+	m := &message{delivery: d, open: len(docs), hand: hand, taken: hand.take(held, now), held: held,
 		again: d.Redelivered || d.DeliveryCount > 0 || d.Attempt > 1}
 	if len(docs) == 1 {
 		m.items = m.one[:]
@@ -99,7 +104,7 @@ func (m *message) note(f fate, err error) (worst fate, why error, last bool) {
 		m.worst, m.err = f, err
 	}
 	if m.open--; m.open == 0 {
-		m.hand.leave(len(m.delivery.Body), m.taken)
+		m.hand.leave(m.held, m.taken)
 	}
 	return m.worst, m.err, m.open == 0
 }
