@@ -3,8 +3,16 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
 
 	"github.com/events-aggregator/events-aggregator/services/ctl"
 )
 
-func main() { os.Exit(ctl.Main(os.Args[1:])) }
+// garbage is how much a short-lived process may leave before it is collected, in
+// percent of what is in use: a tenth of the time that a long queue takes to read.
+const garbage = 400
+
+func main() {
+	debug.SetGCPercent(garbage)
+	os.Exit(ctl.Main(os.Args[1:]))
+}

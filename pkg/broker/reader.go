@@ -32,6 +32,7 @@ type Reader struct {
 	ready   int             // so many are left in the queue, as far as is known
 	size    int             // of the last bodies, their mean
 	fetches int
+	given   int // the prefetch of the channel, 0: none yet
 }
 
 // NewReader reads q's dead letters on c.
@@ -185,8 +186,11 @@ func (r *Reader) fetch(ctx context.Context, n, most int, take func(amqp.Delivery
 	tag := fmt.Sprintf("ea-%d", r.fetches)
 	given := make(chan (<-chan amqp.Delivery), 1)
 	_, err = r.answer(ctx, func() ([]amqp.Delivery, error) {
-		if err := r.sub.ch.Qos(n, 0, false); err != nil {
-			return nil, err
+		if r.given != n {
+			if err := r.sub.ch.Qos(n, 0, false); err != nil {
+				return nil, err
+			}
+			r.given = n
 		}
 		deliveries, err := r.sub.ch.Consume(r.q.Dead(), tag, false, false, false, false, nil)
 		given <- deliveries
