@@ -72,6 +72,9 @@ const (
 // each hands the documents over as they come; f says whether one counts, and may
 // not keep it. The place of one that does not count goes to the next.
 func (l timeline) each(ctx context.Context, s *Store, f func(bson.Raw) (bool, error)) error {
+	// As they are sent and stored: an event of the same millisecond as from is
+	// within, and must not look as if it were before it when the list goes on there.
+	l.from, l.to = l.from.Truncate(time.Millisecond), l.to.Truncate(time.Millisecond)
 	if l.after != nil && (l.oldestFirst && l.after.at.Before(l.from) || !l.oldestFirst && !l.to.IsZero() && !l.after.at.Before(l.to)) {
 		l.after = nil // everything is behind it
 	}

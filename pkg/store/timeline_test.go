@@ -91,4 +91,38 @@ var _ = Describe("a list that is asked for in spans of time", func() {
 			}
 		}
 	}, SpecTimeout(time.Minute))
+
+	It("ends, page by page, when its ends are within a millisecond that events share", func(ctx SpecContext) {
+		s := fresh(ctx)
+		at := time.Now().UTC().Truncate(time.Second)
+		b := testBatch(5, func(i int, d bson.D) bson.D {
+			d[5].Value = at.Add(time.Duration(i/3) * time.Millisecond) // three, then two
+			return d
+		})
+		Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
+		within := 400 * time.Microsecond
+		for _, l := range []store.EventList{
+			{EventFilter: store.EventFilter{From: at.Add(within)}, OldestFirst: true},
+			{EventFilter: store.EventFilter{From: at.Add(within), To: at.Add(2*time.Millisecond + within)}},
+		} {
+			var seen []string
+			for l.Limit = 1; len(seen) <= len(b.Events); {
+				docs, err := s.FindEvents(ctx, l)
+				Expect(err).NotTo(HaveOccurred())
+				if len(docs) == 0 {
+					break
+				}
+				last := store.PositionOf(docs[0])
+				l.After, seen = &last, append(seen, docs[0].Lookup("event_id").StringValue())
+			}
+			var want []string
+			for _, e := range b.Events {
+				want = append(want, e.Lookup("event_id").StringValue())
+			}
+			if !l.OldestFirst {
+				slices.Reverse(want)
+			}
+			Expect(seen).To(Equal(want))
+		}
+	}, SpecTimeout(time.Minute))
 })
