@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -171,11 +172,13 @@ func (f EventFilter) servedCondition() (served, bool) {
 	return served{}, false
 }
 
-// besides are the fields of the filter that are neither in how nor the time.
+// besides are the fields of the filter that are neither in how nor the time. One
+// that how asks for another value of is no less of the filter: a condition may name
+// a field that the filter restricts, too.
 func (f EventFilter) besides(how served) bson.D {
 	f.From, f.To = time.Time{}, time.Time{}
 	return slices.DeleteFunc(f.Query(), func(e bson.E) bool {
-		return slices.ContainsFunc(how.by, func(b bson.E) bool { return b.Key == e.Key })
+		return slices.ContainsFunc(how.by, func(b bson.E) bool { return reflect.DeepEqual(b, e) })
 	})
 }
 

@@ -106,6 +106,20 @@ var _ = Describe("a list of events", func() {
 		Expect(ask(store.EventFilter{}, one)).To(BeTrue(), "somebody has made an index for it")
 	}, SpecTimeout(time.Minute))
 
+	It("passes what its condition and its filter ask of the same field", func(ctx SpecContext) {
+		s := fresh(ctx)
+		b := testBatch(4, func(i int, d bson.D) bson.D {
+			return append(d, bson.E{Key: "matched_rules", Value: [][]string{{"a"}, {"b"}, {"a", "b"}, {"c"}}[i]})
+		})
+		Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
+		condition, err := bson.Marshal(bson.D{{Key: "matched_rules", Value: "b"}})
+		Expect(err).NotTo(HaveOccurred())
+		docs, err := s.FindEvents(ctx, store.EventList{EventFilter: store.EventFilter{Rules: []string{"a", "c"}, Condition: condition}, Limit: 10})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(docs).To(HaveLen(1))
+		Expect(docs[0].Lookup("event_id")).To(Equal(b.Events[2].Lookup("event_id")))
+	}, SpecTimeout(time.Minute))
+
 	It("finds events near a place", func(ctx SpecContext) {
 		s := fresh(ctx)
 		place := func(lon, lat float64) func(int, bson.D) bson.D {
