@@ -57,7 +57,7 @@ func (s *Store) ErrorTexts(ctx context.Context, filter EventFilter, slot time.Du
 			field("_id", 0), field("type", "$_id.type"), field("text", "$_id.text"), field("slot", "$_id.slot"),
 			field("n", 1), field("first", 1), field("last", 1), field("sample", 1), field("users", 1),
 		})},
-	}, s.aggregateBy("error_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	}, s.aggregateBy(ctx, "error_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
 	if err != nil {
 		return searched(doing, err)
 	}
@@ -103,7 +103,7 @@ func (s *Store) RuleMatches(ctx context.Context, rules []string, from, to time.T
 			field("n", bson.D{field("$sum", int64(1))}),
 		})},
 		bson.D{field("$project", bson.D{field("_id", 0), field("rule", "$_id.rule"), field("slot", "$_id.slot"), field("n", 1)})},
-	}, s.aggregateBy("rules_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	}, s.aggregateBy(ctx, "rules_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
 	var found []RuleMatches
 	if err == nil {
 		err = cur.All(ctx, &found)
@@ -136,7 +136,7 @@ func (s *Store) UserEvents(ctx context.Context, filter EventFilter, slot time.Du
 			field("_id", 0), field("slot", "$_id.slot"), field("type", "$_id.type"), field("session", "$_id.session"),
 			field("n", 1), field("errors", 1), field("first", 1), field("last", 1),
 		})},
-	}, s.aggregateBy("user_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	}, s.aggregateBy(ctx, "user_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
 	var found []UserEvents
 	if err == nil {
 		err = cur.All(ctx, &found)
@@ -174,7 +174,7 @@ func (s *Store) ActiveUsers(ctx context.Context, filter EventFilter, limit int) 
 		bson.D{field("$sort", keys("n", -1, "_id", 1))},
 		bson.D{field("$limit", limit)},
 		bson.D{field("$set", bson.D{field("types", all)})},
-	}, s.aggregateBy("time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)))
+	}, s.aggregateBy(ctx, "time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)))
 	var found []ActiveUser
 	if err == nil {
 		err = cur.All(ctx, &found)

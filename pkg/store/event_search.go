@@ -163,7 +163,7 @@ func (s *Store) searchByTerms(ctx context.Context, q EventSearch) (found []Found
 	how, others := q.served(), q.EventFilter
 	others.Condition = nil // one document has a key once
 	cur, err := s.events.Find(ctx, others.selected(how, field("$and", terms)),
-		s.findBy(how.index).SetProjection(bson.D{field("search_text", 1)}).SetMaxTime(timeLeft(ctx)).SetBatchSize(batchMost))
+		s.findBy(ctx, how.index).SetProjection(bson.D{field("search_text", 1)}).SetMaxTime(timeLeft(ctx)).SetBatchSize(batchMost))
 	if err != nil {
 		return nil, nil, searched(doing, err)
 	}

@@ -63,7 +63,7 @@ func (s *Store) materialiseSpan(ctx context.Context, p metric.Period, sp span, a
 	ctx, cancel := context.WithTimeout(ctx, materialiseTimeout)
 	defer cancel()
 	for _, pipeline := range []bson.A{totalsPipeline(p, sp.from, sp.to, at), responsesPipeline(p, sp.from, sp.to, at)} {
-		cur, err := s.counters.Aggregate(ctx, pipeline, s.aggregateBy("minute").SetAllowDiskUse(true))
+		cur, err := s.counters.Aggregate(ctx, pipeline, s.aggregateBy(ctx, "minute").SetAllowDiskUse(true))
 		if err != nil {
 			return classify("materialise "+p.Name, err)
 		}

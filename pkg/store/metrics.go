@@ -98,7 +98,7 @@ func (s *Store) FindMetrics(ctx context.Context, f MetricFilter, limit int) ([]M
 	}
 	var found []Metric
 	for _, kind := range types { // one by one, so that each is a single range of the index
-		o := s.findBy(kindIndex).SetSort(keys("metric_type", 1, "period", 1, "timestamp", 1)).SetMaxTime(operationTimeout / 2)
+		o := s.findBy(ctx, kindIndex).SetSort(keys("metric_type", 1, "period", 1, "timestamp", 1)).SetMaxTime(operationTimeout / 2)
 		if limit > 0 {
 			if len(found) == limit {
 				break

@@ -57,7 +57,7 @@ func (s *Store) recount(ctx context.Context, r metric.Range, registry metric.Reg
 			}),
 			field("until", bson.D{field("$min", "$expires_at")}),
 		}, sumEvents(true)...))},
-	}, s.aggregateBy("time").SetAllowDiskUse(true).SetBatchSize(10_000))
+	}, s.aggregateBy(ctx, "time").SetAllowDiskUse(true).SetBatchSize(10_000))
 	if err != nil {
 		return nil, classify("recount events", err)
 	}
@@ -192,7 +192,7 @@ func (s *Store) uncountedMinutes(ctx context.Context, r metric.Range) ([]time.Ti
 			field("batch_id", bson.D{field("$in", ids)}),
 		})},
 		bson.D{field("$group", bson.D{field("_id", minuteOf("$timestamp"))})},
-	}, s.aggregateBy("time"))
+	}, s.aggregateBy(ctx, "time"))
 	var groups []struct {
 		Minute time.Time `bson:"_id"`
 	}

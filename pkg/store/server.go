@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
 )
 
@@ -28,16 +29,29 @@ func (s *Store) noteServer(ctx context.Context) error {
 			Compiler string `bson:"cc"`
 		} `bson:"buildEnvironment"`
 	}
-	err := s.db.RunCommand(ctx, bson.D{field("buildInfo", 1)}).Decode(&build)
+	if err := s.db.RunCommand(ctx, bson.D{field("buildInfo", 1)}).Decode(&build); err != nil {
+		return classify("ask MongoDB what it is", err)
+	}
 	rust := build.Environment.Compiler == "rustc"
 	s.byHintReadsAll.Store(build.Secantus != "" && rust)
 	s.noGeoHint.Store(build.Secantus != "" && !rust)
-	return classify("ask MongoDB what it is", err)
+	s.noted.Store(true)
+	return nil
+}
+
+// knowServer has noteServer done where nothing did so yet: commands make no indexes.
+// A server that does not answer is asked again by the next query; within a
+// transaction it may not be asked.
+func (s *Store) knowServer(ctx context.Context) {
+	if !s.noted.Load() && mongo.SessionFromContext(ctx) == nil {
+		_ = s.noteServer(ctx) // the query itself says what is wrong
+	}
 }
 
 // findBy is a find that names its index, unless it is "" or the server is better
 // off without.
-func (s *Store) findBy(index string) *options.FindOptions {
+func (s *Store) findBy(ctx context.Context, index string) *options.FindOptions {
+	s.knowServer(ctx)
 	o := options.Find()
 	switch {
 	case index == "":
@@ -54,7 +68,8 @@ func (s *Store) findBy(index string) *options.FindOptions {
 // aggregateBy is an aggregation that names its index: some planners read the
 // whole collection otherwise, and all of them may be wrong about how many events a
 // source or type has.
-func (s *Store) aggregateBy(index string) *options.AggregateOptions {
+func (s *Store) aggregateBy(ctx context.Context, index string) *options.AggregateOptions {
+	s.knowServer(ctx)
 	o := options.Aggregate()
 	if !s.byHintReadsAll.Load() {
 		o.SetHint(index)

@@ -61,6 +61,8 @@ type Store struct {
 	spoilt func(collection, id string)
 	// hasText: the events have a text index, which not every server can make.
 	hasText atomic.Bool
+	// noted: what follows is known of the server.
+	noted atomic.Bool
 	// byHintReadsAll: the server reads a whole collection when a query names an
 	// index.
 	byHintReadsAll atomic.Bool

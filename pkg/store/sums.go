@@ -215,7 +215,7 @@ func (rows rowSums) read(ctx context.Context, s *Store, seg metric.Segment, pipe
 		collection, index = s.counters, "minute"
 	}
 	cur, err := collection.Aggregate(ctx, pipeline,
-		s.aggregateBy(index).SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+		s.aggregateBy(ctx, index).SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
 	if err != nil {
 		return err
 	}
@@ -299,7 +299,7 @@ func (s *Store) EventSums(ctx context.Context, q SumsQuery, f EventFilter) ([]Su
 		bson.D{field("$match", f.selected(how, region...))},
 		bson.D{field("$project", read)},
 		bson.D{field("$group", append(bson.D{field("_id", append(key, bucketKey(q.Responses)))}, sumEvents(q.Responses)...))},
-	}, s.aggregateBy(how.index).SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	}, s.aggregateBy(ctx, how.index).SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
 	if err != nil {
 		return nil, searched(doing, err)
 	}

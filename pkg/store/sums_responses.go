@@ -14,7 +14,7 @@ import (
 // are added up here: the database would make a document of each bucket first, 50
 // of each window and series, and group those.
 func (q SumsQuery) readResponses(ctx context.Context, s *Store, seg metric.Segment, rows rowSums) error {
-	cur, err := s.metrics.Find(ctx, q.match(seg, "RESPONSE_TIME"), s.findBy(kindIndex).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000).
+	cur, err := s.metrics.Find(ctx, q.match(seg, "RESPONSE_TIME"), s.findBy(ctx, kindIndex).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000).
 		SetProjection(keys("_id", 0, timestamp, 1, "dimensions", 1, "count", 1, "sum_us", 1, "min", 1, "max", 1, "histogram", 1)))
 	if err != nil {
 		return err

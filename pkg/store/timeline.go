@@ -107,7 +107,7 @@ func (l timeline) read(ctx context.Context, s *Store, bounds bson.D, missing int
 	if l.oldestFirst {
 		direction = 1
 	}
-	o := s.findBy(l.index).SetSort(keys(l.path, direction, "_id", direction)).SetLimit(int64(missing)).
+	o := s.findBy(ctx, l.index).SetSort(keys(l.path, direction, "_id", direction)).SetLimit(int64(missing)).
 		SetMaxTime(l.maxTime()).SetBatchSize(int32(min(missing, batchMost)))
 	if l.project != nil {
 		o.SetProjection(l.project)
