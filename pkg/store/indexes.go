@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/mongo"
@@ -235,12 +236,12 @@ func (s *Store) EnsureIndexes(ctx context.Context) error {
 }
 
 func (s *Store) ensure(ctx context.Context, collection string, table []Index) error {
-	have, err := s.indexNames(ctx, collection)
+	have, err := s.indexKeys(ctx, collection)
 	if err != nil {
 		return err
 	}
 	for _, ix := range table {
-		if have[ix.Name] {
+		if have[ix.Name] != nil {
 			s.noteText(ix)
 			continue
 		}
@@ -273,11 +274,11 @@ func (s *Store) create(ctx context.Context, ix Index) error {
 		s.noteText(ix)
 		return nil
 	case isIndexRace(err):
-		have, listErr := s.indexNames(ctx, ix.Collection)
+		have, listErr := s.indexKeys(ctx, ix.Collection)
 		if listErr != nil {
 			return listErr
 		}
-		if !have[ix.Name] { // queries ask for it by its name
+		if have[ix.Name] == nil { // queries ask for it by its name
 			return fmt.Errorf("create index %s.%s: an index of the same keys has another name or options; drop that one: %w", ix.Collection, ix.Name, err)
 		}
 		s.noteText(ix)
@@ -302,40 +303,73 @@ func (s *Store) noteText(ix Index) {
 	}
 }
 
-// CheckIndexes lists the table's indexes that the database lacks.
+// CheckIndexes lists the table's indexes that the database lacks, or has with other
+// keys: those that an older release made. They are not made anew by themselves,
+// since that takes minutes of a large collection, without an index meanwhile.
 func (s *Store) CheckIndexes(ctx context.Context) ([]IndexDifference, error) {
 	var differences []IndexDifference
-	have := map[string]map[string]bool{}
+	have := map[string]map[string]bson.Raw{}
 	for _, ix := range Indexes {
 		if have[ix.Collection] == nil {
-			names, err := s.indexNames(ctx, ix.Collection)
+			found, err := s.indexKeys(ctx, ix.Collection)
 			if err != nil {
 				return nil, err
 			}
-			have[ix.Collection] = names
+			have[ix.Collection] = found
 		}
-		if !have[ix.Collection][ix.Name] && !ix.Optional {
-			differences = append(differences, IndexDifference{ix.Collection, ix.Name, "missing; it serves " + ix.Serves})
+		found := have[ix.Collection][ix.Name]
+		switch {
+		case found == nil && !ix.Optional:
+			differences = append(differences, IndexDifference{ix.Collection, ix.Name, "missing; it serves " + ix.Serves + "; starting any process makes it"})
+		case found != nil && !ix.has(found):
+			differences = append(differences, IndexDifference{ix.Collection, ix.Name,
+				fmt.Sprintf("keys are %s, not %s; drop it and start any process, which makes it anew", found, ix.keysText())})
 		}
 	}
 	return differences, nil
 }
 
-func (s *Store) indexNames(ctx context.Context, collection string) (map[string]bool, error) {
+// has says whether these are the index's keys. Those of a text index are the
+// server's own.
+func (ix Index) has(found bson.Raw) bool {
+	elements, err := found.Elements()
+	if ix.isText() || err != nil {
+		return true
+	}
+	return slices.EqualFunc(ix.Keys, elements, func(want bson.E, e bson.RawElement) bool {
+		if kind, ok := want.Value.(string); ok {
+			text, _ := e.Value().StringValueOK()
+			return want.Key == e.Key() && kind == text
+		}
+		direction, ok := e.Value().AsInt64OK() // some servers tell it as a double
+		return ok && want.Key == e.Key() && want.Value == int(direction)
+	})
+}
+
+func (ix Index) keysText() string {
+	raw, err := bson.MarshalExtJSON(ix.Keys, false, false)
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
+}
+
+// indexKeys are the keys of a collection's indexes by name.
+func (s *Store) indexKeys(ctx context.Context, collection string) (map[string]bson.Raw, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	specs, err := s.db.Collection(collection).Indexes().ListSpecifications(ctx)
-	names := map[string]bool{}
+	found := map[string]bson.Raw{}
 	if err != nil {
 		if hasCode(err, 26) { // NamespaceNotFound: the collection does not exist yet
-			return names, nil
+			return found, nil
 		}
 		return nil, classify("list indexes of "+collection, err)
 	}
 	for _, spec := range specs {
-		names[spec.Name] = true
+		found[spec.Name] = spec.KeysDocument
 	}
-	return names, nil
+	return found, nil
 }
 
 func hasCode(err error, code int) bool {

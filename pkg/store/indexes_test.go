@@ -29,4 +29,24 @@ var _ = Describe("the indexes", func() {
 		}
 		Expect(s.CheckIndexes(ctx)).To(BeEmpty())
 	}, SpecTimeout(time.Minute))
+
+	It("are told apart from those that an older release made with other keys", func(ctx SpecContext) {
+		name := emptyDatabase(ctx)
+		client, err := mongo.Connect(ctx, options.Client().ApplyURI(mongoURI()))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx SpecContext) { Expect(client.Disconnect(ctx)).To(Succeed()) }, NodeTimeout(10*time.Second))
+		indexes := client.Database(name).Collection("events").Indexes()
+		_, err = indexes.CreateOne(ctx, mongo.IndexModel{Keys: bson.D{{Key: "source", Value: 1}, {Key: "timestamp", Value: -1}},
+			Options: options.Index().SetName("source_time")})
+		Expect(err).NotTo(HaveOccurred())
+
+		s := open(ctx, name)
+		Expect(s.EnsureIndexes(ctx)).To(Succeed())
+		Expect(s.CheckIndexes(ctx)).To(HaveExactElements(And(HaveField("Index", "source_time"),
+			HaveField("What", And(ContainSubstring("not {\"source\":1,\"timestamp\":1}"), ContainSubstring("drop it"))))))
+		_, err = indexes.DropOne(ctx, "source_time")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.EnsureIndexes(ctx)).To(Succeed())
+		Expect(s.CheckIndexes(ctx)).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
 })

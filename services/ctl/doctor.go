@@ -100,12 +100,12 @@ func (t *tool) checkMongo(ctx context.Context) (says string, err error) {
 
 func (t *tool) checkIndexes(ctx context.Context) (string, error) {
 	err := t.withStore(ctx, func(s *store.Store) error {
-		missing, err := s.CheckIndexes(ctx)
-		if err != nil || len(missing) == 0 {
+		found, err := s.CheckIndexes(ctx)
+		if err != nil || len(found) == 0 {
 			return err
 		}
-		return fmt.Errorf("%d of %d are missing, the first is %s.%s; starting any process creates them",
-			len(missing), len(store.Indexes), missing[0].Collection, missing[0].Index)
+		return fmt.Errorf("%d of %d are not as they should be, the first is %s.%s: %s",
+			len(found), len(store.Indexes), found[0].Collection, found[0].Index, found[0].What)
 	})
 	return "every query has its index", err
 }
