@@ -313,7 +313,7 @@ type Mute struct {
 
 // NewRule is a rule, as it is saved. What else an answer holds may be sent back with it and is ignored.
 type NewRule struct {
-	// Your own id; a new one when it is absent or empty.
+	// Your own id; a new one when it is absent or empty. The name of another path under /rules/ is refused.
 	RuleID string `json:"rule_id,omitzero"`
 	// Unique.
 	Name        string      `json:"name"`

@@ -2,6 +2,9 @@ package api
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/action"
@@ -64,4 +67,32 @@ func (s *Server) validate(ctx context.Context, r rule.Rule) error {
 		return err
 	}
 	return r.Validate(types)
+}
+
+// validateNew validates a rule that is to be created.
+func (s *Server) validateNew(ctx context.Context, r rule.Rule) error {
+	err := s.validate(ctx, r)
+	if !slices.Contains(s.namesUnderRules(), r.ID) {
+		return err
+	}
+	wrong := &rule.ValidationError{}
+	if err != nil && !errors.As(err, &wrong) {
+		return err
+	}
+	wrong.Problems = append(wrong.Problems, rule.Problem{Pointer: "/rule_id", Message: notItsPath})
+	return wrong
+}
+
+// notItsPath: no rule has an id that is a name under /rules/, since nobody could
+// read it there. Those that have one keep it, and can be changed and deleted.
+const notItsPath = "is another path of the API, by which the rule could not be read"
+
+// namesUnderRules are the names of the routes beside /rules/:rule_id.
+func (s *Server) namesUnderRules() (names []string) {
+	for _, r := range s.routes() {
+		if name, found := strings.CutPrefix(r.path, "/rules/"); found && !strings.ContainsAny(name, "/:") {
+			names = append(names, name)
+		}
+	}
+	return names
 }

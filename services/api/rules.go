@@ -119,7 +119,7 @@ func (s *Server) createRule(c echo.Context) error {
 	if err := refuseSealed(r); err != nil {
 		return err
 	}
-	if err := s.validate(c.Request().Context(), r); err != nil {
+	if err := s.validateNew(c.Request().Context(), r); err != nil {
 		return err
 	}
 	if err := s.withIndex(c, r); err != nil {

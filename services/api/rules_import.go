@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,6 +113,7 @@ func (s *Server) compareWithStored(ctx context.Context, rules []rule.Rule) (impo
 		byID[r.ID], byName[r.Name] = r, r
 	}
 	var wrong []FieldFlaw
+	others := s.namesUnderRules()
 	for i, r := range rules {
 		old, known := byID[r.ID]
 		if namesake, there := byName[r.Name]; !known {
@@ -131,6 +133,9 @@ func (s *Server) compareWithStored(ctx context.Context, rules []rule.Rule) (impo
 			r.ID = uuid.NewString()
 		}
 		flaws, err := importFlaws(i, r, types)
+		if !known && slices.Contains(others, r.ID) {
+			flaws = append(flaws, FieldFlaw{Rule: r.Name, Pointer: fmt.Sprintf("/%d/rule_id", i), Message: notItsPath})
+		}
 		switch {
 		case err != nil:
 			return parts, err

@@ -179,6 +179,26 @@ var _ = Describe("a rule that can match the outcomes of its own notifications", 
 })
 
 var _ = Describe("an import of rules", func() {
+	It("refuses an id under whose path something else is, as creating does: nobody could read that rule", func(ctx SpecContext) {
+		p := start(ctx)
+		var lines []string
+		for _, id := range []string{"status", "matches", "import", "backtest", "test"} {
+			var problem problemBody
+			Expect(p.call(ctx, http.MethodPost, "/api/v1/rules", object{"rule_id": id, "name": id, "conditions": object{"type": "A"}}, &problem)).To(Equal(http.StatusUnprocessableEntity), id)
+			Expect(problem.Errors).To(HaveExactElements(HaveField("Pointer", "/rule_id")), id)
+			lines = append(lines, fmt.Sprintf(`{"rule_id":%q,"name":%q,"conditions":{"type":"A"},"actions":[]}`, id, id))
+		}
+		var problem problemBody
+		Expect(p.sendText(ctx, "/api/v1/rules/import", strings.Join(lines, "\n"), &problem)).To(Equal(http.StatusUnprocessableEntity))
+		Expect(problem.Errors).To(HaveLen(len(lines)))
+		for i, flaw := range problem.Errors {
+			Expect(flaw).To(And(HaveField("Pointer", fmt.Sprintf("/%d/rule_id", i)), HaveField("Line", i+1)))
+		}
+		var list struct{ Items []object }
+		Expect(p.call(ctx, http.MethodGet, "/api/v1/rules", nil, &list)).To(Equal(http.StatusOK))
+		Expect(list.Items).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
 	It("names the one broken rule among 10,000, and saves none", func(ctx SpecContext) {
 		p := start(ctx)
 		lines := make([]string, 10_000)
