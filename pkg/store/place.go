@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"math"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -23,9 +22,16 @@ type Place struct {
 	Token bson.Raw            // the server's; empty: Time alone says where to continue
 }
 
-// lastOfTime is the N of a place that was read from the server's clock, and not
-// behind a change: after all changes of its time.
-const lastOfTime = math.MaxUint32
+// beginning is set in the N of a place that was read from the server's clock, and
+// not behind a change: after all changes of its time. The other bits are the
+// stream's, so that those of two streams that began at one time differ.
+const beginning = 1 << 31
+
+// AtBeginning says that no change lies before the place that its stream told. Its
+// time is the server's clock, which may be ahead of a transaction that commits
+// later: nothing follows from a comparison with a change's place. Two such places
+// with the same Time and N are of one stream that told nothing between them.
+func (p Place) AtBeginning() bool { return p.N >= beginning }
 
 // pass moves the place past a change, to where every stream has it: also back
 // from a clock's place, since a transaction may commit after others that have a
@@ -33,7 +39,7 @@ const lastOfTime = math.MaxUint32
 // that was set back explains, counts as the last one.
 func (p *Place) pass(at primitive.Timestamp) {
 	switch {
-	case at.After(p.Time), p.N == lastOfTime:
+	case at.After(p.Time), p.AtBeginning():
 		p.Time, p.N = at, 0
 	default:
 		p.N++
@@ -54,7 +60,7 @@ const slack = 2 * time.Second
 // Since is a moment before everything that follows the place was written.
 func (p Place) Since() time.Time {
 	changed, seen := time.Unix(int64(p.Time.T), 0).UTC(), p.Seen.Add(-slack).UTC()
-	if seen.After(changed) {
+	if seen.After(changed) || p.AtBeginning() {
 		return seen.Truncate(time.Second)
 	}
 	return changed

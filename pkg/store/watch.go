@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -85,13 +86,12 @@ func (s *Store) watchFromNow(ctx context.Context, what Watched) (*Stream, error)
 	if e.stream, err = s.watch(ctx, what, options.ChangeStream()); err != nil {
 		return nil, err
 	}
-	if token := e.stream.ResumeToken(); len(token) > 0 {
-		e.place.Token = append(bson.Raw(nil), token...)
-	}
 	if e.begun, err = s.placeNow(ctx); err != nil {
 		_ = e.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
+	e.begun.N = e.place.N
+	e.remember(e.stream.ResumeToken())
 	return e, nil
 }
 
@@ -99,7 +99,20 @@ func (s *Store) watchFromNow(ctx context.Context, what Watched) (*Stream, error)
 func (s *Store) placeNow(ctx context.Context) (Place, error) {
 	seen := time.Now()
 	now, err := s.operationTime(ctx)
-	return Place{Time: now, N: lastOfTime, Seen: seen}, err
+	return Place{Time: now, N: beginning | rand.Uint32(), Seen: seen}, err
+}
+
+// remember takes the server's token for where the stream is. Without one, a place
+// at the beginning needs a time before the stream began, to begin there again;
+// with one, a time after which the stream that continues there tells everything.
+func (e *Stream) remember(token bson.Raw) {
+	if len(token) == 0 {
+		return
+	}
+	e.place.Token = append(bson.Raw(nil), token...)
+	if e.place.AtBeginning() {
+		e.place.Time = e.begun.Time
+	}
 }
 
 func (s *Store) watch(ctx context.Context, what Watched, o *options.ChangeStreamOptions) (*mongo.ChangeStream, error) {
@@ -158,9 +171,7 @@ func (e *Stream) TryNext(ctx context.Context) (Change, bool, error) {
 		if e.stream.ID() == 0 {
 			return Change{}, false, &outage{errors.New("the change stream ended")}
 		}
-		if token := e.stream.ResumeToken(); len(token) > 0 {
-			e.place.Token = append(bson.Raw(nil), token...)
-		}
+		e.remember(e.stream.ResumeToken())
 		e.place.Seen = asked
 		return Change{}, false, nil
 	}

@@ -86,7 +86,6 @@ type member struct {
 	line   *line       // nil while it waits for one
 	cursor uint64      // in the line's log
 	known  bool        // place says something: it resumed, or the line told it
-	skips  bool        // it may know the next changes: it did not begin with the line
 	lost   *time.Time  // since when its history is lost; told as a gap
 	ahead  time.Time   // since when its place is ahead of the head
 	doubt  bool        // whether the server knows its place is to be asked
@@ -220,7 +219,6 @@ func (h *Hub) leave(m *member) {
 // assign gives a member that resumes its line: the head, a stream that catches
 // up and has not passed its place, or, together with all that wait, a new one.
 func (h *Hub) assign(m *member) {
-	m.skips = true
 	h.detach(m)
 	delete(h.waiting, m)
 	if h.head == nil { // the hub ends
@@ -242,52 +240,90 @@ func (h *Hub) assign(m *member) {
 	h.catchUp()
 }
 
-// catchUp starts a stream for the members that wait, at the earliest place of
-// them; the later ones skip what they know. When there are as many streams as
-// there may be, one that has nothing to read begins again for both its members
-// and these.
+// catchUp starts streams for the members that wait, each at the earliest place of
+// those that it serves; the later ones skip what they know.
 func (h *Hub) catchUp() {
-	if len(h.waiting) == 0 || h.head == nil || !h.head.open || h.life.Err() != nil {
-		return
-	}
-	if len(h.lines) >= catchUps {
-		for l := range h.lines {
-			if l.idle && !l.finished {
-				l.finished = true
-				for m := range l.members {
-					h.detach(m)
-					h.waiting[m] = struct{}{}
-				}
-				l.shout() // they wait for their new line now
-				l.end()   // which comes back here
-				return
+	for len(h.waiting) > 0 && h.head != nil && h.head.open && h.life.Err() == nil {
+		if len(h.lines) >= catchUps {
+			h.makeWay()
+			return
+		}
+		var first *member
+		last := h.catchesUp(false) // those that have a stream come after those that have none
+		for m := range h.waiting {
+			if first == nil || earlier(m.place, first.place, last) {
+				first = m
 			}
 		}
-		return
-	}
-	var first *member
-	for m := range h.waiting {
-		if first == nil || earlier(m.place, first.place) {
-			first = m
+		from := first.place
+		l := newLine(h.depth, &from)
+		h.lines[l] = struct{}{}
+		for m := range h.waiting {
+			if l.covers(m.place) {
+				m.doubt = false
+				m.sure = m.sure || m.place.String() == from.String()
+				delete(h.waiting, m)
+				h.attach(m, l)
+			}
 		}
+		h.run(l)
 	}
-	from := first.place
-	l := newLine(h.depth, &from)
-	h.lines[l] = struct{}{}
-	for m := range h.waiting {
-		m.doubt = false
-		m.sure = m.sure || m.place.String() == from.String()
-		h.attach(m, l)
-	}
-	clear(h.waiting)
-	h.run(l)
 }
 
-// earlier says whether a stream is to begin at p rather than at q. Of two tokens
-// for one place the server forgets the older one first.
-func earlier(p, q store.Place) bool {
+// earlier says whether a stream is to begin at p rather than at q. Places behind
+// changes share one, those at a beginning only with their like, and behindLast
+// says which come first. Of two beginnings it is that which was not
+// looked after for longer, so that all have their turn. Of two tokens for one place the server forgets the older one first.
+func earlier(p, q store.Place, behindLast bool) bool {
+	if p.AtBeginning() != q.AtBeginning() {
+		return p.AtBeginning() == behindLast
+	}
 	c := p.Compare(q)
+	if c != 0 && p.AtBeginning() {
+		return p.Seen.Before(q.Seen)
+	}
 	return c < 0 || c == 0 && p.Seen.After(q.Seen)
+}
+
+// catchesUp says whether a stream that catches up is at its beginning, or behind a
+// change.
+func (h *Hub) catchesUp(atBeginning bool) bool {
+	for l := range h.lines {
+		if !l.finished && l.place.AtBeginning() == atBeginning {
+			return true
+		}
+	}
+	return false
+}
+
+// makeWay has a stream that has nothing to read begin again for both its members
+// and those that wait, or end and wait for its next turn when they cannot share it.
+func (h *Hub) makeWay() {
+	atBeginning := true // all that wait
+	for m := range h.waiting {
+		atBeginning = atBeginning && m.place.AtBeginning()
+	}
+	like := h.catchesUp(atBeginning)
+	for l := range h.lines {
+		if l.finished { // which makes way already
+			return
+		}
+	}
+	for l := range h.lines {
+		if l.idle && (!like || l.place.AtBeginning() == atBeginning) {
+			l.finished = true
+			for m := range l.members {
+				if m.cursor == l.next && l.place.Compare(m.place) >= 0 {
+					m.place = l.place // it had its turn just now
+				}
+				h.detach(m)
+				h.waiting[m] = struct{}{}
+			}
+			l.shout() // they wait for their new line now
+			l.end()   // which comes back here
+			return
+		}
+	}
 }
 
 // attach puts a member into a line that covers its place, or into the head when
@@ -298,9 +334,18 @@ func (h *Hub) attach(m *member, l *line) {
 	if m.known && m.lost == nil {
 		m.cursor = l.after(m.place)
 	}
+	m.know(l)
 	l.members[m] = struct{}{}
 	close(m.moved)
 	m.moved = make(chan struct{})
+}
+
+// know gives a member that begins anew its first place: now, as one that is read
+// later would be after changes that it is still told.
+func (m *member) know(l *line) {
+	if !m.known && l.open {
+		m.place, m.known = l.place, true
+	}
 }
 
 func (h *Hub) detach(m *member) {
@@ -312,6 +357,7 @@ func (h *Hub) detach(m *member) {
 	delete(l.members, m)
 	l.makeRoom()
 	if !l.isHead() && len(l.members) == 0 {
+		l.finished = true // nobody may join what ends
 		l.end()
 	}
 }
@@ -330,17 +376,13 @@ func (h *Hub) next(m *member) (some, error) {
 		return some{}, ErrSlow
 	}
 	s := some{before: m.place, known: true}
-	if !m.known {
-		m.place, m.known = l.place, true
-		s.before = m.place
-	}
 	if m.lost != nil {
 		s.gap = &Gap{From: *m.lost, To: h.now()}
-		m.lost, m.place, m.cursor, m.skips = nil, l.place, l.next, false
+		m.lost, m.place, m.cursor = nil, l.place, l.next
 	}
 	for ; m.cursor < l.next && len(s.entries) < batchMost; m.cursor++ {
 		e := l.at(m.cursor)
-		if m.skips && e.gap == nil && e.place.Compare(m.place) <= 0 {
+		if !m.place.AtBeginning() && e.gap == nil && e.place.Compare(m.place) <= 0 {
 			continue // it knows this already
 		}
 		m.place = e.place

@@ -53,12 +53,17 @@ func (s *source) Watch(ctx context.Context, what store.Watched, after *store.Pla
 
 var databases int
 
+// database is the name of the spec's own.
+func database() string {
+	return fmt.Sprintf("ea_live_%d_%d_%d", os.Getpid(), GinkgoParallelProcess(), databases)
+}
+
 // open is a client of a database of the spec's own, through a proxy that can
 // fail.
 func open(ctx context.Context) (*source, *store.Store, *faultproxy.Proxy) {
 	GinkgoHelper()
 	databases++
-	name := fmt.Sprintf("ea_live_%d_%d_%d", os.Getpid(), GinkgoParallelProcess(), databases)
+	name := database()
 	uri := os.Getenv("EA_MONGO_URI")
 	Expect(uri).NotTo(BeEmpty(), "EA_MONGO_URI names no server; run the specs by `make test`")
 	direct, err := store.Open(ctx, store.Options{URI: uri, Database: name, AppName: "live specs"})
@@ -86,10 +91,16 @@ var made int
 // save stores n events in one batch and returns their numbers.
 func save(ctx context.Context, s *store.Store, n int) []int {
 	GinkgoHelper()
+	b, numbers := batch(n)
+	Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
+	return numbers
+}
+
+func batch(n int) (b event.Batch, numbers []int) {
+	GinkgoHelper()
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	first, at := event.NewIDBlock(n)
-	b := event.Batch{ID: first.Hex(), FirstID: first, MaxSeverity: 3, StoredAt: now}
-	var numbers []int
+	b = event.Batch{ID: first.Hex(), FirstID: first, MaxSeverity: 3, StoredAt: now}
 	for i := range n {
 		made++
 		numbers = append(numbers, made)
@@ -103,8 +114,7 @@ func save(ctx context.Context, s *store.Store, n int) []int {
 		Expect(err).NotTo(HaveOccurred())
 		b.Events = append(b.Events, raw)
 	}
-	Expect(s.SaveBatch(ctx, b, "spec")).To(Succeed())
-	return numbers
+	return b, numbers
 }
 
 func number(d bson.Raw) int { return int(d.Lookup("payload", "n").Int32()) }

@@ -45,6 +45,7 @@ type line struct {
 	first, next uint64       // numbers of the oldest change in it, and of the one to come
 	bytes       int
 	base        store.Place // all changes after it are there, from number `from` on
+	begun       store.Place // just before number `from`
 	from        uint64
 	place       store.Place // after all that was read
 	open        bool        // place says something
@@ -68,7 +69,7 @@ const logBytes = 64 << 20
 func newLine(depth int, start *store.Place) *line {
 	l := &line{start: start, log: make([]*entry, depth), members: map[*member]struct{}{}, wake: make(chan struct{}), room: make(chan struct{}, 1), end: func() {}}
 	if start != nil {
-		l.base, l.place, l.open = *start, *start, true
+		l.base, l.begun, l.place, l.open = *start, *start, *start, true
 	}
 	return l
 }
@@ -77,11 +78,23 @@ func (l *line) isHead() bool { return l.start == nil }
 
 func (l *line) at(n uint64) *entry { return l.log[n%uint64(len(l.log))] }
 
-// covers says whether the line has, or will read, all changes after the place.
-func (l *line) covers(p store.Place) bool { return l.open && !l.finished && l.base.Compare(p) <= 0 }
+// covers says whether the line has, or will read, all changes after the place. One
+// at a stream's beginning says nothing to any other stream.
+func (l *line) covers(p store.Place) bool {
+	switch {
+	case !l.open || l.finished:
+		return false
+	case p.AtBeginning():
+		return l.begun.Compare(p) == 0 && l.first <= l.from
+	}
+	return l.base.Compare(p) <= 0
+}
 
-// after is the number of the first change after the place.
+// after is the number of the first change after the place, which the line covers.
 func (l *line) after(p store.Place) uint64 {
+	if p.AtBeginning() {
+		return l.from
+	}
 	from := max(l.from, l.first)
 	return from + uint64(sort.Search(int(l.next-from), func(i int) bool {
 		return l.at(from+uint64(i)).place.Compare(p) > 0
@@ -231,11 +244,16 @@ func (h *Hub) open(ctx context.Context, l *line, giveUp bool) (stream *store.Str
 func (h *Hub) opened(l *line, stream *store.Stream) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l.base, l.place, l.open, l.from = stream.Begun(), stream.Place(), true, l.next
+	l.base, l.begun, l.place, l.open, l.from = stream.Begun(), stream.Place(), stream.Place(), true, l.next
+	for m := range l.members {
+		m.know(l)
+	}
 	l.shout()
 	if h.head == l {
 		for _, m := range slices.Collect(maps.Keys(h.waiting)) {
-			h.assign(m)
+			if m.line == nil { // else another one's stream serves it too
+				h.assign(m)
+			}
 		}
 	}
 }
@@ -249,7 +267,7 @@ func (h *Hub) begin(l *line, fresh *store.Stream) (goOn bool) {
 	if l.isHead() {
 		since := l.place.Since()
 		l.add(&entry{place: fresh.Place(), gap: &Gap{From: since, To: h.now()}})
-		l.base, l.from = fresh.Begun(), l.next
+		l.base, l.begun, l.from = fresh.Begun(), fresh.Place(), l.next
 		l.shout()
 		return true
 	}
