@@ -9,7 +9,7 @@ import (
 
 // history is events of two days that are stored already. Everything about event i
 // follows from i, so that what the API must answer is known without asking it.
-// Two neighbours always share their time: a cursor stands between such, too.
+// Two neighbours share their time.
 type history struct {
 	n     int
 	run   uint32
