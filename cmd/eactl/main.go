@@ -9,7 +9,7 @@ import (
 )
 
 // garbage is how much a short-lived process may leave before it is collected, in
-// percent of what is in use: a tenth of the time that a long queue takes to read.
+// percent of what is in use: a tenth of the processor time that a long queue takes.
 const garbage = 400
 
 func main() {

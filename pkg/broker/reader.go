@@ -78,9 +78,8 @@ const (
 	maxFetch      = 200
 	maxFetchBytes = 8 << 20
 	// maxWalk and maxWalkBytes do for Walk. Each fetch is of twice as many as the one
-	// before, so that large messages are noticed in time.
-	// What a fetch gives out is under way when they turn out large: 800 legal events
-	// are 200 MiB at the most.
+	// before, so that large messages are noticed in time; when the last ones turn out
+	// large, what was asked for is under way: of 800 legal events at most 200 MiB.
 	maxWalk      = 800
 	maxWalkBytes = 32 << 20
 	// fetchIdle: when no more come for so long, somebody else took them.

@@ -58,8 +58,9 @@ func (h *Hub) catchUp() {
 
 // earlier says whether a stream is to begin at p rather than at q. Places behind
 // changes share one, those at a beginning only with their like, and behindLast
-// says which come first. Of two beginnings it is that which was not
-// looked after for longer, so that all have their turn. Of two tokens for one place the server forgets the older one first.
+// says which come first. Of two beginnings it is the one that has waited longer, so
+// that all have their turn. Of two tokens for one place the server forgets the
+// older one first.
 func earlier(p, q store.Place, behindLast bool) bool {
 	if p.AtBeginning() != q.AtBeginning() {
 		return p.AtBeginning() == behindLast
