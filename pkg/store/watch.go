@@ -29,19 +29,24 @@ const (
 	WatchedNotifications Watched = "notifications"
 )
 
+// invalidate is the end of a collection that was dropped or renamed, and of the
+// stream with it. One that hid it would end without a word, and begin again
+// before it, for ever.
+const invalidate = "invalidate"
+
 // operations are what a stream tells: events are never changed in a way that
 // somebody waits for, the others are.
 func (w Watched) operations() bson.A {
 	if w == WatchedEvents {
-		return bson.A{"insert"}
+		return bson.A{"insert", invalidate}
 	}
-	return bson.A{"insert", "update", "replace"}
+	return bson.A{"insert", "update", "replace", invalidate}
 }
 
 // Change is one change as the stream tells it.
 type Change struct {
 	Place    Place     // continue after this change
-	Document bson.Raw  // as it is now, or was inserted; nil when it is gone already
+	Document bson.Raw  // as it is now, or was inserted; nil when it is gone already, or the whole collection is
 	At       time.Time // when it was written, by the server's clock
 }
 
@@ -60,7 +65,7 @@ func (s *Store) Watch(ctx context.Context, what Watched, after *Place) (*Stream,
 	}
 	o := options.ChangeStream()
 	if len(after.Token) > 0 {
-		o.SetResumeAfter(after.Token)
+		o.SetStartAfter(after.Token) // other than resumeAfter, also after the end of a collection
 	} else { // the first moment that the place does not cover
 		next := after.Time
 		next.I++
@@ -158,7 +163,9 @@ func (e *Stream) Begun() Place { return e.begun }
 func (e *Stream) Buffered() int { return e.stream.RemainingBatchLength() }
 
 // TryNext is the next change, false when there is none within the second that
-// the server waits for one. The place then moves on all the same.
+// the server waits for one. The place then moves on all the same. The change
+// after which a collection is gone is the stream's last: ErrStreamRefused comes
+// next, and a stream after its place tells what is written from then on.
 func (e *Stream) TryNext(ctx context.Context) (Change, bool, error) {
 	asked := time.Now()
 	if !e.stream.TryNext(ctx) {
@@ -169,7 +176,7 @@ func (e *Stream) TryNext(ctx context.Context) (Change, bool, error) {
 			return Change{}, false, err
 		}
 		if e.stream.ID() == 0 {
-			return Change{}, false, &outage{errors.New("the change stream ended")}
+			return Change{}, false, fmt.Errorf("read the change stream: %w: the server ended it", ErrStreamRefused)
 		}
 		e.remember(e.stream.ResumeToken())
 		e.place.Seen = asked
@@ -182,7 +189,11 @@ func (e *Stream) TryNext(ctx context.Context) (Change, bool, error) {
 	} else {
 		e.place.pass(e.place.Time)
 	}
-	e.place.Token = append(bson.Raw(nil), e.stream.ResumeToken()...)
+	token := e.stream.ResumeToken()
+	if operation, _ := raw.Lookup("operationType").StringValueOK(); operation == invalidate { // its own is what a stream starts after
+		token = raw.Lookup("_id").Document()
+	}
+	e.place.Token = append(bson.Raw(nil), token...)
 	if at, ok := raw.Lookup("wallTime").TimeOK(); ok {
 		c.At = at
 	} else {

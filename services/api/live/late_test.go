@@ -11,13 +11,20 @@ import (
 	"go.mongodb.org/mongo-driver/mongo/options"
 )
 
-// unfinished has events in a transaction that is still open: a server may have
-// given them their time by now, and tells them after the commit.
-func unfinished(ctx context.Context, n int) (numbers []int, commit func()) {
+// server is a client of the server's own.
+func server(ctx context.Context) *mongo.Client {
 	GinkgoHelper()
 	client, err := mongo.Connect(ctx, options.Client().ApplyURI(os.Getenv("EA_MONGO_URI")))
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(client.Disconnect)
+	return client
+}
+
+// unfinished has events in a transaction that is still open: a server may have
+// given them their time by now, and tells them after the commit.
+func unfinished(ctx context.Context, n int) (numbers []int, commit func()) {
+	GinkgoHelper()
+	client := server(ctx)
 	session, err := client.StartSession()
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(session.EndSession)

@@ -152,8 +152,8 @@ const (
 	// sayAfter is when an interruption is worth a warning; shorter ones are
 	// elections and restarts.
 	sayAfter = 3 * time.Second
-	// stuckMost is how often a stream may open and then refuse to go on without
-	// progress, until its place is given up.
+	// stuckMost is how often a stream may open and then refuse to go on, or end,
+	// without progress, until its place is given up.
 	stuckMost = 3
 )
 
@@ -304,12 +304,14 @@ func (h *Hub) interrupted(l *line, err error) time.Duration {
 func (h *Hub) drain(ctx context.Context, l *line, stream *store.Stream, progress func()) error {
 	most := max(1, min(batchMost, h.depth/4)) // a batch must not push out what nobody had a chance to read
 	pending := make([]*entry, 0, most)
-	for {
+	for answers := 0; ; answers++ {
 		change, found, err := stream.TryNext(ctx)
 		if err != nil {
 			return errors.Join(err, h.put(ctx, l, pending, nil))
 		}
-		progress()
+		if found || answers > 0 { // the first came with the opening, and says nothing of what follows
+			progress()
+		}
 		if found {
 			pending = append(pending, &entry{place: change.Place, document: change.Document})
 			if stream.Buffered() > 0 && len(pending) < most {
