@@ -41,9 +41,13 @@ type streams struct {
 	sockets sync.WaitGroup
 }
 
+// logsMost bounds the logs of all streams of the process: its container has 256 MiB.
+const logsMost = 64 << 20
+
 func (s *Server) newStreams(ctx context.Context, changes live.Changes) *streams {
+	memory := live.NewMemory(logsMost)
 	hub := func(what store.Watched, show func(bson.Raw) ([]byte, error)) *live.Hub {
-		h := live.New(ctx, what, changes, show, s.cfg.StreamBuffer, s.log, s.now)
+		h := live.New(ctx, what, changes, show, s.cfg.StreamBuffer, memory, s.log, s.now)
 		s.metrics.stream(string(what), h)
 		return h
 	}

@@ -32,6 +32,7 @@ type Hub struct {
 	changes Changes
 	show    func(bson.Raw) ([]byte, error) // a document as the API shows it
 	depth   int                            // changes that a client may be behind
+	memory  *Memory                        // of the logs of this hub and others
 	now     func() time.Time
 	log     *zap.Logger
 	tell    time.Duration // positionEvery
@@ -58,8 +59,10 @@ const (
 	// aheadFor is how long a client may be ahead of the head without a question:
 	// another process may have been a moment faster.
 	aheadFor = 10 * time.Second
-	// batchMost is how many changes are told with one flush.
-	batchMost = 64
+	// batchMost is how many changes are told with one flush, and batchBytes about
+	// how large: what is being told is held for each client.
+	batchMost  = 64
+	batchBytes = 64 << 10
 )
 
 var (
@@ -67,8 +70,8 @@ var (
 	ErrStopping = errors.New("the process stops")
 )
 
-func New(ctx context.Context, what store.Watched, changes Changes, show func(bson.Raw) ([]byte, error), depth int, log *zap.Logger, now func() time.Time) *Hub {
-	h := &Hub{what: what, changes: changes, show: show, depth: depth, now: now, tell: positionEvery, most: patience, log: log.With(zap.String("stream", string(what))),
+func New(ctx context.Context, what store.Watched, changes Changes, show func(bson.Raw) ([]byte, error), depth int, memory *Memory, log *zap.Logger, now func() time.Time) *Hub {
+	h := &Hub{what: what, changes: changes, show: show, depth: depth, memory: memory, now: now, tell: positionEvery, most: patience, log: log.With(zap.String("stream", string(what))),
 		members: map[*member]struct{}{}, lines: map[*line]struct{}{}, waiting: map[*member]struct{}{}}
 	h.life, h.kill = context.WithCancel(context.WithoutCancel(ctx))
 	return h
@@ -176,11 +179,20 @@ func (s some) ready() <-chan struct{} {
 	return s.wake
 }
 
-// shown says whether the entry's document can be told. One that cannot, such as
-// bytes that are no document, would end the stream of everybody.
+// shown makes the entry's id and JSON, once for all clients, and says whether it
+// can be told. One that cannot, such as bytes that are no document, would end the
+// stream of everybody.
 func (h *Hub) shown(e *entry) bool {
-	_, _, err := e.shown(h.show)
-	return err == nil
+	e.once.Do(func() {
+		e.id = e.place.String()
+		e.text, e.err = h.show(e.document)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if e.line != nil {
+			e.line.weigh(e, int64(len(e.id)+len(e.text)))
+		}
+	})
+	return e.err == nil
 }
 
 func (h *Hub) join(after *store.Place) (*member, error) {
@@ -192,7 +204,7 @@ func (h *Hub) join(after *store.Place) (*member, error) {
 	m := &member{moved: make(chan struct{})}
 	h.members[m] = struct{}{}
 	if h.head == nil {
-		h.head = newLine(h.depth, nil)
+		h.head = h.newLine(nil)
 		h.run(h.head)
 	}
 	if after == nil {
@@ -245,6 +257,7 @@ func (h *Hub) detach(m *member) {
 	}
 	m.line = nil
 	delete(l.members, m)
+	l.release()
 	l.makeRoom()
 	if !l.isHead() && len(l.members) == 0 {
 		l.finished = true // nobody may join what ends
@@ -270,13 +283,14 @@ func (h *Hub) next(m *member) (some, error) {
 		s.gap = &Gap{From: *m.lost, To: h.now()}
 		m.lost, m.place, m.cursor = nil, l.place, l.next
 	}
-	for ; m.cursor < l.next && len(s.entries) < batchMost; m.cursor++ {
+	for bytes := int64(0); m.cursor < l.next && len(s.entries) < batchMost && bytes < batchBytes; m.cursor++ {
 		e := l.at(m.cursor)
 		if !m.place.AtBeginning() && e.gap == nil && e.place.Compare(m.place) <= 0 {
 			continue // it knows this already
 		}
 		m.place = e.place
 		s.entries = append(s.entries, e)
+		bytes += e.size()
 	}
 	l.makeRoom()
 	if m.cursor == l.next {

@@ -196,7 +196,11 @@ func everything(bson.Raw) bool { return true }
 func nothing(bson.Raw) bool    { return false }
 
 func hub(ctx context.Context, s live.Changes, depth int) *live.Hub {
-	h := live.New(ctx, store.WatchedEvents, s, event.ToJSON, depth, zap.NewNop(), time.Now)
+	return hubOf(ctx, s, depth, live.NewMemory(64<<20))
+}
+
+func hubOf(ctx context.Context, s live.Changes, depth int, memory *live.Memory) *live.Hub {
+	h := live.New(ctx, store.WatchedEvents, s, event.ToJSON, depth, memory, zap.NewNop(), time.Now)
 	DeferCleanup(h.Stop)
 	return h
 }

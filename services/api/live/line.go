@@ -21,6 +21,8 @@ type entry struct {
 	place    store.Place // after it
 	document bson.Raw    // nil: a gap, or gone already
 	gap      *Gap
+	line     *line // in whose log it is; nil: in none, any more
+	bytes    int64 // that are counted there
 
 	once sync.Once
 	id   string
@@ -28,13 +30,14 @@ type entry struct {
 	err  error
 }
 
-// shown is the entry's id and its document as JSON, made once for all clients.
-func (e *entry) shown(show func(bson.Raw) ([]byte, error)) (id string, text []byte, err error) {
-	e.once.Do(func() {
-		e.id = e.place.String()
-		e.text, e.err = show(e.document)
-	})
-	return e.id, e.text, e.err
+// size is what the entry holds before anybody is told of it.
+func (e *entry) size() int64 { return int64(len(e.document) + len(e.place.Token)) }
+
+func sizeOf(entries []*entry) (all int64) {
+	for _, e := range entries {
+		all += e.size()
+	}
+	return all
 }
 
 // line is a change stream and a log of its latest changes, in which members are
@@ -43,13 +46,16 @@ type line struct {
 	start       *store.Place // nil: the head, which began now
 	log         []*entry     // a ring
 	first, next uint64       // numbers of the oldest change in it, and of the one to come
-	bytes       int
+	memory      *Memory
+	bytes       int64       // of the log
 	base        store.Place // all changes after it are there, from number `from` on
 	begun       store.Place // just before number `from`
 	from        uint64
 	place       store.Place // after all that was read
 	open        bool        // place says something
 	finished    bool        // its members go to the head
+	ended       bool        // nothing more is read
+	released    bool        // its log is given up
 	idle        bool        // the last question had no answer
 	heard       bool        // the server knows its place
 	members     map[*member]struct{}
@@ -63,11 +69,10 @@ type line struct {
 	reason      string
 }
 
-// logBytes bounds the documents of one log.
-const logBytes = 64 << 20
-
-func newLine(depth int, start *store.Place) *line {
-	l := &line{start: start, log: make([]*entry, depth), members: map[*member]struct{}{}, wake: make(chan struct{}), room: make(chan struct{}, 1), end: func() {}}
+func (h *Hub) newLine(start *store.Place) *line {
+	h.memory.lines.Add(1)
+	l := &line{start: start, log: make([]*entry, h.depth), memory: h.memory,
+		members: map[*member]struct{}{}, wake: make(chan struct{}), room: make(chan struct{}, 1), end: func() {}}
 	if start != nil {
 		l.base, l.begun, l.place, l.open = *start, *start, *start, true
 	}
@@ -102,17 +107,12 @@ func (l *line) after(p store.Place) uint64 {
 }
 
 func (l *line) add(e *entry) {
-	for l.next-l.first == uint64(len(l.log)) || l.next > l.first && l.bytes > logBytes {
-		oldest := l.at(l.first)
-		l.bytes -= len(oldest.document)
-		if l.first >= l.from {
-			l.base = oldest.place
-		}
-		l.log[l.first%uint64(len(l.log))] = nil
-		l.first++
+	for l.next-l.first == uint64(len(l.log)) || l.next > l.first && l.heavy(e.size()) {
+		l.forget()
 	}
 	l.log[l.next%uint64(len(l.log))] = e
-	l.bytes += len(e.document)
+	e.line = l
+	l.weigh(e, e.size())
 	l.next++
 	l.place = e.place
 }
@@ -139,6 +139,8 @@ func (h *Hub) run(l *line) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		l.end()
+		l.ended = true
+		l.release()
 		if !l.isHead() {
 			delete(h.lines, l)
 			h.catchUp()
@@ -304,6 +306,7 @@ func (h *Hub) interrupted(l *line, err error) time.Duration {
 func (h *Hub) drain(ctx context.Context, l *line, stream *store.Stream, progress func()) error {
 	most := max(1, min(batchMost, h.depth/4)) // a batch must not push out what nobody had a chance to read
 	pending := make([]*entry, 0, most)
+	var bytes int64
 	for answers := 0; ; answers++ {
 		change, found, err := stream.TryNext(ctx)
 		if err != nil {
@@ -313,8 +316,9 @@ func (h *Hub) drain(ctx context.Context, l *line, stream *store.Stream, progress
 			progress()
 		}
 		if found {
-			pending = append(pending, &entry{place: change.Place, document: change.Document})
-			if stream.Buffered() > 0 && len(pending) < most {
+			e := &entry{place: change.Place, document: change.Document}
+			pending = append(pending, e)
+			if bytes += e.size(); stream.Buffered() > 0 && len(pending) < most && bytes < batchBytes {
 				continue
 			}
 		}
@@ -330,7 +334,7 @@ func (h *Hub) drain(ctx context.Context, l *line, stream *store.Stream, progress
 		if err != nil {
 			return err
 		}
-		pending = pending[:0]
+		pending, bytes = pending[:0], 0
 		if h.finish(l) {
 			return nil
 		}
@@ -344,13 +348,14 @@ func (h *Hub) put(ctx context.Context, l *line, entries []*entry, also func()) e
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !l.isHead() {
-		if err := h.awaitRoom(ctx, l, len(entries)); err != nil {
+		if err := h.awaitRoom(ctx, l, len(entries), sizeOf(entries)); err != nil {
 			return err
 		}
 	}
 	for _, e := range entries {
 		l.add(e)
 	}
+	l.trim()
 	if also != nil {
 		also()
 	}

@@ -14,16 +14,17 @@ const (
 	toRead = 10 * time.Millisecond
 )
 
-// awaitRoom waits until n more changes push out nobody, or the patience ends.
-func (h *Hub) awaitRoom(ctx context.Context, l *line, n int) error {
-	if !l.crowded(n) {
+// awaitRoom waits until n more changes of so many bytes push out nobody, or the
+// patience ends.
+func (h *Hub) awaitRoom(ctx context.Context, l *line, n int, bytes int64) error {
+	if !l.crowded(n, bytes) {
 		return nil
 	}
 	begun := time.Now()
 	l.left = min(h.most, l.left+begun.Sub(l.went))
 	timer := time.NewTimer(max(l.left, toRead))
 	defer timer.Stop()
-	for late := false; !late && l.crowded(n); {
+	for late := false; !late && l.crowded(n, bytes); {
 		h.mu.Unlock()
 		var rang bool
 		select {
@@ -63,9 +64,13 @@ func (h *Hub) holds(l *line) bool {
 	return false
 }
 
-// crowded says whether n more changes would push out what a member needs.
-func (l *line) crowded(n int) bool {
+// crowded says whether n more changes would push out what a member needs; when
+// memory is short, what any member has not read yet.
+func (l *line) crowded(n int, bytes int64) bool {
 	most := uint64(len(l.log))
+	if l.heavy(bytes) {
+		most = uint64(n)
+	}
 	for m := range l.members {
 		if m.cursor >= l.first && l.next+uint64(n)-m.cursor > most {
 			return true

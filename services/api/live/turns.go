@@ -42,7 +42,7 @@ func (h *Hub) catchUp() {
 			}
 		}
 		from := first.place
-		l := newLine(h.depth, &from)
+		l := h.newLine(&from)
 		h.lines[l] = struct{}{}
 		for m := range h.waiting {
 			if l.covers(m.place) {
