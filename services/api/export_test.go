@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Row is one row of the route table.
 type Row struct {
@@ -15,6 +18,11 @@ func Routes() []Row {
 		rows = append(rows, Row{r.method, "/api/v1" + r.path, r.admin})
 	}
 	return rows
+}
+
+// Recent is get of a recent.
+func Recent(fresh time.Duration, read func() ([]byte, error)) func(context.Context) ([]byte, error) {
+	return (&recent{fresh: fresh, read: read}).get
 }
 
 // Failures is failures for specs.

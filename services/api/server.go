@@ -59,7 +59,6 @@ type Server struct {
 	topology  topology.Table
 	decoder   *event.Decoder
 	streams   *streams
-	lagNow    lagNow
 	tickets   Tickets
 	health    http.Handler
 	metrics   *metrics

@@ -36,6 +36,7 @@ type kind struct {
 type streams struct {
 	kinds   []*kind
 	places  *places
+	lag     *recent
 	over    context.Context //nolint:containedctx // ends the sockets, which the HTTP server does not know
 	end     context.CancelFunc
 	sockets sync.WaitGroup
@@ -51,7 +52,7 @@ func (s *Server) newStreams(ctx context.Context, changes live.Changes) *streams 
 		s.metrics.stream(string(what), h)
 		return h
 	}
-	st := &streams{places: newPlaces(s.cfg.StreamClients, s.cfg.StreamKeyClients)}
+	st := &streams{places: newPlaces(s.cfg.StreamClients, s.cfg.StreamKeyClients), lag: &recent{fresh: lagEvery / 2, read: s.readLag}}
 	st.over, st.end = context.WithCancel(context.WithoutCancel(ctx))
 	st.kinds = []*kind{
 		{"events", "event", hub(store.WatchedEvents, event.ToJSON), eventParameters, func(p *parameters) bson.D { return p.events().Query() }},
@@ -83,12 +84,16 @@ func (st *streams) stop() {
 // says that the process is degraded.
 const silentMost = 5 * time.Second
 
-// health is why live clients hear nothing now; empty: they do.
-func (st *streams) health() string {
+// health is why live clients hear nothing now, or later than the budget allows;
+// empty: they do.
+func (st *streams) health(budget time.Duration) string {
 	var reasons []string
 	for _, k := range st.kinds {
-		if _, silent, reason := k.hub.Health(); silent > silentMost {
+		switch lag, silent, reason := k.hub.Health(); {
+		case silent > silentMost:
 			reasons = append(reasons, fmt.Sprintf("stream of %s: nothing for %s: %s", k.name, silent.Round(time.Second), reason))
+		case lag > budget:
+			reasons = append(reasons, fmt.Sprintf("stream of %s: %s behind, may be %s", k.name, lag.Round(100*time.Millisecond), budget))
 		}
 	}
 	return strings.Join(reasons, "; ")
@@ -256,73 +261,6 @@ func (p *places) taken() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.used
-}
-
-// lagEvery is how often the lag is read, and told, while somebody listens.
-const lagEvery = 2 * time.Second
-
-// lagNow is the lag of all stages, read once for all who ask at the same time.
-type lagNow struct {
-	mu   sync.Mutex
-	at   time.Time
-	text []byte
-}
-
-func (l *lagNow) read(ctx context.Context, s *Server) ([]byte, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.text != nil && s.now().Sub(l.at) < lagEvery/2 {
-		return l.text, nil
-	}
-	stages, err := s.reads.Lag(ctx, s.now())
-	if err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(page{Items: stages})
-	if err == nil {
-		l.text, l.at = text, s.now()
-	}
-	return text, err
-}
-
-// streamLag is GET /stream/lag: the lag of each stage, every two seconds. It is
-// a figure of now, so there is nothing to resume.
-func (s *Server) streamLag(c echo.Context) error {
-	if err := read(c, ticketParameter).err(); err != nil {
-		return err
-	}
-	release, err := s.streams.places.take(clientOf(c))
-	if err != nil {
-		return err
-	}
-	defer release()
-	out, err := newEventWriter(c, nil)
-	if err != nil {
-		return nil // the client has gone
-	}
-	defer out.heartbeat(s.cfg.StreamHeartbeat)()
-	s.metrics.streams.Inc()
-	defer s.metrics.streams.Dec()
-	ticker := time.NewTicker(lagEvery)
-	defer ticker.Stop()
-	for {
-		text, err := s.lagNow.read(c.Request().Context(), s)
-		if err == nil {
-			err = out.write("event: lag\ndata: " + string(text) + "\n\n")
-		} else { // the database is away; the heartbeat goes on
-			err = nil
-		}
-		if err != nil {
-			return nil
-		}
-		select {
-		case <-c.Request().Context().Done():
-			return nil
-		case <-s.streams.over.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
 }
 
 // fields are the parts of a document that a client wants, as a tree; nil: all.

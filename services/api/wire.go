@@ -46,7 +46,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 		health:  app.HealthHandler(p), importing: make(chan struct{}, 1), exporting: newPlaces(exportsAtOnce, exportsOfKey), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
 	}
 	s.streams = s.newStreams(ctx, p.Store)
-	p.Degraded("streams", s.streams.health)
+	p.Degraded("streams", func() string { return s.streams.health(p.Config.Health.LagBudget) })
 	listener, err := p.Listen(ctx, cfg.Addr)
 	if err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/test/support/faultproxy"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 )
 
 // heard is one message of a socket.
@@ -120,6 +122,44 @@ var _ = Describe("live streams", func() {
 			Expect(string(text)).To(MatchRegexp(`(?m)^ea_stream_lag_seconds\{stream="%s"\} [0-9.e-]+$`, kind))
 		}
 		Expect(string(text)).To(MatchRegexp(`(?m)^ea_stream_clients 2$`))
+	}, SpecTimeout(time.Minute))
+
+	It("are named by /health with how far they are behind, when that is more than may be", func(ctx SpecContext) {
+		var db *faultproxy.Proxy
+		p := start(ctx, func(c *config.Config) {
+			c.Health.LagBudget = time.Second
+			db = fleet.Through(&c.Mongo.URI)
+		})
+		p.listen(ctx, "/api/v1/stream/events?type=NONE")
+		streams := func() (s struct{ Status, Reason string }) {
+			GinkgoHelper()
+			answer, err := http.Get(p.admin + "/health")
+			Expect(err).NotTo(HaveOccurred())
+			defer answer.Body.Close()
+			var health struct {
+				Components map[string]*struct{ Status, Reason string }
+			}
+			Expect(json.NewDecoder(answer.Body).Decode(&health)).To(Succeed())
+			Expect(health.Components).To(HaveKey("streams"))
+			return *health.Components["streams"]
+		}
+		Expect(streams().Status).To(Equal("ok"))
+		db.Delay(1200 * time.Millisecond) // longer than the budget; a check takes two seconds at most
+		storing, stop := context.WithCancel(ctx)
+		stored := make(chan struct{})
+		go func() {
+			defer GinkgoRecover()
+			defer close(stored)
+			for storing.Err() == nil {
+				p.keep(ctx, object{"type": "SOME", "source": "spec", "severity": 1})
+			}
+		}()
+		Eventually(ctx, streams).Should(And(HaveField("Status", "degraded"),
+			HaveField("Reason", MatchRegexp(`^stream of events: [0-9.]+s behind, may be 1s$`))))
+		stop()
+		<-stored
+		db.Delay(0)
+		Eventually(ctx, streams).Should(HaveField("Status", "ok"))
 	}, SpecTimeout(time.Minute))
 
 	It("let in who has a ticket, once, and no page of another host; and not more than fit", func(ctx SpecContext) {
