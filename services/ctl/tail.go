@@ -155,8 +155,6 @@ func (s *stream) frame(f client.Frame) error {
 	case "slow_consumer":
 		fmt.Fprintln(t.errOut, "this side is slower than the events; going on where it was")
 		return nil
-	case "error":
-		return fmt.Errorf("the API ended the stream: %s", f.Data)
 	default: // a position, a comment
 		return nil
 	}
