@@ -521,7 +521,8 @@ type OpenSocketParams struct {
 // | `pong` | |
 // | `error` | `code`, `message`, `errors` |
 //
-// A socket has at most 16 subscriptions and may say 20 things a second. A page may open one on its own host alone.
+// A socket has at most 16 subscriptions and may say 20 things a second. A page may open one on its own host, or on that of
+// `api.public_url`.
 func (c *Client) OpenSocket(ctx context.Context, p OpenSocketParams) error {
 	query := url.Values{}
 	add(query, "ticket", p.Ticket)
@@ -2007,7 +2008,7 @@ func (c *Client) GetLag(ctx context.Context) (GetLagAnswer, error) {
 //
 // GET /api/v1/status, for the role user.
 //
-// Events and notifications by where they stand, lag, who holds which lease, live clients of this process.
+// Events and notifications by where they stand, dead letters that wait, lag, who holds which lease, live clients of this process.
 func (c *Client) GetStatus(ctx context.Context) (Status, error) {
 	var answer Status
 	err := c.call(ctx, request{method: http.MethodGet, path: "/api/v1/status"}, &answer)

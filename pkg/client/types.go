@@ -1638,10 +1638,14 @@ type Status struct {
 	// By status: exact up to 100,000; if one has more, it is the rest of what the database says that there are.
 	Notifications map[string]int64 `json:"notifications"`
 	// The statuses of which there are more than `notifications` says: several have 100,000 or more.
-	NotificationsAtLeast []string            `json:"notifications_at_least,omitzero"`
-	Lag                  map[string]StageLag `json:"lag"`
-	Leases               []StatusLease       `json:"leases"`
-	StreamClients        int64               `json:"stream_clients"`
+	NotificationsAtLeast []string `json:"notifications_at_least,omitzero"`
+	// Of all queues, as they were recorded: neither replayed nor purged. Counted up to 10,000.
+	DeadLettersWaiting int64 `json:"dead_letters_waiting"`
+	// There may be more than `dead_letters_waiting` says.
+	DeadLettersAtLeast bool                `json:"dead_letters_at_least,omitzero"`
+	Lag                map[string]StageLag `json:"lag"`
+	Leases             []StatusLease       `json:"leases"`
+	StreamClients      int64               `json:"stream_clients"`
 }
 
 // StatusEvents is what stands in Status.Events.
@@ -1857,6 +1861,8 @@ type BeginSessionBody struct {
 // Session is what BeginSession answers.
 type Session struct {
 	User User `json:"user"`
+	// The key that it stands for, and ends with.
+	KeyID string `json:"key_id"`
 	// What X-CSRF-Token must be, in every change by the cookie.
 	CsrfToken string `json:"csrf_token"`
 	// When it ends, if its key does not before.

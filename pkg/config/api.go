@@ -35,7 +35,7 @@ type API struct {
 func (a *API) keys(r *registry) {
 	r.text("addr", &a.Addr, "127.0.0.1:8080", "Where the API and the dashboard are served.").
 		require(addressShape, isAddress)
-	r.text("public_url", &a.PublicURL, "", "Where people reach the dashboard, as https://events.example.com: letters and alerts then carry a link to it. Set it for the action-dispatcher too.").
+	r.text("public_url", &a.PublicURL, "", "Where people reach the dashboard, as https://events.example.com: letters and alerts then carry a link to it, and its pages may open a WebSocket behind a proxy that asks by another name. Set it for the action-dispatcher too.").
 		require("the address of the dashboard, as https://events.example.com", func(s string) bool { return s == "" || isOrigin(s) })
 	r.text("bootstrap_admin_key", &a.BootstrapAdminKey, "", "Creates the first admin with this key (16 characters or more) when there are no users.").
 		secret().require("a key of at least 16 characters without spaces", func(s string) bool { return s == "" || len(s) >= 16 && !hasSpace(s) })

@@ -150,6 +150,15 @@ func (s *Store) DeadLetter(ctx context.Context, id string) (DeadLetterRecord, er
 	return r, classify(fmt.Sprintf("read dead letter %s", id), err)
 }
 
+// WaitingDeadLetters counts those that were neither replayed nor purged, up to most,
+// so that it takes no longer the more there are.
+func (s *Store) WaitingDeadLetters(ctx context.Context, most int64) (int64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	n, err := s.deadLetters.CountDocuments(ctx, DeadLetterFilter{Waiting: true}.query(), options.Count().SetLimit(most).SetMaxTime(operationTimeout/2))
+	return n, searched("count dead letters", err)
+}
+
 // DeadLetterGroup is what died of one cause in one queue.
 type DeadLetterGroup struct {
 	Queue       string    `bson:"queue" json:"queue"`

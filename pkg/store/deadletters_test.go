@@ -66,7 +66,7 @@ var _ = Describe("the records of dead letters", func() {
 		Expect(found).To(HaveLen(20))
 	}, SpecTimeout(time.Minute))
 
-	It("are grouped by queue, reason and cause, the largest group first", func(ctx SpecContext) {
+	It("are counted, and grouped by queue, reason and cause, the largest group first", func(ctx SpecContext) {
 		at := func(minutes int) func(*store.DeadLetterRecord) {
 			return func(r *store.DeadLetterRecord) { r.DeadAt = now.Add(time.Duration(minutes) * time.Minute) }
 		}
@@ -75,6 +75,8 @@ var _ = Describe("the records of dead letters", func() {
 		Expect(s.SaveDeadLetters(ctx, record("a1", at(1), other), record("b1", at(2)), record("b2", at(5)), record("b3", at(3)),
 			record("c1", at(4), queue), record("c2", at(4), queue),
 			record("gone", at(9), func(r *store.DeadLetterRecord) { r.ReplayedAt = &now }))).To(Succeed())
+		Expect(s.WaitingDeadLetters(ctx, 100)).To(BeEquivalentTo(6))
+		Expect(s.WaitingDeadLetters(ctx, 4)).To(BeEquivalentTo(4), "no more than are asked for")
 		groups, err := s.DeadLetterGroups(ctx, store.DeadLetterFilter{Waiting: true})
 		Expect(err).NotTo(HaveOccurred())
 		base := store.DeadLetterGroup{Queue: "webhooks.default", Reason: "permanent", Cause: "c1", ErrorClass: "http_4xx",

@@ -266,6 +266,7 @@ var _ = Describe("every query of the store", func() {
 		every(err)
 		every(s.SaveDeadLetters(ctx, store.DeadLetterRecord{ID: "d1", Queue: "q", DeadAt: now, ExpiresAt: now.Add(time.Hour)}))
 		drop(s.DeadLetter(ctx, "d1"))
+		drop(s.WaitingDeadLetters(ctx, 10))
 		for _, f := range []store.DeadLetterFilter{{}, {Queue: "q"}, {Queue: "q", Reason: "permanent", ErrorClass: "c"}, {Cause: "c"}, {Waiting: true}, {From: now.Add(-time.Hour)}} {
 			drop(s.FindDeadLetters(ctx, f, nil, 10))
 			drop(s.FindDeadLetters(ctx, f, &store.DeadLetterPosition{DeadAt: now, ID: "d1"}, 10))

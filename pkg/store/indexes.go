@@ -199,7 +199,7 @@ var Indexes = []Index{
 	{Collection: "dead_letters", Name: "cause_time", Keys: keys("cause", 1, "dead_at", -1, "_id", -1),
 		Serves: "the dead letters of one cause, newest first"},
 	{Collection: "dead_letters", Name: "waiting_time", Keys: keys("replayed_at", 1, "purged_at", 1, "dead_at", -1, "_id", -1),
-		Serves: "the dead letters that wait, newest first and grouped by cause"},
+		Serves: "the dead letters that wait, newest first, grouped by cause and counted"},
 	{Collection: "dead_letters", Name: "time", Keys: keys("dead_at", -1, "_id", -1),
 		Serves: "the newest dead letters"},
 	{Collection: "dead_letters", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,

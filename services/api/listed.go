@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -69,6 +71,7 @@ func (l listed) only(r route) echo.MiddlewareFunc {
 					return err
 				}
 			}
+			plainIDs(c)
 			for _, v := range c.ParamValues() {
 				if !storable(v) {
 					return problem(http.StatusNotFound, "not_found", "nothing has the id %q", v)
@@ -77,4 +80,19 @@ func (l listed) only(r route) echo.MiddlewareFunc {
 			return next(c)
 		}
 	}
+}
+
+// plainIDs undoes the encoding of ids in the path: the router takes them as they were
+// sent when that is not how Go would, and browsers write endpoint%3A4711.
+func plainIDs(c echo.Context) {
+	if c.Request().URL.RawPath == "" {
+		return
+	}
+	values := slices.Clone(c.ParamValues())
+	for i, v := range values {
+		if plain, err := url.PathUnescape(v); err == nil {
+			values[i] = plain
+		}
+	}
+	c.SetParamValues(values...)
 }

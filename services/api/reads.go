@@ -20,6 +20,7 @@ type Reads interface {
 	NotificationCounts(ctx context.Context, most int64) (counts map[notification.Status]int64, atLeast []notification.Status, err error)
 	FindDeadLetters(ctx context.Context, f store.DeadLetterFilter, after *store.DeadLetterPosition, limit int) ([]store.DeadLetterRecord, error)
 	DeadLetter(ctx context.Context, id string) (store.DeadLetterRecord, error)
+	WaitingDeadLetters(ctx context.Context, most int64) (int64, error)
 	DeadLetterGroups(ctx context.Context, f store.DeadLetterFilter) ([]store.DeadLetterGroup, error)
 	Lag(ctx context.Context, now time.Time) ([]store.StageLag, error)
 	EventCounts(ctx context.Context) (stored, unprocessed int64, err error)
@@ -95,10 +96,16 @@ func (s *Server) lag(c echo.Context) error {
 // seconds, and counting goes through the index.
 const countedMost = 100_000
 
+// deadCountedMost is less: their index does not tell null from missing, so each is
+// read, with its body.
+const deadCountedMost = 10_000
+
 type statusAnswer struct {
 	Events        statusEvents                  `json:"events"`
 	Notifications map[notification.Status]int64 `json:"notifications"`
 	AtLeast       []notification.Status         `json:"notifications_at_least,omitempty"`
+	Dead          int64                         `json:"dead_letters_waiting"`
+	DeadAtLeast   bool                          `json:"dead_letters_at_least,omitempty"`
 	Lag           map[string]store.StageLag     `json:"lag"`
 	Leases        []store.LeaseHolder           `json:"leases"`
 	StreamClients int                           `json:"stream_clients"`
@@ -120,6 +127,10 @@ func (s *Server) status(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	dead, err := s.reads.WaitingDeadLetters(ctx, deadCountedMost)
+	if err != nil {
+		return err
+	}
 	stages, err := s.reads.Lag(ctx, s.now())
 	if err != nil {
 		return err
@@ -133,7 +144,8 @@ func (s *Server) status(c echo.Context) error {
 		lag[string(l.Stage)] = l
 	}
 	return c.JSON(http.StatusOK, statusAnswer{
-		Events: statusEvents{stored, unprocessed}, Notifications: notifications, AtLeast: atLeast, Lag: lag, Leases: leases, StreamClients: s.streams.places.taken(),
+		Events: statusEvents{stored, unprocessed}, Notifications: notifications, AtLeast: atLeast, Dead: dead, DeadAtLeast: dead >= deadCountedMost,
+		Lag: lag, Leases: leases, StreamClients: s.streams.places.taken(),
 	})
 }
 

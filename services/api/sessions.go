@@ -189,8 +189,19 @@ func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 // sessionShown is what a page may know of its session.
 type sessionShown struct {
 	User      user.User `json:"user"`
+	KeyID     string    `json:"key_id"` // with which it ends
 	CSRFToken string    `json:"csrf_token"`
 	ExpiresAt time.Time `json:"expires_at"`
+}
+
+func shownSession(c echo.Context, token string, one user.Session) sessionShown {
+	shown := sessionShown{User: shownUser(currentUser(c)), CSRFToken: user.CSRFToken(token), ExpiresAt: one.ExpiresAt}
+	for _, k := range shown.User.APIKeys {
+		if k.Hash == one.KeyHash {
+			shown.KeyID = k.ID
+		}
+	}
+	return shown
 }
 
 // askedByNobody: that a browser is not signed in is an answer, not an error.
@@ -241,7 +252,7 @@ func (s *Server) beginSession(c echo.Context) error {
 		return err
 	}
 	setSessionCookie(c, token, int(s.sessions.lifetime.Seconds()))
-	return c.JSON(http.StatusCreated, sessionShown{currentUser(c), user.CSRFToken(token), one.ExpiresAt})
+	return c.JSON(http.StatusCreated, shownSession(c, token, one))
 }
 
 // showSession: GET /session.
@@ -250,7 +261,7 @@ func (s *Server) showSession(c echo.Context) error {
 	if !ok {
 		return problem(http.StatusUnauthorized, "no_session", "this browser is not signed in; POST %s begins a session", sessionPath)
 	}
-	return c.JSON(http.StatusOK, sessionShown{currentUser(c), user.CSRFToken(sessionToken(c)), one.ExpiresAt})
+	return c.JSON(http.StatusOK, shownSession(c, sessionToken(c), one))
 }
 
 // endSession: DELETE /session. The browser forgets it in any case, also when the

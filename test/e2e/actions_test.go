@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -181,7 +182,7 @@ var _ = Describe("actions", Ordered, func() {
 		Eventually(ctx, of("suppressed")).WithTimeout(20 * time.Second).Should(HaveField("Items", HaveLen(2)))
 
 		receiver.SetFaults(sink.Faults{})
-		Expect(p.call(ctx, http.MethodPost, "/api/v1/targets/"+targets.Items[0].ID+"/enable", nil, nil)).To(Equal(http.StatusOK))
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/targets/"+strings.ReplaceAll(targets.Items[0].ID, ":", "%3A")+"/enable", nil, nil)).To(Equal(http.StatusOK), "as browsers write it")
 		var retried struct{ Matched, Retried int }
 		Expect(p.call(ctx, http.MethodPost, "/api/v1/notifications/retry", map[string]any{"status": "delivered"}, nil)).To(Equal(http.StatusUnprocessableEntity))
 		Expect(p.call(ctx, http.MethodPost, "/api/v1/notifications/retry", map[string]any{"status": "suppressed", "reason": "target_disabled", "rule": r.ID}, &retried)).To(Equal(http.StatusOK))

@@ -181,6 +181,9 @@ var _ = Describe("the API of dead letters", func() {
 			return g.Messages
 		}).WithTimeout(20 * time.Second).Should(Equal(4))
 		Expect([]int{g.Causes, len(g.Items)}).To(Equal([]int{3, 1}), "the sums are of all")
+		var balance object
+		Expect(p.call(ctx, http.MethodGet, "/api/v1/status", nil, &balance)).To(Equal(http.StatusOK))
+		Expect(balance).To(And(HaveKeyWithValue("dead_letters_waiting", 4.0), Not(HaveKey("dead_letters_at_least"))))
 		Expect(p.call(ctx, http.MethodGet, "/api/v1/dead-letters/groups?waiting=false", nil, &g)).To(Equal(http.StatusOK))
 		Expect(g.Messages).To(Equal(8))
 		g = groups{}

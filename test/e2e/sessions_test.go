@@ -78,7 +78,7 @@ var _ = Describe("a browser's session", func() {
 		Expect(answer.Header.Get("Set-Cookie")).To(And(ContainSubstring("HttpOnly"), ContainSubstring("SameSite=Strict"), Not(ContainSubstring(adminKey))))
 		answer, text = b.do(ctx, http.MethodGet, "/session", "")
 		Expect(answer.StatusCode).To(Equal(http.StatusOK))
-		Expect(text).To(And(ContainSubstring(b.csrf), ContainSubstring("admin@localhost")))
+		Expect(text).To(And(ContainSubstring(b.csrf), ContainSubstring("admin@localhost"), MatchRegexp(`"key_id":"(key_\w+)"`)))
 		answer, _ = b.do(ctx, http.MethodGet, "/api/v1/events", "")
 		Expect(answer.StatusCode).To(Equal(http.StatusOK))
 

@@ -167,7 +167,9 @@ var _ = Describe("live streams", func() {
 	}, SpecTimeout(time.Minute))
 
 	It("let in who has a ticket, once, and no page of another host; and not more than fit", func(ctx SpecContext) {
-		p := start(ctx, func(c *config.Config) { c.API.StreamClients, c.API.StreamKeyClients = 3, 2 })
+		p := start(ctx, func(c *config.Config) {
+			c.API.StreamClients, c.API.StreamKeyClients, c.API.PublicURL = 3, 2, "https://events.example.com"
+		})
 		used := p.ticket(ctx)
 		get := func(path string, header http.Header) (int, string) {
 			GinkgoHelper()
@@ -198,7 +200,10 @@ var _ = Describe("live streams", func() {
 		refused(403, "wrong_origin", "/api/v1/ws/events?ticket="+p.ticket(ctx),
 			http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Origin": {"https://elsewhere.example"}})
 		key := http.Header{"Authorization": {"Bearer " + adminKey}}
-		refused(200, "", "/api/v1/stream/metrics", key)
+		conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(p.base, "http")+"/ws/events", &websocket.DialOptions{
+			HTTPHeader: http.Header{"Authorization": key["Authorization"], "Origin": {"https://events.example.com"}}})
+		Expect(err).NotTo(HaveOccurred(), "a page of the host that people know")
+		DeferCleanup(func() { _ = conn.CloseNow() })
 		refused(429, "too_many_streams", "/api/v1/stream/notifications", key)
 		other := http.Header{"Authorization": {"Bearer " + p.plainUser(ctx)}}
 		refused(200, "", "/api/v1/stream/notifications", other)
