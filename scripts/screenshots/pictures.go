@@ -113,7 +113,7 @@ func (p page) views(s story, folder string) error {
 	pages := []struct{ name, address string }{
 		{"overview", "overview?period=6h"}, {"live", "live"}, {"events", "events?type=LOGIN_FAILED"}, {"event", "events/" + s.id}, {"rules", "rules"}, {"rules-new", "rules/new"},
 		{"rule", rule}, {"rule-versions", rule + "?tab=versions"}, {"notifications", "notifications"}, {"notification", notification},
-		{"targets", "targets"}, {"dead-letters", "dead-letters"}, {"silences", "silences"}, {"silences-new", "silences?new=yes"}, {"users", "users"}, {"audit", "audit"},
+		{"targets", "targets"}, {"dead-letters", "dead-letters"}, {"silences", "silences"}, {"silences-new", "silences?new=yes"}, {"keys", "keys"}, {"users", "users"}, {"audit", "audit"},
 	}
 	for _, size := range []struct {
 		name          string
@@ -128,11 +128,15 @@ func (p page) views(s story, folder string) error {
 					return err
 				}
 			}
+			if err := steps(
+				func() error { return p.press("Critical events") },
+				func() error { return p.keep(folder, "critical-"+scheme+size.name, 0) },
+				func() error { return p.press("Close") }); err != nil {
+				return err
+			}
 		}
 	}
-	return steps(
-		func() error { return p.press("Critical events") },
-		func() error { return p.keep(folder, "critical-dark-narrow", 0) })
+	return nil
 }
 
 // show sets the colours and the size of the window.

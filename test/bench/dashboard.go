@@ -68,12 +68,16 @@ const following = `(() => {
 	window.came = 0;
 	window.frames = [];
 	window.rows = 0;
-	window.EventSource = class extends EventSource {
-		constructor(address) {
-			super(address);
-			this.addEventListener('event', () => came++);
-			this.addEventListener('open', () => { window.follows = true; });
-		}
+	const send = WebSocket.prototype.send;
+	WebSocket.prototype.send = function (text) {
+		const said = JSON.parse(text);
+		if (said.type === 'subscribe') this.addEventListener('message', (message) => {
+			const frame = JSON.parse(message.data);
+			if (frame.subscription !== said.subscription) return;
+			if (frame.type === 'event') came++;
+			if (frame.id) window.follows = true;
+		});
+		send.call(this, text);
 	};
 	let before = performance.now();
 	const tick = (now) => {

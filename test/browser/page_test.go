@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	. "github.com/onsi/ginkgo/v2"
@@ -97,6 +98,13 @@ func (t *tab) colours(scheme string) {
 	Expect(err).NotTo(HaveOccurred())
 }
 
+// before has each document begin with a script.
+func (t *tab) before(script string) {
+	GinkgoHelper()
+	_, err := chromedp.Call(t.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+	Expect(err).NotTo(HaveOccurred())
+}
+
 func (t *tab) visit(address string) {
 	GinkgoHelper()
 	Expect(chromedp.Do(t.ctx, chromedp.Navigate(t.base+address))).To(Succeed())
@@ -166,11 +174,17 @@ func (t *tab) seeNot(text string) {
 	t.until(`!document.body.innerText.includes(`+quoted(text)+`)`, "the page still says %q", text)
 }
 
+// follows waits until the live feed says that it is live.
+func (t *tab) follows() {
+	GinkgoHelper()
+	t.until(`[...document.querySelectorAll('main [role=status]')].some((e) => e.textContent === 'Live')`, "it is not live")
+}
+
 // until waits for what an expression says.
 func (t *tab) until(expression, complaint string, about ...any) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
-		value, err := chromedp.Run(t.ctx, chromedp.Evaluate[any](expression))
+		value, err := chromedp.Run(t.ctx, chromedp.Evaluate[any]("!!("+expression+")"))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(value).To(BeTrue())
 	}).WithTimeout(patience).WithPolling(100*time.Millisecond).Should(Succeed(), func() string {

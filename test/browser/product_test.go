@@ -3,12 +3,17 @@ package browser_test
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
@@ -53,6 +58,26 @@ func (p *product) startAPI(ctx context.Context, addr string) {
 }
 
 func (p *product) base() string { return "http://" + p.addr + "/" }
+
+// withoutSockets is a way to an api by which no WebSocket passes, as through some proxies.
+func withoutSockets(addr string) string {
+	proxy := &httputil.ReverseProxy{
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: addr}) },
+		ErrorLog: zap.NewStdLog(zap.NewNop()), // it would tell of those who left
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			http.Error(w, "no WebSocket passes here", http.StatusBadGateway)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	DeferCleanup(func() {
+		server.CloseClientConnections() // streams do not end by themselves
+		server.Close()
+	})
+	return server.URL + "/"
+}
 
 type object = map[string]any
 

@@ -49,28 +49,46 @@ interface Options {
   headers?: Record<string, string>;
 }
 
+// readWithin is how long a question may take that changes nothing: twice what the api
+// gives itself for one. Without an end, one that hangs would be the last of its kind.
+const readWithin = 60_000;
+
 // call asks the api. Paths are those below /api/v1; /session and /health are beside it.
 export async function call<T>(method: string, path: string, body?: unknown, options: Options = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (method !== 'GET') headers['X-CSRF-Token'] ??= session.get()?.csrf_token ?? '';
-  const address = /^\/(session|health)\b/.test(path) ? path : '/api/v1' + path;
   const request: RequestInit = { method, headers };
   if (body !== undefined) request.body = typeof body === 'string' ? body : JSON.stringify(body);
-  if (options.signal) request.signal = options.signal;
+  const ends = [options.signal, method === 'GET' && AbortSignal.timeout(readWithin)].filter((s) => !!s);
+  const answer = await send(path, { ...request, signal: AbortSignal.any(ends) }, options.signal);
+  try {
+    return (answer.status === 204 ? undefined : await answer.json()) as T;
+  } catch (error) {
+    throw options.signal?.aborted ? error : unreachable();
+  }
+}
+
+// send is the answer as it comes in; one that is no success is thrown as a Problem.
+// Who gave up by the signal hears of that.
+export async function send(path: string, request: RequestInit, gaveUp?: AbortSignal): Promise<Response> {
+  const address = /^\/(session|health)\b/.test(path) ? path : '/api/v1' + path;
   let answer: Response;
   try {
     answer = await fetch(address, request);
   } catch (error) {
-    if (options.signal?.aborted) throw error;
-    watch(); // sooner than the next look would be
-    throw new Problem(0, 'unreachable', 'The api does not answer. Nothing was lost here; the page goes on by itself when it is back.');
+    throw gaveUp?.aborted ? error : unreachable();
   }
-  if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as T;
+  if (answer.ok) return answer;
   const problem = await problemOf(answer);
   if (problem.status === 401 && path !== '/session') signedOut(problem.detail);
-  if (problem.status === 503) watch();
+  if (problem.status === 503) void watch();
   throw problem;
+}
+
+function unreachable(): Problem {
+  void watch(); // sooner than the next look would be
+  return new Problem(0, 'unreachable', 'The api does not answer. Nothing was lost here; the page goes on by itself when it is back.');
 }
 
 async function problemOf(answer: Response): Promise<Problem> {
@@ -152,6 +170,7 @@ async function whoever(): Promise<Session | null> {
 
 let looking: ReturnType<typeof setTimeout> | undefined;
 let underWay = false;
+const healthWithin = 10_000; // or the api counts as away
 
 // watch looks every few seconds how the api and its servers are.
 export async function watch(): Promise<void> {
@@ -161,7 +180,7 @@ export async function watch(): Promise<void> {
   const before = connection.get();
   let now: Connection = { api: false, away: [], degraded: '', checked: true };
   try {
-    const answer = await fetch('/health');
+    const answer = await fetch('/health', { signal: AbortSignal.timeout(healthWithin) });
     const health = (await answer.json()) as Health;
     const names: Record<string, string> = { mongodb: 'MongoDB', rabbitmq: 'RabbitMQ' };
     const parts = Object.entries(health.components);

@@ -1,14 +1,17 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { connection, farewell, open, type Problem, session, signIn, signOut, unended, watch } from './api';
-import { timeZone } from './format';
+import { compact, timeZone } from './format';
+import { useLoad } from './load';
 import { link, place } from './router';
 import { choose, type Theme, theme } from './theme';
+import type { Status } from './types';
 import { Doing, Field, Said, say, Wrong } from './ui';
 import { Bell, Title } from './views/critical';
 import { Audit, Users } from './views/people';
 import { DeadLetters } from './views/deadletters';
 import { EventPage, Events } from './views/events';
+import { MyKeys } from './views/keys';
 import { Live } from './views/live';
 import { NotificationPage, Notifications } from './views/notifications';
 import { Overview } from './views/overview';
@@ -33,6 +36,7 @@ const views: View[] = [
   { name: 'targets', title: 'Targets', show: () => <Targets /> },
   { name: 'dead-letters', title: 'Dead letters', show: () => <DeadLetters /> },
   { name: 'silences', title: 'Silences', show: () => <Silences /> },
+  { name: 'keys', title: 'My keys', show: () => <MyKeys /> },
   { name: 'users', title: 'Users and keys', show: () => <Users />, admin: true },
   { name: 'audit', title: 'Audit', show: () => <Audit />, admin: true },
 ];
@@ -141,6 +145,7 @@ function Shell() {
                   <li>
                     <a href={link(v.name)} aria-current={v.name === name ? 'page' : undefined}>
                       {v.title}
+                      {v.name === 'dead-letters' && <Waiting />}
                     </a>
                   </li>
                 ))}
@@ -181,6 +186,17 @@ function Shell() {
       </main>
       <Said />
     </div>
+  );
+}
+
+// Waiting is how many dead letters wait for somebody.
+function Waiting() {
+  const status = useLoad<Status>('/status', 10_000).data;
+  if (!status?.dead_letters_waiting) return null;
+  return (
+    <span class="waiting" title="They wait for somebody">
+      {compact(status.dead_letters_waiting) + (status.dead_letters_at_least ? '+' : '')}
+    </span>
   );
 }
 

@@ -10,31 +10,49 @@ export interface Loaded<T> {
 }
 
 // useLoad asks for a path (null: not yet), again every so many milliseconds while
-// the page is looked at, and when what was away is back. What is there stays
-// while it asks and when it gets no answer, and as long as what the path is about
-// (about) is the same: a period that ends now has another path each minute.
+// the page is looked at, and when what was away is back. One question at a time: an
+// answer that takes longer than that is waited for, not asked for again. What is
+// there stays while it asks and when it gets no answer, and as long as what the path
+// is about (about) is the same: a period that ends now has another path each minute.
 export function useLoad<T>(path: string | null, every = 0, about = path): Loaded<T> {
   const [state, setState] = useState<{ about: string | null; data?: T; error?: Problem; loading: boolean }>({ about, loading: path !== null });
-  const [turn, setTurn] = useState(0);
+  const again = useRef<(now: boolean) => void>(() => undefined); // now: also when an answer is on its way, which may be older
   const back = comeback.use();
   useEffect(() => {
     if (path === null) return setState({ about, loading: false });
     const stop = new AbortController();
-    setState((s) => (s.about === about ? { ...s, loading: true } : { about, loading: true }));
-    get<T>(path, { signal: stop.signal }).then(
-      (data) => setState({ about, data, loading: false }),
-      (error: Problem) => {
-        if (!stop.signal.aborted) setState((s) => ({ ...s, error, loading: false }));
-      },
-    );
-    return () => stop.abort();
-  }, [path, turn, back]);
-  const reload = useCallback(() => setTurn((t) => t + 1), []);
+    let underWay = false;
+    let once = false;
+    const ask = async () => {
+      underWay = true;
+      setState((s) => (s.about === about ? { ...s, loading: true } : { about, loading: true }));
+      do {
+        once = false;
+        try {
+          const data = await get<T>(path, { signal: stop.signal });
+          if (!stop.signal.aborted) setState({ about, data, loading: false });
+        } catch (error) {
+          if (!stop.signal.aborted) setState((s) => ({ ...s, error: error as Problem, loading: false }));
+        }
+      } while (once && !stop.signal.aborted);
+      underWay = false;
+    };
+    again.current = (now) => {
+      if (!underWay) void ask();
+      else if (now) once = true;
+    };
+    void ask();
+    return () => {
+      stop.abort();
+      again.current = () => undefined;
+    };
+  }, [path, back]);
+  const reload = useCallback(() => again.current(true), []);
   useEffect(() => {
     if (!every) return;
-    const timer = setInterval(() => document.hidden || reload(), every);
+    const timer = setInterval(() => document.hidden || again.current(false), every);
     return () => clearInterval(timer);
-  }, [every, path]);
+  }, [every]);
   return { data: state.about === about ? state.data : undefined, error: state.error, loading: state.loading, reload };
 }
 

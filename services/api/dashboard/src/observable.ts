@@ -4,11 +4,16 @@ import { useEffect, useState } from 'preact/hooks';
 export interface Observable<T> {
   get(): T;
   set(value: T): void;
+  follow(changed: () => void): () => void;
   use(): T;
 }
 
 export function observable<T>(value: T): Observable<T> {
   const followers = new Set<() => void>();
+  const follow = (changed: () => void) => {
+    followers.add(changed);
+    return () => void followers.delete(changed);
+  };
   return {
     get: () => value,
     set(next) {
@@ -16,14 +21,14 @@ export function observable<T>(value: T): Observable<T> {
       value = next;
       for (const follow of followers) follow();
     },
+    follow,
     use() {
-      const [, again] = useState(0);
+      const [, draw] = useState(0);
+      const drawn = value;
       useEffect(() => {
-        const seen = value;
-        const follow = () => again((n) => n + 1);
-        followers.add(follow);
-        if (!Object.is(seen, value)) follow();
-        return () => void followers.delete(follow);
+        const again = () => draw((n) => n + 1);
+        if (!Object.is(drawn, value)) again(); // it changed before this followed
+        return follow(again);
       }, []);
       return value;
     },

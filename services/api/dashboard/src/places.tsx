@@ -68,7 +68,7 @@ export function Places({ of, choose }: { of: EventDoc[]; choose: (w: Where) => v
   const spots = spotsOf(of, view);
   return (
     <div ref={box} class="places">
-      <svg width={width} height={height} role="img" aria-label={`Where ${count(of.length)} of these events were: ${degrees(view.south, 'N', 'S', step)} to ${degrees(view.north, 'N', 'S', step)}, ${degrees(view.west, 'E', 'W', step)} to ${degrees(view.east, 'E', 'W', step)}`}>
+      <svg width={width} height={height} role="group" aria-label={`Where ${count(of.length)} of these events were: ${degrees(view.south, 'N', 'S', step)} to ${degrees(view.north, 'N', 'S', step)}, ${degrees(view.west, 'E', 'W', step)} to ${degrees(view.east, 'E', 'W', step)}`}>
         <path d={drawn(land, view)} />
         {lines(view.west, view.east, step, 180).map((l) => (
           <g>
@@ -87,13 +87,23 @@ export function Places({ of, choose }: { of: EventDoc[]; choose: (w: Where) => v
           </g>
         ))}
         {spots.map((s) => (
-          <circle class={worst(s)} cx={view.x(s.longitude)} cy={view.y(s.latitude)} r={4 + Math.min(10, 2 * Math.sqrt(s.events.length - 1))} onClick={() => choose(s)}>
-            <title>{s.events.length === 1 ? `${s.events[0]!.type} of ${s.events[0]!.source}` : `${count(s.events.length)} events, such as ${s.events[0]!.type}`}</title>
+          <circle class={worst(s)} cx={view.x(s.longitude)} cy={view.y(s.latitude)} r={4 + Math.min(10, 2 * Math.sqrt(s.events.length - 1))}
+            role="button" tabindex={0} aria-label={named(s)} onClick={() => choose(s)} onKeyDown={(e) => pressed(e) && choose(s)}>
+            <title>{named(s)}</title>
           </circle>
         ))}
       </svg>
     </div>
   );
+}
+
+const named = ({ events: [first, ...more] }: Where) => (more.length ? `${count(more.length + 1)} events, such as ${first!.type}` : `${first!.type} of ${first!.source}`);
+
+// pressed is what the keys of a button are to it.
+function pressed(e: KeyboardEvent): boolean {
+  if (e.key !== 'Enter' && e.key !== ' ') return false;
+  e.preventDefault();
+  return true;
 }
 
 interface MapView {

@@ -1,17 +1,30 @@
 // What the api answers with, as far as the dashboard shows it; services/api/openapi.yaml is the whole.
 export type Doc = Record<string, unknown>;
 
+export interface Key {
+  id: string;
+  prefix: string;
+  name?: string;
+  created_at: string;
+  last_used_at?: string;
+  expires_at?: string;
+}
+
 export interface User {
   user_id: string;
   email: string;
   name: string;
   role: 'admin' | 'user';
-  api_keys: { id: string; prefix: string; name?: string; created_at: string; last_used_at?: string; expires_at?: string }[];
+  preferences: { notification_channels: string[]; event_types: string[] };
+  api_keys: Key[];
+  version: number;
   created_at: string;
+  created_by?: string;
 }
 
 export interface Session {
   user: User;
+  key_id: string;
   csrf_token: string;
   expires_at: string;
 }
@@ -291,6 +304,8 @@ export interface Status {
   events: { stored: number; unprocessed: number };
   notifications: Record<string, number>;
   notifications_at_least?: string[];
+  dead_letters_waiting: number;
+  dead_letters_at_least?: boolean;
   lag: Record<string, Lag>;
   stream_clients: number;
 }

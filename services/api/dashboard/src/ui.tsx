@@ -177,6 +177,32 @@ export function Doing({ label, run, done, class: kind = '', disabled = false, ti
   );
 }
 
+// Sure is a button for what cannot be taken back: it asks for a second press, of
+// another button. The focus is on the one that does nothing.
+export function Sure({ label, sure, keep = 'Keep', about, run, done }: { label: string; sure: string; keep?: string; about?: string; run: () => Promise<unknown>; done?: string }) {
+  const [asked, setAsked] = useState<boolean>();
+  const box = useRef<HTMLSpanElement>(null);
+  useEffect(() => {
+    if (asked !== undefined) box.current?.querySelector<HTMLElement>('button:last-child')?.focus();
+  }, [asked]);
+  return (
+    <span ref={box} class="sure">
+      {asked ? (
+        <>
+          <Doing label={sure} class="danger" run={run} {...(done && { done })} />
+          <button type="button" onClick={() => setAsked(false)}>
+            {keep}
+          </button>
+        </>
+      ) : (
+        <button type="button" class="danger" aria-label={about && `${label} ${about}`} onClick={() => setAsked(true)}>
+          {label}
+        </button>
+      )}
+    </span>
+  );
+}
+
 function flawsOf(error: unknown): string {
   return error instanceof Problem ? error.flaws.map((f) => ' ' + [f.pointer, f.message].filter(Boolean).join(': ')).join(';') : '';
 }
@@ -187,7 +213,8 @@ export function say(text: string, bad = false) {
   said.set({ text, bad, at: Date.now() });
 }
 
-// Said is the line that tells what came of the last thing that was done.
+// Said is the line that tells what came of the last thing that was done. A dialog has
+// its own, since nothing else is above it.
 export function Said() {
   const last = said.use();
   useEffect(() => {
@@ -240,6 +267,7 @@ export function Drawer({ title, close, children }: Children & { title: string; c
         </div>
         {children}
       </div>
+      <Said />
     </dialog>
   );
 }

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { criticals, isNew, listen, look, looked, severityFrom, useFresh } from '../bell';
+import { criticals, hearing, isNew, known, listen, look, looked, severityFrom, useFresh } from '../bell';
 import { link } from '../router';
 import { Drawer, Empty, Severity, Table, When } from '../ui';
 
@@ -8,6 +8,9 @@ import { Drawer, Empty, Severity, Table, When } from '../ui';
 export function Bell() {
   const events = criticals.use();
   const fresh = useFresh();
+  const asked = known.use();
+  const deaf = hearing.use() === 'lost';
+  const name = ['Critical events', fresh && fresh + ' new', deaf && 'not listening'].filter(Boolean).join(', ');
   const [shown, setShown] = useState<string>(); // until when they were known when it was opened
   useEffect(listen, []);
   useEffect(() => {
@@ -16,9 +19,9 @@ export function Bell() {
   const close = () => setShown(undefined);
   return (
     <>
-      <button type="button" class={'bell' + (fresh ? ' rung' : '')} onClick={() => setShown(looked.get())} aria-label={fresh ? `Critical events, ${fresh} new` : 'Critical events'}>
+      <button type="button" class={'bell' + (fresh ? ' rung' : '') + (deaf ? ' deaf' : '')} onClick={() => setShown(looked.get())} aria-label={name} title={name}>
         <svg viewBox="0 0 24 24" width="18" height="18" aria-hidden="true">
-          <path d="M12 3a6 6 0 0 0-6 6v4l-2 3.5h16L18 13V9a6 6 0 0 0-6-6Zm-2.2 15.5a2.3 2.3 0 0 0 4.4 0" />
+          <path d={'M12 3a6 6 0 0 0-6 6v4l-2 3.5h16L18 13V9a6 6 0 0 0-6-6Zm-2.2 15.5a2.3 2.3 0 0 0 4.4 0' + (deaf ? 'M3 3l18 18' : '')} />
         </svg>
         {fresh && <span>{fresh}</span>}
       </button>
@@ -30,8 +33,14 @@ export function Bell() {
               Follow them live
             </a>
           </p>
+          {deaf && (
+            <p class="warned" role="status">
+              Not listening: there is no live connection to the api (a WebSocket). It is tried again by itself; until then this is asked for again every
+              half a minute.
+            </p>
+          )}
           {events.length === 0 ? (
-            <Empty>None. They show here as they are stored, whatever view is open.</Empty>
+            <Empty>{asked ? 'None. They show here as they are stored, whatever view is open.' : 'Not known: the api has not said yet which there are.'}</Empty>
           ) : (
             <Table label="Critical events" head={['Time', 'Severity', 'Type', 'Source']}>
               {events.map((e) => (

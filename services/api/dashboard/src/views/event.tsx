@@ -31,7 +31,7 @@ export function EventDetails({ id, stored }: { id: string; stored?: EventDoc }) 
       />
       <div class="actions">
         {isAdmin() && (
-          <a class="button" href={link('silences', { condition: JSON.stringify({ type: event.type, source: event.source }), new: 'yes' })}>
+          <a class="button" href={link('silences', { condition: JSON.stringify({ type: event.type, source: event.source }), comment: `${event.type} of ${event.source}`, new: 'yes' })}>
             Silence events like this
           </a>
         )}

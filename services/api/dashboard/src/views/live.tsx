@@ -2,7 +2,7 @@ import type { VNode } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get, Problem, query } from '../api';
 import { clockOf, count, lastDay } from '../format';
-import { follow, type Gap } from '../stream';
+import { follow, type Gap, type State } from '../stream';
 import { link, place, put } from '../router';
 import type { EventDoc, Page } from '../types';
 import { Drawer, Empty, Field, Fold, Section, Severity, Table, Wrong } from '../ui';
@@ -17,6 +17,10 @@ const recently = 25;
 type Row = { key: string; drawn?: VNode } & ({ event: EventDoc } | { gap: Gap });
 
 const storedAt = (r: Row) => ('gap' in r ? r.gap.to : r.event.created_at);
+
+const said: Record<State, string> = {
+  connecting: 'Connecting …', live: 'Live', waiting: 'Waiting: others catch up first, then it goes on where it was', lost: 'The stream is interrupted and comes back by itself',
+};
 
 const day = 86_400_000;
 
@@ -55,7 +59,7 @@ export function Live() {
         actions={
           <>
             <span class="muted" role="status">
-              {paused ? (feed.waiting ? `Paused; ${count(feed.waiting)} came since` : 'Paused') : feed.state === 'live' ? 'Live' : feed.why || 'The stream is interrupted and comes back by itself'}
+              {paused ? (feed.waiting ? `Paused; ${count(feed.waiting)} came since` : 'Paused') : said[feed.state] + (feed.why && ': ' + feed.why)}
             </span>
             <button type="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
               {paused ? 'Continue' : 'Pause'}
@@ -142,17 +146,17 @@ function Filter({ parameters, refused }: { parameters: URLSearchParams; refused:
 
 interface Feed {
   rows: Row[];
-  state: 'live' | 'lost';
+  state: State;
   why: string;
   waiting: number;
   refused: Problem | undefined;
 }
 
 // useFeed keeps the newest rows of the stream. It begins with what was stored
-// lately, asked for again shortly after, since the stream begins in between.
+// lately, asked for again when the stream has begun.
 function useFeed(filter: string, paused: boolean): Feed {
   const [rows, setRows] = useState<Row[]>([]);
-  const [state, setState] = useState<{ state: 'live' | 'lost'; why: string }>({ state: 'lost', why: 'Connecting …' });
+  const [state, setState] = useState<{ state: State; why: string }>({ state: 'connecting', why: '' });
   const [refused, setRefused] = useState<Problem>();
   const [waiting, setWaiting] = useState(0);
   const arrived = useRef<Row[]>([]);
@@ -166,6 +170,7 @@ function useFeed(filter: string, paused: boolean): Feed {
     setRows([]);
     setWaiting(0);
     setRefused(undefined);
+    setState({ state: 'connecting', why: '' });
     const stop = new AbortController();
     const seen = new Set<string>();
     const take = (row: Row) => {
@@ -193,12 +198,11 @@ function useFeed(filter: string, paused: boolean): Feed {
       }
     };
     void recent();
-    const again = setTimeout(recent, 2500);
-    const end = follow(filter, {
+    const end = follow<EventDoc>({ parameters: Object.fromEntries(new URLSearchParams(filter)) }, {
       event: (event) => (take({ key: event.event_id, event }), trim()),
       gap: (gap) => (take({ key: 'gap ' + gap.from + gap.to, gap }), trim()),
       begun: () => void recent(),
-      state: (now, why) => setState({ state: now, why: why ?? '' }),
+      state: (now, why) => setState({ state: now, why }),
       refused: setRefused,
     });
     let drawn = 0;
@@ -212,7 +216,6 @@ function useFeed(filter: string, paused: boolean): Feed {
     }, redrawEvery);
     return () => {
       stop.abort();
-      clearTimeout(again);
       clearInterval(redraw);
       end();
     };

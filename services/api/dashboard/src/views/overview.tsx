@@ -10,6 +10,7 @@ import { Empty, Section, Shown, Table, Tabs } from '../ui';
 const periods = { '1h': 3600, '6h': 21_600, '24h': 86_400, '7d': 604_800, '30d': 2_592_000 } as const;
 type Period = keyof typeof periods;
 const levels: Level[] = ['info', 'warning', 'error', 'critical'];
+const delivery = 'NOTIFICATION_DELIVERY'; // the event that tells how one ended: its level says whether well
 const stages: Record<string, string> = { published_at: 'events', matched_at: 'rules', actions_published_at: 'actions', aggregated_at: 'counts' };
 
 export function Overview() {
@@ -79,6 +80,7 @@ function Balance({ of, budget }: { of: Status; budget: number }) {
       {(['delivered', 'pending', 'suppressed', 'dead'] as const).map((s) => (
         <Tile name={s[0]!.toUpperCase() + s.slice(1)} value={compact(n[s] ?? 0)} note={of.notifications_at_least?.includes(s) ? 'notifications, or more' : 'notifications'} bad={s === 'dead' && !!n[s]} to={link('notifications', { status: s })} />
       ))}
+      <Tile name="Dead letters" value={compact(of.dead_letters_waiting) + (of.dead_letters_at_least ? '+' : '')} note={of.dead_letters_waiting ? 'wait for somebody' : 'none waits'} bad={of.dead_letters_waiting > 0} to={link('dead-letters')} />
       {lags.map((l) => (
         <Tile name={'Lag, ' + (stages[l.stage] ?? l.stage)} value={span(l.seconds)} note={l.batches ? count(l.batches) + (l.batches === 1 ? ' batch' : ' batches') : 'up to date'} bad={l.seconds > budget} />
       ))}
@@ -105,11 +107,13 @@ function Lines({ period, compare }: { period: Period; compare: boolean }) {
   const errorsBefore = useLoad<Trends>(compare ? '/analytics/trends' + range(period, { metric_type: 'ERROR_RATE' }, 1) : null, 60_000, period + compare);
   const times = useLoad<Trends>('/analytics/trends' + range(period, { metric_type: 'RESPONSE_TIME' }), 15_000, period);
   const timesBefore = useLoad<Trends>(compare ? '/analytics/trends' + range(period, { metric_type: 'RESPONSE_TIME' }, 1) : null, 60_000, period + compare);
+  const deliveries = useLoad<Trends>('/analytics/trends' + range(period, { type: delivery, by: 'level' }), 15_000, period);
+  const deliveriesBefore = useLoad<Trends>(compare ? '/analytics/trends' + range(period, { type: delivery }, 1) : null, 60_000, period + compare);
   const counted = (l: Line | undefined) => l?.points.map((p) => p.count);
   const shares = (l: Line | undefined) => l?.points.map((p) => p.value);
   const slow = (l: Line | undefined) => l?.points.map((p) => p.p95 ?? null);
   return (
-    <div class="columns three">
+    <div class="columns two">
       <Section title="Events by level">
         <Shown of={rate}>
           {(t) => (
@@ -131,16 +135,24 @@ function Lines({ period, compare }: { period: Period; compare: boolean }) {
           {(t) => <Trend of={t} before={compare ? slow(timesBefore.data?.total) : undefined} format={milliseconds} label="95th percentile of the response time in each window" series={[{ name: 'p95', colour: '--accent', values: slow(t.total)!, fill: true }]} />}
         </Shown>
       </Section>
+      <Section title="Deliveries">
+        <Shown of={deliveries}>
+          {(t) => (
+            <Trend of={t} before={compare ? counted(deliveriesBefore.data?.total) : undefined} format={compact} label="Notifications that ended in each window" empty="No delivery ended in this period."
+              series={t.series.map((s) => (s.name === 'info' ? { name: 'delivered or suppressed', colour: '--good', values: counted(s)!, fill: true } : { name: 'dead', colour: '--error', values: counted(s)!, fill: true }))} />
+          )}
+        </Shown>
+      </Section>
     </div>
   );
 }
 
-function Trend({ of, series, before, format, label }: { of: Trends; series: Series[]; before: (number | null)[] | undefined; format: (n: number) => string; label: string }) {
+function Trend({ of, series, before, format, label, empty }: { of: Trends; series: Series[]; before: (number | null)[] | undefined; format: (n: number) => string; label: string; empty?: string }) {
   const at = useMemo(() => of.total.points.map((p) => Date.parse(p.timestamp) / 1000), [of]);
   if (!of.total.points.some((p) => p.count > 0)) {
     return (
       <Empty>
-        Nothing in this period. <code>eactl simulate --rate 10</code> publishes sample events; a longer period may have some.
+        {empty ?? 'Nothing in this period.'} <code>eactl simulate --rate 10</code> publishes sample events; a longer period may have some.
       </Empty>
     );
   }

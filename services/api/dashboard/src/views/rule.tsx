@@ -3,7 +3,7 @@ import { call, post } from '../api';
 import { useLoad, usePages } from '../load';
 import { go, link, place, put } from '../router';
 import type { Doc, Rule } from '../types';
-import { Doing, Facts, isAdmin, Json, Rows, Section, Shown, State, Tabs, When } from '../ui';
+import { Doing, Facts, isAdmin, Json, Rows, Section, Shown, State, Sure, Tabs, When } from '../ui';
 import { readJson } from './condition';
 import { Editor } from './editor';
 import { NotificationList } from './notifications';
@@ -34,7 +34,7 @@ export function RulePage({ id }: { id: string }) {
                 <div class="actions">
                   <Doing label={r.enabled ? 'Disable' : 'Enable'} run={() => change(path, r, { enabled: !r.enabled }).then(rule.reload)} />
                   <Doing label={r.mode === 'live' ? 'To shadow' : 'To live'} title="A shadow rule decides and records, and does nothing" run={() => change(path, r, { mode: r.mode === 'live' ? 'shadow' : 'live' }).then(rule.reload)} />
-                  <Remove path={path} rule={r} />
+                  <Sure label="Delete" sure={'Delete ' + r.name} done={r.name + ' is deleted'} run={() => call('DELETE', path, undefined, { headers: { 'If-Match': `"${r.version}"` } }).then(() => go('#/rules'))} />
                 </div>
               )}
             </div>
@@ -51,30 +51,6 @@ export function RulePage({ id }: { id: string }) {
 }
 
 const change = (path: string, r: Rule, patch: Partial<Rule>) => call<Rule>('PATCH', path, patch, { headers: { 'If-Match': `"${r.version}"` } });
-
-// Remove asks once more: what a rule was stays in its versions, but it stops at once.
-function Remove({ path, rule }: { path: string; rule: Rule }) {
-  const [sure, setSure] = useState(false);
-  if (!sure) {
-    return (
-      <button type="button" class="danger" onClick={() => setSure(true)}>
-        Delete
-      </button>
-    );
-  }
-  return (
-    <>
-      <Doing label={'Delete ' + rule.name} class="danger" done={rule.name + ' is deleted'}
-        run={async () => {
-          await call('DELETE', path, undefined, { headers: { 'If-Match': `"${rule.version}"` } });
-          go('#/rules');
-        }} />
-      <button type="button" onClick={() => setSure(false)}>
-        Keep
-      </button>
-    </>
-  );
-}
 
 interface Diff {
   changes: { path: string; old?: unknown; new?: unknown; secret?: boolean }[];

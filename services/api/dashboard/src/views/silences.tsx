@@ -19,6 +19,7 @@ export function Silences() {
       {making && isAdmin() && (
         <New
           condition={params.get('condition') ?? ''}
+          about={params.get('comment') ?? ''}
           done={() => {
             put({});
             list.reload();
@@ -35,7 +36,7 @@ export function Silences() {
       </div>
       <Section title="Silences">
         <Rows of={list} label="Silences" head={['State', 'Comment', 'Condition', 'Rules', 'Until', 'Held back', 'By', '']}
-          empty="None. A silence holds back the notifications of what its condition matches, for a while; an event's page makes one with one click."
+          empty="None. A silence holds back the notifications of what its condition matches, for a while; the page of an event has one filled in."
           row={(s) => (
             <tr key={s.silence_id}>
               <td>
@@ -65,10 +66,10 @@ interface Preview {
   at_least?: boolean;
 }
 
-function New({ condition, done }: { condition: string; done: () => void }) {
+function New({ condition, about, done }: { condition: string; about: string; done: () => void }) {
   const [text, setText] = useState(condition);
   const [length, setLength] = useState('1h');
-  const [comment, setComment] = useState('');
+  const [comment, setComment] = useState(about);
   const [rule, setRule] = useState('');
   const [seen, setSeen] = useState<Preview>();
   const [error, setError] = useState<Problem>();
