@@ -48,6 +48,18 @@ func (d Dimension) Of(s Series) string {
 	}
 }
 
+// Set gives the series its value in the dimension.
+func (d Dimension) Set(s *Series, value string) {
+	switch d {
+	case Type:
+		s.Type = value
+	case Source:
+		s.Source = value
+	default:
+		s.Region = value
+	}
+}
+
 // Unregistered says whether the value needs a place in the registry. The
 // absent region and "other" itself need none.
 func (r Registry) Unregistered(d Dimension, value string) bool {

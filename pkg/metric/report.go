@@ -76,9 +76,10 @@ const (
 )
 
 // Drift is one difference between what is stored and the recount. For a
-// counter Counted and Recounted say what; for a metric Value and Expected.
+// counter Counted and Recounted say what; for a metric, and for what a window's
+// metrics add up to, Value and Expected.
 type Drift struct {
-	Kind   string    `json:"kind"`             // "COUNTER" or the metric's type
+	Kind   string    `json:"kind"`             // "COUNTER", "SUMS" or the metric's type
 	Period string    `json:"period,omitempty"` // "" for a counter
 	Start  time.Time `json:"start"`            // of the minute or window
 	Series
@@ -94,8 +95,12 @@ type Drift struct {
 	EventsUntil time.Time `json:"-"`
 }
 
-// KindCounter is the Kind of a counter's drift.
-const KindCounter = "COUNTER"
+// KindCounter is the Kind of a counter's drift, KindSums that of what the metrics
+// of a window add up to, which is of no series.
+const (
+	KindCounter = "COUNTER"
+	KindSums    = "SUMS"
+)
 
 // DriftKey says which counter or metric a drift is about.
 type DriftKey struct {

@@ -120,6 +120,7 @@ type fields struct {
 	severity             int64
 	timestamp, expiresAt int64 // Unix milliseconds
 	hasExpiry            bool
+	hasTime, hasSeverity bool
 	response, duration   number // payload.response_time_ms, payload.duration_ms
 }
 
@@ -146,9 +147,25 @@ var errNotAnEvent = errors.New("not a stored event")
 
 // readFields reads a stored event in one pass over its elements.
 func readFields(doc bson.Raw) (fields, error) {
-	var f fields
-	var hasTime, hasSeverity bool
-	err := eachElement(doc, func(key []byte, v bsoncore.Value) {
+	f, err := scan(doc)
+	switch {
+	case err != nil:
+		return f, err
+	case f.typ == nil:
+		return f, fmt.Errorf("%w: no type", errNotAnEvent)
+	case f.source == nil:
+		return f, fmt.Errorf("%w: no source", errNotAnEvent)
+	case !f.hasSeverity:
+		return f, fmt.Errorf("%w: no severity", errNotAnEvent)
+	case !f.hasTime:
+		return f, fmt.Errorf("%w: no timestamp", errNotAnEvent)
+	}
+	return f, nil
+}
+
+// scan reads whatever there is of the fields.
+func scan(doc bson.Raw) (f fields, err error) {
+	err = eachElement(doc, func(key []byte, v bsoncore.Value) {
 		switch string(key) {
 		case "type":
 			f.typ = text(v)
@@ -156,9 +173,9 @@ func readFields(doc bson.Raw) (fields, error) {
 			f.source = text(v)
 		case "severity":
 			n := numeric(v)
-			f.severity, hasSeverity = int64(n.value), n.ok
+			f.severity, f.hasSeverity = int64(n.value), n.ok
 		case "timestamp":
-			f.timestamp, hasTime = v.DateTimeOK()
+			f.timestamp, f.hasTime = v.DateTimeOK()
 		case "expires_at":
 			f.expiresAt, f.hasExpiry = v.DateTimeOK()
 		case "metadata":
@@ -167,19 +184,7 @@ func readFields(doc bson.Raw) (fields, error) {
 			f.readPayload(v)
 		}
 	})
-	switch {
-	case err != nil:
-		return f, err
-	case f.typ == nil:
-		return f, fmt.Errorf("%w: no type", errNotAnEvent)
-	case f.source == nil:
-		return f, fmt.Errorf("%w: no source", errNotAnEvent)
-	case !hasSeverity:
-		return f, fmt.Errorf("%w: no severity", errNotAnEvent)
-	case !hasTime:
-		return f, fmt.Errorf("%w: no timestamp", errNotAnEvent)
-	}
-	return f, nil
+	return f, err
 }
 
 func (f *fields) readMetadata(v bsoncore.Value) {

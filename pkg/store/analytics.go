@@ -2,7 +2,8 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -18,60 +19,65 @@ const errorTextMost = 1024
 // holds a string.
 var ErrorTextFields = []string{"payload.error", "payload.error.message", "payload.error_message", "payload.message", "payload.reason"}
 
-// ErrorText is the errors of one type with one text in one slot.
-type ErrorText struct {
-	Type   string    `bson:"type"`
-	Text   string    `bson:"text"` // "": none
-	Slot   int       `bson:"slot"`
-	Count  int64     `bson:"n"`
-	First  time.Time `bson:"first"`
-	Last   time.Time `bson:"last"`
-	Sample string    `bson:"sample"` // the event_id of one
-	Users  []string  `bson:"users"`  // different ones, not those without
+// ErrorEvent is one error.
+type ErrorEvent struct {
+	EventID string
+	Type    string
+	Text    string // "": none
+	UserID  string // "": none
+	At      time.Time
 }
 
-// ErrorTexts hands the error texts of a range to f, until that returns false.
-// Texts differ from event to event, so there may be as many as events. The
-// slots begin with the range and count from 0.
-func (s *Store) ErrorTexts(ctx context.Context, filter EventFilter, slot time.Duration, f func(ErrorText) bool) error {
-	const doing = "list error texts"
-	text := any("")
-	for i := len(ErrorTextFields) - 1; i >= 0; i-- {
-		path := "$" + ErrorTextFields[i]
-		text = bson.D{field("$cond", bson.A{bson.D{field("$eq", bson.A{bson.D{field("$type", path)}, "string"})}, path, text})}
+// EachError hands the errors of a range to f, until that returns false. Their texts
+// differ from event to event, so a group of those that are alike would cost the
+// database more than to hand over each.
+func (s *Store) EachError(ctx context.Context, filter EventFilter, f func(ErrorEvent) bool) error {
+	const doing = "list errors"
+	read := keys("_id", 0, "event_id", 1, "type", 1, timestamp, 1, "user_id", 1)
+	for _, path := range ErrorTextFields {
+		if !slices.ContainsFunc(ErrorTextFields, func(other string) bool { return strings.HasPrefix(path, other+".") }) { // read with the other
+			read = append(read, field(path, 1))
+		}
 	}
-	cur, err := s.events.Aggregate(ctx, bson.A{
-		bson.D{field("$match", filter.selected(served{by: filter.severity()}))},
-		bson.D{field("$project", bson.D{
-			field("_id", 0), field("type", 1), field("timestamp", 1), field("event_id", 1), field("user_id", 1),
-			field("text", bson.D{field("$substrCP", bson.A{text, 0, errorTextMost})}),
-		})},
-		bson.D{field("$group", bson.D{
-			field("_id", bson.D{field("type", "$type"), field("text", "$text"), field("slot", slotOf(filter.From, slot))}),
-			field("n", bson.D{field("$sum", int64(1))}),
-			field("first", bson.D{field("$min", "$timestamp")}), field("last", bson.D{field("$max", "$timestamp")}),
-			field("sample", bson.D{field("$min", "$event_id")}),
-			field("users", bson.D{field("$addToSet", "$user_id")}),
-		})},
-		bson.D{field("$project", bson.D{
-			field("_id", 0), field("type", "$_id.type"), field("text", "$_id.text"), field("slot", "$_id.slot"),
-			field("n", 1), field("first", 1), field("last", 1), field("sample", 1), field("users", 1),
-		})},
-	}, s.aggregateBy(ctx, "error_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
+	cur, err := s.events.Find(ctx, filter.selected(served{by: filter.severity()}),
+		s.findBy(ctx, "error_time").SetProjection(read).SetMaxTime(timeLeft(ctx)).SetBatchSize(eventsTogether))
 	if err != nil {
 		return searched(doing, err)
 	}
 	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
 	for cur.Next(ctx) {
-		var t ErrorText
-		if err := cur.Decode(&t); err != nil {
-			return fmt.Errorf("%s: %w", doing, err)
-		}
-		if !f(t) {
+		if !f(errorEventOf(cur.Current)) {
 			return nil
 		}
 	}
 	return searched(doing, cur.Err())
+}
+
+func errorEventOf(doc bson.Raw) ErrorEvent {
+	text := func(path ...string) string {
+		s, _ := doc.Lookup(path...).StringValueOK()
+		return s
+	}
+	at, _ := doc.Lookup(timestamp).TimeOK()
+	e := ErrorEvent{EventID: text("event_id"), Type: text("type"), UserID: text("user_id"), At: at.UTC()}
+	for _, path := range ErrorTextFields {
+		if s, is := doc.Lookup(strings.Split(path, ".")...).StringValueOK(); is {
+			e.Text = firstRunes(s, errorTextMost)
+			break
+		}
+	}
+	return e
+}
+
+// firstRunes are the first n characters of a text.
+func firstRunes(text string, n int) string {
+	for at := range text {
+		if n == 0 {
+			return text[:at]
+		}
+		n--
+	}
+	return text
 }
 
 // slotOf is the number of the slot that an event is in. It is asked in numbers,

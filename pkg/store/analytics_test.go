@@ -87,7 +87,7 @@ var _ = Describe("analyses of events", Ordered, func() {
 		s, err = store.Open(ctx, store.Options{URI: mongoURI(), Database: emptyDatabase(ctx)}.WithCommands(func(collection string, c bson.Raw) {
 			mu.Lock()
 			defer mu.Unlock()
-			if c.Index(0).Key() == "aggregate" {
+			if name := c.Index(0).Key(); name == "aggregate" || name == "find" && collection == "events" {
 				asked = append(asked, sent{collection, c})
 			}
 		}))
@@ -97,62 +97,39 @@ var _ = Describe("analyses of events", Ordered, func() {
 		save(ctx, s, b)
 	}, NodeTimeout(time.Minute))
 
-	It("finds error texts wherever they are, by type and slot, as a loop does", func(ctx SpecContext) {
-		const slot = 10 * time.Minute
-		type key struct {
-			kind, text string
-			slot       int
-		}
-		type group struct {
-			n           int64
-			first, last time.Time
-			users       map[string]bool
-			ids         map[string]bool
-		}
+	It("finds errors with their texts, wherever these are, as a loop does", func(ctx SpecContext) {
 		for _, f := range []store.EventFilter{
 			{From: today(), To: today().Add(2 * time.Hour), SeverityMin: 7},
 			{From: today().Add(7 * time.Minute), To: today().Add(time.Hour), SeverityMin: 9, Type: "SYSTEM_ERROR"},
 		} {
-			want := map[key]*group{}
+			var want, got []store.ErrorEvent
 			for _, e := range events {
-				if e.Severity < f.SeverityMin || e.Timestamp.Before(f.From) || !e.Timestamp.Before(f.To) || f.Type != "" && e.Type != f.Type {
-					continue
-				}
-				k := key{e.Type, e.text(), int(e.Timestamp.Sub(f.From) / slot)}
-				g := want[k]
-				if g == nil {
-					g = &group{first: e.Timestamp, users: map[string]bool{}, ids: map[string]bool{}}
-					want[k] = g
-				}
-				g.n++
-				g.last, g.ids[e.EventID] = e.Timestamp, true
-				if e.User != "" {
-					g.users[e.User] = true
+				if e.Severity >= f.SeverityMin && !e.Timestamp.Before(f.From) && e.Timestamp.Before(f.To) && (f.Type == "" || e.Type == f.Type) {
+					want = append(want, store.ErrorEvent{EventID: e.EventID, Type: e.Type, Text: e.text(), UserID: e.User, At: e.Timestamp})
 				}
 			}
 			Expect(want).NotTo(BeEmpty())
-			Expect(s.ErrorTexts(ctx, f, slot, func(t store.ErrorText) bool {
-				k := key{t.Type, t.Text, t.Slot}
-				g := want[k]
-				Expect(g).NotTo(BeNil(), "%v", k)
-				delete(want, k)
-				Expect(t.Count).To(Equal(g.n))
-				Expect(t.First).To(BeTemporally("==", g.first))
-				Expect(t.Last).To(BeTemporally("==", g.last))
-				Expect(g.ids).To(HaveKey(t.Sample))
-				Expect(t.Users).To(HaveLen(len(g.users)))
-				for _, u := range t.Users {
-					Expect(g.users).To(HaveKey(u))
-				}
-				return true
-			})).To(Succeed())
-			Expect(want).To(BeEmpty())
+			Expect(s.EachError(ctx, f, func(e store.ErrorEvent) bool { got = append(got, e); return true })).To(Succeed())
+			Expect(got).To(ConsistOf(want))
 		}
 		calls := 0
 		f := hours
 		f.SeverityMin = 7
-		Expect(s.ErrorTexts(ctx, f, slot, func(store.ErrorText) bool { calls++; return false })).To(Succeed())
+		Expect(s.EachError(ctx, f, func(store.ErrorEvent) bool { calls++; return false })).To(Succeed())
 		Expect(calls).To(Equal(1))
+	}, SpecTimeout(time.Minute))
+
+	It("looks at the beginning of a long text", func(ctx SpecContext) {
+		long := testBatch(1, func(_ int, d bson.D) bson.D {
+			d[4].Value, d[5].Value = int32(9), today().Add(-time.Hour)
+			d[6].Value = bson.D{{Key: "error", Value: strings.Repeat("é", 2000)}}
+			return d
+		})
+		save(ctx, s, long)
+		Expect(s.EachError(ctx, store.EventFilter{From: today().Add(-time.Hour), To: today(), SeverityMin: 7}, func(e store.ErrorEvent) bool {
+			Expect(e.Text).To(Equal(strings.Repeat("é", 1024)))
+			return true
+		})).To(Succeed())
 	}, SpecTimeout(time.Minute))
 
 	It("counts what rules matched, by slot, as a loop does", func(ctx SpecContext) {
@@ -261,7 +238,7 @@ var _ = Describe("analyses of events", Ordered, func() {
 			f := hours
 			f.SeverityMin = 8
 			change(&f)
-			every(s.ErrorTexts(ctx, f, time.Minute, func(store.ErrorText) bool { return true }))
+			every(s.EachError(ctx, f, func(store.ErrorEvent) bool { return true }))
 			_, err := s.ActiveUsers(ctx, f, 3)
 			every(err)
 			q := store.SumsQuery{Range: metric.Range{From: f.From, To: f.To}, By: metric.Dimensions, Window: period("1h"), Responses: true}

@@ -186,6 +186,10 @@ var Indexes = []Index{
 		Serves: "the newest metrics of all kinds, and the list's cursor"},
 	{Collection: "metrics", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
 		Serves: "retention by period"},
+	{Collection: "metric_sums", Name: "period_start", Keys: keys("period", 1, "start", 1),
+		Serves: "what the metrics of each window in a time range add up to"},
+	{Collection: "metric_sums", Name: "expiry", Keys: keys("expires_at", 1), TTL: true,
+		Serves: "retention by period"},
 
 	{Collection: "users", Name: "email", Keys: keys("email", 1), Unique: true,
 		Serves: "a user by address"},

@@ -69,6 +69,11 @@ func (s *Store) materialiseSpan(ctx context.Context, p metric.Period, sp span, a
 		}
 		_ = cur.Close(ctx) // $merge returns nothing
 	}
+	if keepsSums(p) {
+		if err := s.addUpWindows(ctx, p, sp, at); err != nil {
+			return classify("add up metrics of "+p.Name, err)
+		}
+	}
 	done := make([]mongo.WriteModel, len(sp.windows))
 	for i, w := range sp.windows {
 		done[i] = mongo.NewDeleteOneModel().SetFilter(bson.D{field("_id", w.ID), field("token", w.Token)})

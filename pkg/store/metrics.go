@@ -84,6 +84,8 @@ type MetricFilter struct {
 	From, To          time.Time // timestamp, To exclusive
 	EventType, Source string
 	Region            *string
+
+	without []time.Time // timestamps that are left out
 }
 
 // FindMetrics lists metrics by kind and time, at most limit (0: all).
@@ -164,7 +166,11 @@ func (f MetricFilter) list() bson.D {
 func (f MetricFilter) query(kind string) bson.D {
 	first := appendRange(bson.D{field("metric_type", kind), field("period", f.Period)}, timestamp, !f.From.IsZero(), f.From, !f.To.IsZero(), "$lt", f.To)
 	f.From, f.To = time.Time{}, time.Time{}
-	return selection(first, f.restrict(bson.D{}))
+	rest := f.restrict(bson.D{})
+	if len(f.without) > 0 {
+		rest = append(rest, field(timestamp, bson.D{field("$nin", f.without)}))
+	}
+	return selection(first, rest)
 }
 
 func (f MetricFilter) restrict(q bson.D) bson.D {

@@ -125,6 +125,9 @@ var _ = Describe("materialising", func() {
 				Expect(got[key].Count).To(Equal(totals.Count))
 			}
 		}
+		apart, err := s.Apart(ctx, store.SumsQuery{Range: metric.Range{From: today(), To: today().Add(time.Hour)}}, time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(apart.All.Count).To(BeEquivalentTo(80), "and what they add up to")
 		for key, m := range metricsOf(ctx, s, period("1h"), "EVENTS_COUNT") {
 			Expect(m.CreatedAt).To(Equal(before[key].CreatedAt))
 			Expect(m.Revision).To(BeNumerically(">=", before[key].Revision))
@@ -196,6 +199,11 @@ var _ = Describe("materialising", func() {
 		close(done)
 		group.Wait()
 		materialise(ctx, making)
+		hour := metric.Range{From: today(), To: today().Add(time.Hour)}
+		rows, err := making.Sums(ctx, store.SumsQuery{Range: hour, Window: period("5m")}, time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(rows).To(HaveLen(2))
+		Expect(rows[0].Count + rows[1].Count).To(BeEquivalentTo(30 * len(batches)))
 		for _, p := range metric.Periods {
 			got := metricsOf(ctx, making, p, "EVENTS_COUNT")
 			for key, totals := range plain(p.Length, b) {

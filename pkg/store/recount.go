@@ -53,10 +53,10 @@ func (s *Store) recount(ctx context.Context, r metric.Range, registry metric.Reg
 				field("source", named(registry, metric.Source, "$source")),
 				field("region", named(registry, metric.Region, "$region")),
 				field("severity", "$severity"),
-				bucketKey(true),
+				bucketKey(),
 			}),
 			field("until", bson.D{field("$min", "$expires_at")}),
-		}, sumEvents(true)...))},
+		}, sumEvents()...))},
 	}, s.aggregateBy(ctx, "time").SetAllowDiskUse(true).SetBatchSize(10_000))
 	if err != nil {
 		return nil, classify("recount events", err)
@@ -79,23 +79,18 @@ const noBucket = -1
 var micros = bson.D{field("$toLong", bson.D{field("$floor", bson.D{field("$multiply", bson.A{"$ms", 1000})})})}
 
 // bucketKey groups events by the bucket of their response time, the field ms.
-func bucketKey(responses bool) bson.E {
-	if !responses {
-		return field("bucket", bson.D{field("$literal", noBucket)})
-	}
+func bucketKey() bson.E {
 	return field("bucket", bson.D{field("$cond", bson.A{
 		bson.D{field("$eq", bson.A{"$ms", nil})}, noBucket, metric.BucketExpression(micros),
 	})})
 }
 
 // sumEvents adds events up.
-func sumEvents(responses bool) bson.D {
-	sums := bson.D{field("n", bson.D{field("$sum", int64(1))})}
-	if responses {
-		sums = append(sums, field("us", bson.D{field("$sum", micros)}),
-			field("min", bson.D{field("$min", "$ms")}), field("max", bson.D{field("$max", "$ms")}))
+func sumEvents() bson.D {
+	return bson.D{
+		field("n", bson.D{field("$sum", int64(1))}), field("us", bson.D{field("$sum", micros)}),
+		field("min", bson.D{field("$min", "$ms")}), field("max", bson.D{field("$max", "$ms")}),
 	}
-	return sums
 }
 
 // stringOf is a field's text; what is no string counts as absent.

@@ -70,7 +70,7 @@ type Store struct {
 	noGeoHint atomic.Bool
 
 	events, batches, marks, rules, ruleVersions, notifications          *mongo.Collection
-	counters, metricWindows, dimensions, metrics                        *mongo.Collection
+	counters, metricWindows, dimensions, metrics, metricSums            *mongo.Collection
 	users, leases, deadLetters, stamps, audit, ruleWorkers, ingesters   *mongo.Collection
 	windowDues                                                          *mongo.Collection
 	throttles, ruleHours, groups, announcements, silences               *mongo.Collection
@@ -113,7 +113,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	for name, c := range map[string]**mongo.Collection{
 		"events": &s.events, "batches": &s.batches, "batch_marks": &s.marks,
 		"rules": &s.rules, "rule_versions": &s.ruleVersions, "notifications": &s.notifications,
-		"counters": &s.counters, "metric_windows": &s.metricWindows, "dimensions": &s.dimensions, "metrics": &s.metrics,
+		"counters": &s.counters, "metric_windows": &s.metricWindows, "dimensions": &s.dimensions, "metrics": &s.metrics, "metric_sums": &s.metricSums,
 		"users": &s.users, "leases": &s.leases, "dead_letters": &s.deadLetters, "stamps": &s.stamps,
 		"window_dues": &s.windowDues,
 		"throttles":   &s.throttles, "rule_hours": &s.ruleHours, "rule_excesses": &s.ruleExcesses, "groups": &s.groups, "announcements": &s.announcements,

@@ -33,7 +33,34 @@ type SumsRow struct {
 // rest from counters. Which windows have changed since they were made is read
 // first, so a window that is taken from metrics is at least as new.
 func (s *Store) Sums(ctx context.Context, q SumsQuery, now time.Time) ([]SumsRow, error) {
-	const doing = "add up metrics"
+	rows := rowSums{}
+	by, together := q.together()
+	err := s.eachStretch(ctx, q, now, together, q.reads(by), func(w *windowSums) { q.addWindow(rows, by, w) },
+		func(part stretch) error { return q.addSeries(ctx, s, part, rows) })
+	return rows.sorted(), searched(addingUp, err)
+}
+
+// Apart answers as Sums does what the whole range adds up to, and each value of each
+// dimension in it.
+func (s *Store) Apart(ctx context.Context, q SumsQuery, now time.Time) (metric.Apart, error) {
+	q.Window, q.By = metric.Period{}, nil
+	by, together := q.together()
+	var sums metric.Apart
+	rows := rowSums{}
+	q.By = metric.Dimensions
+	err := s.eachStretch(ctx, q, now, together && by == "", append(q.reads(""), ofValues...), func(w *windowSums) { sums.AddApart(w.apart()) },
+		func(part stretch) error { return q.addSeries(ctx, s, part, rows) })
+	for _, r := range rows.sorted() {
+		sums.Add(r.Series, r.Sums)
+	}
+	return sums, searched(addingUp, err)
+}
+
+const addingUp = "add up metrics"
+
+// eachStretch divides a question: windows whose sums answer it go to add, everything
+// else to rest.
+func (s *Store) eachStretch(ctx context.Context, q SumsQuery, now time.Time, together bool, read bson.D, add func(*windowSums), rest func(stretch) error) error {
 	longest := q.Window
 	if longest.Name == "" {
 		longest = metric.Periods[len(metric.Periods)-1]
@@ -45,7 +72,7 @@ func (s *Store) Sums(ctx context.Context, q SumsQuery, now time.Time) ([]SumsRow
 		}
 		windows, err := s.changedIn(ctx, p, p.Start(q.From), q.To)
 		if err != nil {
-			return nil, searched(doing, err)
+			return err
 		}
 		for _, w := range windows {
 			changed[w.ID] = true
@@ -54,30 +81,93 @@ func (s *Store) Sums(ctx context.Context, q SumsQuery, now time.Time) ([]SumsRow
 	segments := metric.Cover(q.Range, longest, func(p metric.Period, start time.Time) bool {
 		return !changed[p.WindowID(start)] && !start.Add(p.Length).After(now) && p.KeptUntil(start).After(now.Add(expiryMargin))
 	})
-	rows := rowSums{}
 	for _, seg := range segments {
-		if err := rows.read(ctx, s, seg, q.totals(seg)); err != nil {
-			return nil, searched(doing, err)
-		}
-		if q.Responses {
+		parts := []stretch{{Segment: seg}}
+		if together && seg.Period.Name != "" {
 			var err error
-			if seg.Period.Name != "" {
-				err = q.readResponses(ctx, s, seg, rows)
-			} else {
-				err = rows.read(ctx, s, seg, q.responses(seg))
+			if parts, err = s.readWindowSums(ctx, seg, read, add); err != nil {
+				return err
 			}
-			if err != nil {
-				return nil, searched(doing, err)
+		}
+		for _, part := range parts {
+			if err := rest(part); err != nil {
+				return err
 			}
 		}
 	}
-	return rows.sorted(), nil
+	return nil
 }
 
-// match finds a segment's documents of one kind.
-func (q SumsQuery) match(seg metric.Segment, kind string) bson.D {
+// together says whether the sums of windows answer: those over all series ("") or
+// those of a dimension's values.
+func (q SumsQuery) together() (by metric.Dimension, ok bool) {
+	named := slices.Clone(q.By)
+	for _, d := range metric.Dimensions {
+		if q.value(d) != nil && !slices.Contains(named, d) {
+			named = append(named, d)
+		}
+	}
+	switch {
+	case len(named) == 0:
+		return "", true
+	case len(named) == 1 && !q.Responses:
+		return named[0], true
+	default:
+		return "", false
+	}
+}
+
+// reads is what of the sums of windows answers.
+func (q SumsQuery) reads(by metric.Dimension) bson.D {
+	switch {
+	case by != "":
+		return keys(string(by)+"s", 1)
+	case q.Responses:
+		return keys("all", 1)
+	default:
+		return keys("all.count", 1, "all.errors", 1, "all.severity_sum", 1, "all.levels", 1)
+	}
+}
+
+// addWindow adds the sums of a window to the rows of a question.
+func (q SumsQuery) addWindow(rows rowSums, by metric.Dimension, w *windowSums) {
+	var start time.Time
+	if q.Window.Name != "" {
+		start = q.Window.Start(w.Start)
+	}
+	if by == "" {
+		if w.All.Count > 0 {
+			rows.at(start, metric.Series{}).Add(w.All)
+		}
+		return
+	}
+	for _, v := range *w.of(by) {
+		if wanted := q.value(by); wanted != nil && *wanted != v.Value {
+			continue
+		}
+		var series metric.Series
+		if slices.Contains(q.By, by) {
+			by.Set(&series, v.Value)
+		}
+		rows.at(start, series).Totals.Add(v.Totals)
+	}
+}
+
+// addSeries adds the series of a stretch, one by one.
+func (q SumsQuery) addSeries(ctx context.Context, s *Store, part stretch, rows rowSums) error {
+	if err := rows.read(ctx, s, part.Segment, q.totals(part)); err != nil || !q.Responses {
+		return err
+	}
+	if part.Period.Name != "" {
+		return q.readResponses(ctx, s, part, rows)
+	}
+	return rows.read(ctx, s, part.Segment, q.responses(part))
+}
+
+// match finds a stretch's documents of one kind.
+func (q SumsQuery) match(seg stretch, kind string) bson.D {
 	if seg.Period.Name != "" {
-		return MetricFilter{Period: seg.Period.Name, From: seg.From, To: seg.To, EventType: q.EventType, Source: q.Source, Region: q.Region}.query(kind)
+		return q.metrics(seg).query(kind)
 	}
 	var d bson.D
 	for _, dim := range metric.Dimensions {
@@ -86,6 +176,11 @@ func (q SumsQuery) match(seg metric.Segment, kind string) bson.D {
 		}
 	}
 	return selection(appendRange(nil, "minute", true, seg.From, true, "$lt", seg.To), d)
+}
+
+// metrics finds those of a stretch.
+func (q SumsQuery) metrics(seg stretch) MetricFilter {
+	return MetricFilter{Period: seg.Period.Name, From: seg.From, To: seg.To, EventType: q.EventType, Source: q.Source, Region: q.Region, without: seg.without}
 }
 
 // value is what the dimension must be, nil: anything.
@@ -102,8 +197,8 @@ func (q SumsQuery) value(d metric.Dimension) *string {
 	}
 }
 
-// key is what a segment's documents are grouped by.
-func (q SumsQuery) key(seg metric.Segment) bson.D {
+// key is what a stretch's documents are grouped by.
+func (q SumsQuery) key(seg stretch) bson.D {
 	at, path := "$timestamp", map[metric.Dimension]string{
 		metric.Type: "$dimensions.event_type", metric.Source: "$dimensions.source", metric.Region: "$dimensions.region"}
 	if seg.Period.Name == "" {
@@ -123,8 +218,8 @@ func (q SumsQuery) key(seg metric.Segment) bson.D {
 	return key
 }
 
-// totals adds up a segment's counts.
-func (q SumsQuery) totals(seg metric.Segment) bson.A {
+// totals adds up a stretch's counts.
+func (q SumsQuery) totals(seg stretch) bson.A {
 	group := append(bson.D{field("_id", q.key(seg))}, sumTotals()...)
 	if seg.Period.Name != "" { // there errors are the sum of their levels
 		for i, e := range group {
@@ -142,7 +237,7 @@ func (q SumsQuery) totals(seg metric.Segment) bson.A {
 
 // responses adds up the response times of counters, bucket by bucket: each of them
 // becomes its totals (k: −1) and its buckets.
-func (q SumsQuery) responses(seg metric.Segment) bson.A {
+func (q SumsQuery) responses(seg stretch) bson.A {
 	match := append(q.match(seg, ""), field("rt_hist", bson.D{field("$exists", true)}))
 	totals := bson.D{field("k", noBucket), field("n", "$rt_count"), field("us", "$rt_sum_us"), field("min", "$rt_min_ms"), field("max", "$rt_max_ms")}
 	buckets := metric.HistogramField(bson.D{field("$map", bson.D{
@@ -258,69 +353,6 @@ func (rows rowSums) sorted() []SumsRow {
 		return a.Compare(b.Series)
 	})
 	return out
-}
-
-// EventSums answers as Sums does from the events themselves: what was not
-// counted yet is in it, and f may ask for what metrics do not know.
-func (s *Store) EventSums(ctx context.Context, q SumsQuery, f EventFilter) ([]SumsRow, error) {
-	const doing = "add up events"
-	f.From, f.To = q.From, q.To
-	if v := q.value(metric.Type); v != nil {
-		f.Type = *v
-	}
-	if v := q.value(metric.Source); v != nil {
-		f.Source = *v
-	}
-	how := f.served()
-	if how.index == "" || how.index == "location" { // every pipeline names an index
-		how = served{index: "time"}
-	}
-	var region bson.D
-	if q.Region != nil {
-		region = bson.D{regionIs(*q.Region)}
-	}
-	key := bson.D{field("severity", "$severity")}
-	if q.Window.Name != "" {
-		key = append(key, field("minute", windowStart(q.Window, "$timestamp")))
-	}
-	read := bson.D{field("_id", 0), field("timestamp", 1), field("severity", 1)}
-	for _, d := range q.By {
-		key = append(key, field(string(d), "$"+string(d)))
-		if d == metric.Region {
-			read = append(read, field("region", stringOf("$metadata.region")))
-		} else {
-			read = append(read, field(string(d), 1))
-		}
-	}
-	if q.Responses {
-		read = append(read, field("ms", responseMS()))
-	}
-	cur, err := s.events.Aggregate(ctx, bson.A{
-		bson.D{field("$match", f.selected(how, region...))},
-		bson.D{field("$project", read)},
-		bson.D{field("$group", append(bson.D{field("_id", append(key, bucketKey(q.Responses)))}, sumEvents(q.Responses)...))},
-	}, s.aggregateBy(ctx, how.index).SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
-	if err != nil {
-		return nil, searched(doing, err)
-	}
-	var groups []recounted
-	if err := cur.All(ctx, &groups); err != nil {
-		return nil, searched(doing, err)
-	}
-	rows := rowSums{}
-	for _, g := range groups {
-		row := rows.at(g.ID.Minute, metric.Series{Type: g.ID.Type, Source: g.ID.Source, Region: g.ID.Region})
-		row.Add(g.increment().Sums)
-	}
-	return rows.sorted(), nil
-}
-
-// regionIs finds events by the region that they are counted under.
-func regionIs(region string) bson.E {
-	if region == "" { // absent, or no string
-		return field("metadata.region", bson.D{field("$not", bson.D{field("$type", "string")})})
-	}
-	return field("metadata.region", region)
 }
 
 // Counted says whether events of these values are counted by name; what is

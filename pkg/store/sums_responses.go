@@ -10,75 +10,51 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
 )
 
-// readResponses adds the response times of a segment of metrics. Their histograms
+// readResponses adds the response times of a stretch of metrics. Their histograms
 // are added up here: the database would make a document of each bucket first, 50
 // of each window and series, and group those.
-func (q SumsQuery) readResponses(ctx context.Context, s *Store, seg metric.Segment, rows rowSums) error {
-	cur, err := s.metrics.Find(ctx, q.match(seg, "RESPONSE_TIME"), s.findBy(ctx, kindIndex).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000).
-		SetProjection(keys("_id", 0, timestamp, 1, "dimensions", 1, "count", 1, "sum_us", 1, "min", 1, "max", 1, "histogram", 1)))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+func (q SumsQuery) readResponses(ctx context.Context, s *Store, part stretch, rows rowSums) error {
 	histograms := map[*SumsRow]map[float64]int64{} // by the buckets' middles
-	for cur.Next(ctx) {
-		row, err := q.addResponse(cur.Current, rows)
-		if err != nil {
-			return err
-		}
+	err := s.eachMetric(ctx, q.metrics(part), "RESPONSE_TIME", func(m summedMetric) error {
+		row := q.addResponse(m, rows)
 		if histograms[row] == nil {
 			histograms[row] = map[float64]int64{}
 		}
-		if err := addBuckets(histograms[row], cur.Current.Lookup("histogram")); err != nil {
-			return err
-		}
-	}
+		return addBuckets(histograms[row], m.Histogram)
+	})
 	for row, buckets := range histograms {
-		for ms, n := range buckets {
-			if n > 0 {
-				row.Response.Histogram = append(row.Response.Histogram, metric.Bucket{Index: metric.BucketAt(ms), N: n})
-			}
-		}
+		row.Response.Histogram = append(row.Response.Histogram, histogramOf(buckets)...)
 	}
-	return cur.Err()
+	return err
 }
 
 // addResponse adds a metric but for its histogram, and says to which row.
-func (q SumsQuery) addResponse(doc bson.Raw, rows rowSums) (*SumsRow, error) {
-	var m struct {
-		At         time.Time        `bson:"timestamp"`
-		Dimensions MetricDimensions `bson:"dimensions"`
-		Count      int64            `bson:"count"`
-		Sum        int64            `bson:"sum_us"`
-		Min        float64          `bson:"min"`
-		Max        float64          `bson:"max"`
-	}
-	if err := bson.Unmarshal(doc, &m); err != nil {
-		return nil, fmt.Errorf("a metric: %w", err)
-	}
+func (q SumsQuery) addResponse(m summedMetric, rows rowSums) *SumsRow {
 	var start time.Time
 	if q.Window.Name != "" {
 		start = q.Window.Start(m.At)
 	}
 	var series metric.Series
 	for _, d := range q.By {
-		switch d {
-		case metric.Type:
-			series.Type = m.Dimensions.EventType
-		case metric.Source:
-			series.Source = m.Dimensions.Source
-		case metric.Region:
-			series.Region = m.Dimensions.Region
-		}
+		d.Set(&series, d.Of(m.Dimensions.Series()))
 	}
 	row := rows.at(start, series)
 	buckets := row.Response.Histogram // put in order when all are in
 	row.Response.Histogram = nil
-	if m.Count > 0 {
-		row.Response.Add(metric.Response{Count: m.Count, SumMicros: m.Sum, MinMS: m.Min, MaxMS: m.Max})
-	}
+	row.Response.Add(m.response())
 	row.Response.Histogram = buckets
-	return row, nil
+	return row
+}
+
+// histogramOf is made of buckets by their middles.
+func histogramOf(buckets map[float64]int64) metric.Histogram {
+	var h metric.Histogram
+	for ms, n := range buckets {
+		if n > 0 {
+			h = append(h, metric.Bucket{Index: metric.BucketAt(ms), N: n})
+		}
+	}
+	return h.Sorted()
 }
 
 func addBuckets(to map[float64]int64, histogram bson.RawValue) error {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -86,6 +87,33 @@ var _ = Describe("adding up", Ordered, func() {
 		batches = append(batches, late)
 	}, NodeTimeout(time.Minute))
 
+	// expectApart compares what a range adds up to with loops.
+	expectApart := func(ctx context.Context, q store.SumsQuery, wanted func(minuteOf) bool, batches ...event.Batch) {
+		GinkgoHelper()
+		apart, err := s.Apart(ctx, q, now)
+		Expect(err).NotTo(HaveOccurred())
+		q.Window, q.By = metric.Period{}, nil
+		all := loop(q, wanted, batches...)
+		var rows []store.SumsRow
+		if len(all) > 0 {
+			rows = []store.SumsRow{{Sums: apart.All}}
+		}
+		expectRows(rows, all, q.Responses)
+		if !q.Responses {
+			Expect(apart.All.Response.Count).To(BeZero(), "nobody asked")
+		}
+		for _, d := range metric.Dimensions {
+			q.By = []metric.Dimension{d}
+			want := map[string]metric.Totals{}
+			for key, w := range loop(q, wanted, batches...) {
+				want[d.Of(key.series)] = w.totals
+			}
+			got := map[string]metric.Totals{}
+			maps.Copy(got, apart.By[d])
+			Expect(got).To(Equal(want), "%s", d)
+		}
+	}
+
 	questions := func() []store.SumsQuery {
 		r := metric.Range{From: today().Add(-13*time.Hour - 7*time.Minute), To: today().Add(29 * time.Minute)}
 		return []store.SumsQuery{
@@ -94,6 +122,8 @@ var _ = Describe("adding up", Ordered, func() {
 			{Range: period("1h").Whole(r), Window: period("1h"), By: []metric.Dimension{metric.Type}, Responses: true},
 			{Range: r, Window: period("1m"), Responses: true},
 			{Range: period("5m").Whole(r), Window: period("5m"), By: []metric.Dimension{metric.Region}},
+			{Range: period("5m").Whole(r), Window: period("5m"), Responses: true},
+			{Range: period("1h").Whole(r), Window: period("1h")},
 			{Range: period("1d").Whole(r), Window: period("1d"), By: []metric.Dimension{metric.Source}, Responses: true},
 		}
 	}
@@ -104,6 +134,7 @@ var _ = Describe("adding up", Ordered, func() {
 			rows, err := s.Sums(ctx, q, now)
 			Expect(err).NotTo(HaveOccurred())
 			expectRows(rows, loop(q, every, batches...), q.Responses)
+			expectApart(ctx, q, every, batches...)
 		}
 		region, none := "eu", ""
 		for _, f := range []struct {
@@ -115,8 +146,16 @@ var _ = Describe("adding up", Ordered, func() {
 			{func(q *store.SumsQuery) { q.Region = &none }, func(m minuteOf) bool { return m.series.Region == none }},
 			{func(q *store.SumsQuery) { q.EventType = "NO_SUCH" }, func(minuteOf) bool { return false }},
 		} {
+			for _, q := range questions()[4:] { // one of the dimensions, or none, beside what is restricted
+				q.Responses = false
+				f.change(&q)
+				rows, err := s.Sums(ctx, q, now)
+				Expect(err).NotTo(HaveOccurred())
+				expectRows(rows, loop(q, f.wanted, batches...), false)
+			}
 			for _, q := range questions()[1:3] {
 				f.change(&q)
+				expectApart(ctx, q, f.wanted, batches...)
 				want := loop(q, f.wanted, batches...)
 				rows, err := s.Sums(ctx, q, now)
 				Expect(err).NotTo(HaveOccurred())
@@ -175,6 +214,24 @@ var _ = Describe("adding up", Ordered, func() {
 		Expect(s.Counted(ctx, "", "more", nil)).To(BeFalse(), "it counts as other")
 	}, SpecTimeout(time.Minute))
 
+	It("answers the same where windows have no sums, many or few", func(ctx SpecContext) {
+		sums := s.Collection("metric_sums")
+		for _, gone := range []bson.D{
+			{{Key: "start", Value: bson.D{{Key: "$lt", Value: today().Add(-11 * time.Hour)}}}},
+			{{Key: "_id", Value: bson.D{{Key: "$regex", Value: "0:00Z$"}}}}, // every other one of five minutes
+			{},
+		} {
+			_, err := sums.DeleteMany(ctx, gone)
+			Expect(err).NotTo(HaveOccurred())
+			for _, q := range questions() {
+				rows, err := s.Sums(ctx, q, now)
+				Expect(err).NotTo(HaveOccurred())
+				expectRows(rows, loop(q, every, batches...), q.Responses)
+				expectApart(ctx, q, every, batches...)
+			}
+		}
+	}, SpecTimeout(time.Minute))
+
 	It("reads metrics where it can", func(ctx SpecContext) {
 		_, err := s.Collection("counters").DeleteMany(ctx, bson.D{{Key: "minute", Value: bson.D{{Key: "$lt", Value: today().Add(-5 * time.Hour)}}}})
 		Expect(err).NotTo(HaveOccurred())
@@ -182,5 +239,33 @@ var _ = Describe("adding up", Ordered, func() {
 		rows, err := s.Sums(ctx, q, now)
 		Expect(err).NotTo(HaveOccurred())
 		expectRows(rows, loop(q, every, batches...), true)
+	}, SpecTimeout(time.Minute))
+})
+
+var _ = Describe("adding up over all series", func() {
+	It("reads the sums of windows alone", func(ctx SpecContext) {
+		s := fresh(ctx)
+		batch := eventsAt(today(), time.Minute, 120)
+		account(ctx, s, batch)
+		materialise(ctx, s)
+		for _, name := range []string{"counters", "metrics"} {
+			_, err := s.Collection(name).DeleteMany(ctx, bson.D{})
+			Expect(err).NotTo(HaveOccurred())
+		}
+		r := metric.Range{From: today(), To: today().Add(2 * time.Hour)}
+		every := func(minuteOf) bool { return true }
+		for _, q := range []store.SumsQuery{
+			{Range: r, Responses: true}, {Range: r, Window: period("5m"), By: []metric.Dimension{metric.Type}}, {Range: r, Window: period("1h"), Responses: true},
+		} {
+			rows, err := s.Sums(ctx, q, time.Now())
+			Expect(err).NotTo(HaveOccurred())
+			expectRows(rows, loop(q, every, batch), q.Responses)
+		}
+		apart, err := s.Apart(ctx, store.SumsQuery{Range: r}, time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(apart.All.Count).To(BeEquivalentTo(120))
+		rows, err := s.Sums(ctx, store.SumsQuery{Range: r, By: metric.Dimensions}, time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(rows).To(BeEmpty(), "series are asked of the metrics, which are gone")
 	}, SpecTimeout(time.Minute))
 })

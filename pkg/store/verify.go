@@ -31,10 +31,10 @@ const (
 )
 
 // Verify recounts the events of a range and compares the result with the
-// counters and with the metrics of all windows that lie wholly in the range.
-// Only a difference that two readings show alike is drift. What cannot be
-// compared is left out and said: minutes with batches that are not counted yet
-// or with events that may have expired, and windows not materialised yet.
+// counters, with the metrics of all windows that lie wholly in the range, and with
+// what these add up to. Only a difference that two readings show alike is drift.
+// What cannot be compared is left out and said: minutes with batches that are not
+// counted yet or with events that may have expired, and windows not materialised yet.
 //
 // No clocks of other processes are compared: a part's counters are read, then
 // its events, then the ledger's open batches, then the counters again. A batch
@@ -270,6 +270,18 @@ func (v *verification) compareWindows(ctx context.Context, c *metric.Comparison,
 	if err != nil {
 		return err
 	}
+	sums := map[int64]*metric.Apart{}
+	if keepsSums(p) {
+		// Read after the metrics, of which they are made: those of a window that is
+		// not on the list are at least as new.
+		_, err := v.store.readWindowSums(ctx, metric.Segment{Period: p, Range: span}, append(keys("all", 1), ofValues...), func(w *windowSums) {
+			apart := w.apart()
+			sums[w.Start.Unix()] = &apart
+		})
+		if err != nil {
+			return classify("read the sums of windows", err)
+		}
+	}
 	values := map[int64][]metric.Value{}
 	for _, m := range found {
 		at := m.Timestamp.Unix()
@@ -281,6 +293,9 @@ func (v *verification) compareWindows(ctx context.Context, c *metric.Comparison,
 			skip[at] = metric.ReasonMetricsExpired
 		}
 		c.Metrics(p, w, values[at], skip[at])
+		if skip[at] == "" && keepsSums(p) {
+			c.Sums(p, w, sums[at])
+		}
 	}
 	return nil
 }

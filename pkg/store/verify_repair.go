@@ -14,13 +14,17 @@ import (
 )
 
 // repair makes one drift right, if its counter is still as it was compared. A
-// counter gets the recounted totals, a metric is made anew from its counters.
+// counter gets the recounted totals, a metric is made anew from its counters, and
+// the sums of its window from the metrics.
 func (s *Store) repair(ctx context.Context, d *metric.Drift, o VerifyOptions) error {
 	at := o.Now()
 	err := s.transaction(ctx, func(sc mongo.SessionContext) error {
 		if d.Kind != metric.KindCounter {
 			p, _ := metric.PeriodNamed(d.Period)
 			_, err := s.metrics.DeleteOne(sc, bson.D{field("_id", metricID(p, d.Kind, d.Start, d.Series))})
+			if err == nil && keepsSums(p) {
+				_, err = s.metricSums.DeleteOne(sc, bson.D{field("_id", p.WindowID(d.Start))})
+			}
 			if err != nil {
 				return err
 			}

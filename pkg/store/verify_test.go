@@ -170,7 +170,67 @@ var _ = Describe("verify", func() {
 		materialise(ctx, s)
 		Expect(metricsOf(ctx, s, period("1h"), "RESPONSE_TIME")).To(HaveLen(1))
 		r := verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
-		Expect(r.Drift).To(HaveLen(1 + 3)) // of 1m, 5m and 1h
+		Expect(r.Drift).To(HaveLen(1 + 3 + 2)) // of 1m, 5m and 1h, and what those of the latter two add up to
+		Expect(r.Unrepaired()).To(BeZero())
+		materialise(ctx, s)
+		Expect(verify(ctx, s).Drift).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("finds sums of windows that are wrong, gone or of nothing, and makes them anew", func(ctx SpecContext) {
+		s := fresh(ctx)
+		account(ctx, s, eventsAt(today(), 10*time.Second, 300))
+		materialise(ctx, s)
+		Expect(verify(ctx, s).Drift).To(BeEmpty())
+		sums := s.Collection("metric_sums")
+		id := func(name string, at time.Duration) bson.D { return set("_id", period(name).WindowID(today().Add(at))) }
+		for _, c := range []struct {
+			window  bson.D
+			change  bson.D
+			figure  string
+			without bool
+		}{
+			{window: id("5m", 10*time.Minute), change: set("$inc", set("all.levels.info", 1)), figure: "EVENTS_COUNT levels.info"},
+			{window: id("5m", 15*time.Minute), change: set("$inc", set("all.rt_count", 1)), figure: "RESPONSE_TIME value"},
+			{window: id("1h", 0), change: set("$set", set("types", bson.A{})), figure: "type "},
+			{window: id("5m", 20*time.Minute), without: true, figure: "value"},
+		} {
+			var before bson.M
+			Expect(sums.FindOne(ctx, c.window).Decode(&before)).To(Succeed())
+			if c.without {
+				_, err := sums.DeleteOne(ctx, c.window)
+				Expect(err).NotTo(HaveOccurred())
+			} else {
+				_, err := sums.UpdateOne(ctx, c.window, c.change)
+				Expect(err).NotTo(HaveOccurred())
+			}
+			r := verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
+			Expect(r.Drift).To(ConsistOf(And(HaveField("Kind", metric.KindSums), HaveField("Figure", HavePrefix(c.figure)))))
+			Expect(r.Unrepaired()).To(BeZero())
+			materialise(ctx, s)
+			Expect(verify(ctx, s).Drift).To(BeEmpty())
+			var after bson.M
+			Expect(sums.FindOne(ctx, c.window).Decode(&after)).To(Succeed())
+			Expect(after["all"]).To(Equal(before["all"]))
+		}
+		stray := id("5m", 90*time.Minute)
+		_, err := sums.InsertOne(ctx, append(stray, set("period", "5m", "start", today().Add(90*time.Minute), "all", set("count", 3), "revision", 1)...))
+		Expect(err).NotTo(HaveOccurred())
+		r := verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
+		Expect(r.Drift).To(ConsistOf(HaveField("Kind", metric.KindSums)))
+		materialise(ctx, s)
+		Expect(verify(ctx, s).Drift).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("makes the sums of a window anew with a metric that was wrong when they were made", func(ctx SpecContext) {
+		s := fresh(ctx)
+		account(ctx, s, eventsAt(today(), 10*time.Second, 30))
+		materialise(ctx, s)
+		hour := period("1h")
+		_, err := s.Collection("metrics").UpdateOne(ctx, set("period", "1h", "metric_type", "EVENTS_COUNT", "timestamp", today()), set("$inc", set("count", 5)))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.Materialise(ctx, hour, []metric.Window{{ID: hour.WindowID(today()), Period: "1h", Start: today()}}, time.Now().UTC())).To(Succeed())
+		r := verify(ctx, s, func(o *store.VerifyOptions) { o.Repair = true })
+		Expect(r.Drift).To(ConsistOf(HaveField("Kind", "EVENTS_COUNT"), HaveField("Kind", metric.KindSums)))
 		Expect(r.Unrepaired()).To(BeZero())
 		materialise(ctx, s)
 		Expect(verify(ctx, s).Drift).To(BeEmpty())
@@ -370,6 +430,11 @@ var _ = Describe("every query of counting", func() {
 			Window: period("1h"), EventType: "A", Source: "x", Region: &region, Responses: true}
 		_, err = s.Sums(ctx, sums, time.Now())
 		Expect(err).NotTo(HaveOccurred())
+		whole := store.SumsQuery{Range: sums.Range, Window: period("5m"), By: []metric.Dimension{metric.Type}}
+		_, err = s.Sums(ctx, whole, time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		_, err = s.Apart(ctx, whole, time.Now())
+		Expect(err).NotTo(HaveOccurred())
 		_, err = s.EventSums(ctx, sums, store.EventFilter{SeverityMin: 3})
 		Expect(err).NotTo(HaveOccurred())
 		for _, f := range []store.MetricFilter{{}, {Types: []string{"ERROR_RATE"}}, {Period: "1h", From: today()}, {Types: []string{"ERROR_RATE"}, Period: "1h"}, {Region: &region, To: today()}} {
@@ -406,7 +471,7 @@ var _ = Describe("every query of counting", func() {
 				explained++
 			}
 		}
-		Expect(seen).To(And(HaveKey("aggregatecounters"), HaveKey("aggregateevents"), HaveKey("findcounters"),
+		Expect(seen).To(And(HaveKey("aggregatecounters"), HaveKey("aggregateevents"), HaveKey("findevents"), HaveKey("findmetric_sums"), HaveKey("findcounters"),
 			HaveKey("findmetrics"), HaveKey("aggregatemetrics"), HaveKey("findmetric_windows"), HaveKey("findbatches"), HaveKey("deletemetric_windows")))
 		Expect(explained).To(BeNumerically(">", 20))
 	}, SpecTimeout(2*time.Minute))

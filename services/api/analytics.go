@@ -14,9 +14,10 @@ import (
 // know, else the events themselves.
 type Analytics interface {
 	Sums(ctx context.Context, q store.SumsQuery, now time.Time) ([]store.SumsRow, error)
+	Apart(ctx context.Context, q store.SumsQuery, now time.Time) (metric.Apart, error)
 	EventSums(ctx context.Context, q store.SumsQuery, f store.EventFilter) ([]store.SumsRow, error)
 	Counted(ctx context.Context, eventType, source string, region *string) (bool, error)
-	ErrorTexts(ctx context.Context, f store.EventFilter, slot time.Duration, each func(store.ErrorText) bool) error
+	EachError(ctx context.Context, f store.EventFilter, each func(store.ErrorEvent) bool) error
 	RuleMatches(ctx context.Context, rules []string, from, to time.Time, slot time.Duration) ([]store.RuleMatches, error)
 	UserEvents(ctx context.Context, f store.EventFilter, slot time.Duration) ([]store.UserEvents, error)
 	ActiveUsers(ctx context.Context, f store.EventFilter, limit int) ([]store.ActiveUser, error)
@@ -118,13 +119,18 @@ func (s *Server) within(p *parameters, r metric.Range, period metric.Period, eve
 	return r
 }
 
+// about gives a query what the question restricts.
+func (q question) about(query store.SumsQuery) store.SumsQuery {
+	query.EventType, query.Source, query.Region = q.filter.Type, q.filter.Source, q.region
+	return query
+}
+
 // sums asks metrics or events.
 func (s *Server) sums(ctx context.Context, q question, query store.SumsQuery, events bool) ([]store.SumsRow, error) {
-	query.EventType, query.Source, query.Region = q.filter.Type, q.filter.Source, q.region
 	if events {
-		return s.analytics.EventSums(ctx, query, q.filter)
+		return s.analytics.EventSums(ctx, q.about(query), q.filter)
 	}
-	return s.analytics.Sums(ctx, query, s.now())
+	return s.analytics.Sums(ctx, q.about(query), s.now())
 }
 
 // responseTimes are response times in milliseconds as answers show them.

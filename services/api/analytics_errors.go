@@ -71,8 +71,8 @@ func (s *Server) topErrors(c echo.Context) error {
 	slot := slotLength(q.Range, slots)
 	ctx, cancel := s.bounded(c)
 	defer cancel()
-	tally := errorTally{slots: slots, causes: map[[2]string]*topError{}}
-	if err := s.analytics.ErrorTexts(ctx, q.filter, slot, tally.add); err != nil {
+	tally := errorTally{from: q.From, slot: slot, slots: slots, causes: map[[2]string]*topError{}}
+	if err := s.analytics.EachError(ctx, q.filter, tally.add); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, topErrorsAnswer{From: q.From, To: q.To, Slot: slot.Seconds(), Errors: tally.errors,
@@ -86,14 +86,16 @@ func slotLength(r metric.Range, slots int) time.Duration {
 
 // errorTally groups error texts by their cause.
 type errorTally struct {
+	from      time.Time
+	slot      time.Duration
 	slots     int
 	causes    map[[2]string]*topError
 	errors    int64
 	truncated bool
 }
 
-func (t *errorTally) add(e store.ErrorText) bool {
-	t.errors += e.Count
+func (t *errorTally) add(e store.ErrorEvent) bool {
+	t.errors++
 	key := [2]string{e.Type, deadletter.Fingerprint(e.Text)}
 	g := t.causes[key]
 	if g == nil {
@@ -101,24 +103,24 @@ func (t *errorTally) add(e store.ErrorText) bool {
 			t.truncated = true
 			return true
 		}
-		g = &topError{Type: e.Type, Error: key[1], Example: e.Text, FirstSeen: e.First.UTC(), LastSeen: e.Last.UTC(), Sample: e.Sample,
+		g = &topError{Type: e.Type, Error: key[1], Example: e.Text, FirstSeen: e.At, LastSeen: e.At, Sample: e.EventID,
 			Sparkline: make([]int64, t.slots), users: map[string]bool{}}
 		t.causes[key] = g
 	}
-	g.Count += e.Count
-	if e.First.Before(g.FirstSeen) {
-		g.FirstSeen = e.First.UTC()
+	g.Count++
+	if e.At.Before(g.FirstSeen) {
+		g.FirstSeen = e.At
 	}
-	if e.Last.After(g.LastSeen) { // the example is one of the latest
-		g.LastSeen, g.Example, g.Sample = e.Last.UTC(), e.Text, e.Sample
+	if e.At.After(g.LastSeen) { // the example is one of the latest
+		g.LastSeen, g.Example, g.Sample = e.At, e.Text, e.EventID
 	}
-	g.Sparkline[min(e.Slot, t.slots-1)] += e.Count
-	for _, user := range e.Users {
-		if len(g.users) == usersKept && !g.users[user] {
-			g.MoreUsers = true
-			break
-		}
-		g.users[user] = true
+	g.Sparkline[min(int(e.At.Sub(t.from)/t.slot), t.slots-1)]++
+	switch {
+	case e.UserID == "" || g.users[e.UserID]:
+	case len(g.users) == usersKept:
+		g.MoreUsers = true
+	default:
+		g.users[e.UserID] = true
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -57,12 +58,6 @@ type summaryAnswer struct {
 	Change   *change  `json:"change,omitempty"`
 }
 
-// summed are the numbers of a range as they are added up.
-type summed struct {
-	all metric.Sums
-	by  map[metric.Dimension]map[string]metric.Totals
-}
-
 // summary: GET /analytics/summary, events by type, source, region and level,
 // beside the range before (compare=false: without).
 func (s *Server) summary(c echo.Context) error {
@@ -83,27 +78,25 @@ func (s *Server) summary(c echo.Context) error {
 	if err := p.err(); err != nil {
 		return err
 	}
-	ask := func(r metric.Range) (summed, error) {
-		query := store.SumsQuery{Range: r, By: metric.Dimensions, Responses: responses != nil && *responses}
-		rows, err := s.sums(ctx, q, query, !known)
-		return addUp(rows), err
+	ask := func(r metric.Range) (metric.Apart, error) {
+		return s.apart(ctx, q, store.SumsQuery{Range: r, Responses: responses != nil && *responses}, !known)
 	}
 	current, err := ask(now)
 	if err != nil {
 		return err
 	}
-	answer := summaryAnswer{figures: current.figures(now), Source: fromMetrics}
+	answer := summaryAnswer{figures: figuresOf(now, current.All), Source: fromMetrics}
 	if !known {
 		answer.Source = fromEvents
 	}
-	var before summed
+	var before metric.Apart
 	if compare == nil || *compare {
 		// A range whose beginning is kept no longer is compared as far as it is.
 		r := metric.Range{From: now.From.Add(-now.To.Sub(now.From)), To: now.From}
 		if before, err = ask(r); err != nil {
 			return err
 		}
-		previous := before.figures(r)
+		previous := figuresOf(r, before.All)
 		answer.Previous = &previous
 		answer.Change = &change{ErrorRate: answer.ErrorRate - previous.ErrorRate}
 		if previous.Count > 0 {
@@ -112,39 +105,36 @@ func (s *Server) summary(c echo.Context) error {
 		}
 	}
 	for d, to := range map[metric.Dimension]*[]group{metric.Type: &answer.ByType, metric.Source: &answer.BySource, metric.Region: &answer.ByRegion} {
-		*to = groups(current.by[d], before.by[d], limit)
+		*to = groups(current.By[d], before.By[d], answer.Previous != nil, limit)
 	}
 	return c.JSON(http.StatusOK, answer)
 }
 
-func addUp(rows []store.SumsRow) summed {
-	sum := summed{by: map[metric.Dimension]map[string]metric.Totals{}}
-	for _, d := range metric.Dimensions {
-		sum.by[d] = map[string]metric.Totals{}
+// apart asks metrics or events what a range adds up to.
+func (s *Server) apart(ctx context.Context, q question, query store.SumsQuery, events bool) (sums metric.Apart, err error) {
+	if !events {
+		return s.analytics.Apart(ctx, q.about(query), s.now())
 	}
+	query.By = metric.Dimensions
+	rows, err := s.analytics.EventSums(ctx, q.about(query), q.filter)
 	for _, r := range rows {
-		sum.all.Add(r.Sums)
-		for _, d := range metric.Dimensions {
-			t := sum.by[d][d.Of(r.Series)]
-			t.Add(r.Totals)
-			sum.by[d][d.Of(r.Series)] = t
-		}
+		sums.Add(r.Series, r.Sums)
 	}
-	return sum
+	return sums, err
 }
 
-func (s summed) figures(r metric.Range) figures {
-	return figures{From: r.From, To: r.To, Count: s.all.Count, Errors: s.all.Errors, ErrorRate: s.all.ErrorRate(),
-		AverageSeverity: s.all.SeverityMean(), PerMinute: float64(s.all.Count) / r.To.Sub(r.From).Minutes(),
-		Levels: s.all.Levels, Response: showResponse(s.all.Response)}
+func figuresOf(r metric.Range, sums metric.Sums) figures {
+	return figures{From: r.From, To: r.To, Count: sums.Count, Errors: sums.Errors, ErrorRate: sums.ErrorRate(),
+		AverageSeverity: sums.SeverityMean(), PerMinute: float64(sums.Count) / r.To.Sub(r.From).Minutes(),
+		Levels: sums.Levels, Response: showResponse(sums.Response)}
 }
 
-// groups are the largest first. before is nil when nothing is compared.
-func groups(sums, before map[string]metric.Totals, limit int) []group {
+// groups are the largest first.
+func groups(sums, before map[string]metric.Totals, compared bool, limit int) []group {
 	out := make([]group, 0, len(sums))
 	for value, t := range sums {
 		g := group{Value: value, Count: t.Count, Errors: t.Errors, ErrorRate: t.ErrorRate(), AverageSeverity: t.SeverityMean()}
-		if before != nil {
+		if compared {
 			n := before[value].Count
 			g.Previous = &n
 		}

@@ -2,11 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
 	"net/url"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/events-aggregator/events-aggregator/test/bench/anchors/load"
@@ -39,40 +40,66 @@ type question struct {
 // list is a call whose pages must have exactly these ids.
 func list(name, path, id string, query func(n int) url.Values, want func(n int) iter.Seq[string]) call {
 	return call{name: name, goal: indexedGoal, more: 1, ask: func(n int) question {
-		return question{path, query(n), func(body []byte, page int) (string, error) { return checkPage(body, id, page, want(n)) }}
+		return question{path, query(n), func(body []byte, page int) (string, error) { return checkPage(body, field(id), page, want(n)) }}
 	}}
 }
 
-func checkPage(body []byte, id string, page int, want iter.Seq[string]) (string, error) {
+// checkPage compares a page with the part of a list that it must be; of says what an
+// item is.
+func checkPage(body []byte, of func(json.RawMessage) (string, error), page int, want iter.Seq[string]) (string, error) {
 	var got listed
 	if err := json.Unmarshal(body, &got); err != nil {
 		return "", err
 	}
-	i, skip := 0, page*pageOf
+	i, skip, more := 0, page*pageOf, false
 	for expected := range want {
 		if skip > 0 {
 			skip--
 			continue
 		}
 		if i == pageOf {
+			more = true
 			break
 		}
 		if i == len(got.Items) {
 			return "", fmt.Errorf("%d items, %s and perhaps more are missing", i, expected)
 		}
-		var item map[string]json.RawMessage
-		if err := json.Unmarshal(got.Items[i], &item); err != nil {
+		found, err := of(got.Items[i])
+		if err != nil {
 			return "", err
 		}
-		if found := string(item[id]); found != strconv.Quote(expected) {
+		if found != expected {
 			return "", fmt.Errorf("item %d of page %d is %s, not %s", i, page, found, expected)
 		}
 		i++
 	}
-	if i < len(got.Items) {
+	switch {
+	case i < len(got.Items):
 		return "", fmt.Errorf("%d items, %d more than there are", len(got.Items), len(got.Items)-i)
+	case more && got.NextCursor == "":
+		return "", errNoCursor
+	case i < pageOf && got.NextCursor != "":
+		return "", errCursor
 	}
 	return got.NextCursor, nil
+}
+
+var (
+	errNoCursor = errors.New("there are more, and no cursor")
+	errCursor   = errors.New("a cursor, and there are no more")
+)
+
+// field is the text of an item under a name.
+func field(name string) func(json.RawMessage) (string, error) {
+	return func(raw json.RawMessage) (string, error) {
+		var item map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &item); err != nil {
+			return "", err
+		}
+		var text string
+		err := json.Unmarshal(item[name], &text)
+		return text, err
+	}
 }
 
 func values(pairs ...string) url.Values {
@@ -89,6 +116,7 @@ func stamp(t time.Time) string { return t.Format(time.RFC3339Nano) }
 func calls(h history) []call {
 	all := h.eventLists()
 	all = append(all, h.otherLists()...)
+	all = append(all, h.metricLists()...)
 	all = append(all, h.searches()...)
 	return append(all, h.analyses()...)
 }
@@ -243,6 +271,17 @@ func down(n int, id func(int) string, match func(int) bool) iter.Seq[string] {
 	}
 }
 
+// up are the ids of n items, the first first.
+func up(n int, id func(int) string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range n {
+			if !yield(id(i)) {
+				return
+			}
+		}
+	}
+}
+
 func (h history) otherLists() []call {
 	every := func(int) bool { return true }
 	of := func(name, path, id string, count int, idOf func(int) string, query func(n int) url.Values, match func(n int) func(int) bool) call {
@@ -255,22 +294,16 @@ func (h history) otherLists() []call {
 		return of("dead letters "+name, "/dead-letters", "dead_id", h.n/eventsPerLetter, h.letterID, query, match)
 	}
 	audit := func(name string, query func(n int) url.Values, match func(n int) func(int) bool) call {
-		return of("audit "+name, "/audit", "subject", h.n/eventsPerAudit, func(n int) string { return fmt.Sprintf("silence-%06d", n) }, query, match)
+		return of("audit "+name, "/audit", "subject", h.n/eventsPerAudit, silenceOf, query, match)
 	}
+	rules, _ := load.Rules() // of none, the answers are wrong
+	names := make([]string, len(rules))
+	for i, r := range rules {
+		names[i] = r.ID
+	}
+	slices.Sort(names)
 	none := func(int) url.Values { return values() }
 	all := func(int) func(int) bool { return every }
-	counted := func(name, path string, query url.Values, want int) call {
-		return call{name: name, goal: indexedGoal, ask: func(int) question {
-			return question{path, query, func(body []byte, _ int) (string, error) {
-				var got listed
-				err := json.Unmarshal(body, &got)
-				if err == nil && len(got.Items) != want {
-					err = fmt.Errorf("%d items of %d", len(got.Items), want)
-				}
-				return "", err
-			}}
-		}}
-	}
 	return []call{
 		notifications("of all kinds", none, all),
 		notifications("by status", func(int) url.Values { return values("status", "dead") },
@@ -290,12 +323,9 @@ func (h history) otherLists() []call {
 		audit("of all kinds", func(int) url.Values { return values("kind", "bench") }, all),
 		audit("by user", func(n int) url.Values { return values("by", auditor(n)) },
 			func(n int) func(int) bool { return func(i int) bool { return i%20 == n%20 } }),
-		counted("rules", "/rules", values(), pageOf),
-		counted("silences", "/silences", values(), pageOf),
-		counted("users", "/users", values(), pageOf),
-		counted("metrics", "/metrics", values(), pageOf),
-		counted("metrics of a kind and period", "/metrics", values("metric_type", "EVENTS_COUNT", "period", "5m"), pageOf),
-		counted("metrics of a type", "/metrics", values("metric_type", "ERROR_RATE", "period", "1h", "type", typeOf(3)), pageOf),
+		list("rules", "/rules", "rule_id", none, func(int) iter.Seq[string] { return slices.Values(names) }),
+		list("silences", "/silences", "silence_id", none, func(int) iter.Seq[string] { return down(historySilences, silenceOf, every) }),
+		list("users", "/users", "email", none, func(int) iter.Seq[string] { return up(historyPeople, emailOf) }),
 	}
 }
 
@@ -334,14 +364,20 @@ func (h history) searches() []call {
 		{name: "search of an hour and a type for two words", goal: indexedGoal, ask: func(n int) question {
 			typ := n % historyTypes
 			return question{"/events/search", values("q", "customer order", "type", typeOf(typ), "from", stamp(from)), check(func(got []string) error {
-				want := 0
+				want := map[string]bool{}
 				for i := last; i < h.n; i++ {
 					if e := h.event(i); e.typ == typ && e.says("customer") {
-						want++
+						want[load.ID(h.run, i)] = true
 					}
 				}
-				if len(got) != min(want, pageOf) {
-					return fmt.Errorf("found %d of %d", len(got), want)
+				if len(got) != min(len(want), pageOf) {
+					return fmt.Errorf("found %d of %d", len(got), len(want))
+				}
+				for _, id := range got {
+					if !want[id] {
+						return fmt.Errorf("found %s, which does not say so, or twice", id)
+					}
+					delete(want, id)
 				}
 				return nil
 			})}

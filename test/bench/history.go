@@ -9,7 +9,8 @@ import (
 
 // history is events of two days that are stored already. Everything about event i
 // follows from i, so that what the API must answer is known without asking it.
-// Two neighbours share their time.
+// Two neighbours share their time, but the first and the last event are alone: pages
+// of an even number end between two that do.
 type history struct {
 	n     int
 	run   uint32
@@ -19,6 +20,7 @@ type history struct {
 
 const (
 	historyFor   = 48 * time.Hour
+	storedMost   = 1 << 24 // that have ids of one block
 	historyTypes = 40
 	// Each type has one source and comes from all regions: 200 series.
 	historySources, historyRegions = 10, 5
@@ -42,14 +44,14 @@ func newHistory(n int, run uint32, end time.Time) history {
 }
 
 // at is when event i happened.
-func (h history) at(i int) time.Time { return h.begin.Add(time.Duration(i/2) * h.step) }
+func (h history) at(i int) time.Time { return h.begin.Add(time.Duration((i+1)/2) * h.step) }
 
 // first is the first event at that time or later.
 func (h history) first(at time.Time) int {
 	if !at.After(h.begin) {
 		return 0
 	}
-	return min(h.n, 2*int((at.Sub(h.begin)+h.step-1)/h.step))
+	return min(h.n, 2*int((at.Sub(h.begin)+h.step-1)/h.step)-1)
 }
 
 // mix is splitmix64: as good as random, and the same for the same i.
@@ -104,6 +106,9 @@ var (
 	historyText   = []string{"checkout", "gateway", "customer", "retry", "batch", "scheduled", "partner", "settlement", "mobile", "backoff", "review", "phase", "storage", "worker", "replica", "window"}
 )
 
+// errorText is what an error's text begins with.
+func (e historyEvent) errorText() string { return historyErrors[e.words%uint64(len(historyErrors))] }
+
 func typeOf(n int) string    { return fmt.Sprintf("BENCH_TYPE_%02d", n) }
 func sourceOf(n int) string  { return fmt.Sprintf("bench-service-%d", n) }
 func regionOf(n int) string  { return fmt.Sprintf("region-%d", n) }
@@ -138,7 +143,7 @@ func (h history) body(i int) []byte {
 		b = fmt.Appendf(b, `,"response_time_ms":%d`, e.response)
 	}
 	if e.severity >= 7 {
-		b = fmt.Appendf(b, `,"error":"%s after %d ms"`, historyErrors[w%uint64(len(historyErrors))], w%10_000)
+		b = fmt.Appendf(b, `,"error":"%s after %d ms"`, e.errorText(), w%10_000)
 	}
 	b = append(b, `,"message":"`...)
 	for range 10 {

@@ -108,13 +108,16 @@ func (s *site) storeEvents(ctx context.Context, h history) error {
 	if err != nil {
 		return err
 	}
+	// One block of ids for all: events that share their time are listed by them, also
+	// those of two batches.
+	_, at := event.NewIDBlock(h.n)
 	return inParts(h.n, chunk, func(from, to int) error {
-		first, at := event.NewIDBlock(to - from)
-		docs, err := h.storedOf(decoder, from, to, func(i int) [12]byte { return at(i) }, first.Hex())
+		batch := at(from).Hex()
+		docs, err := h.storedOf(decoder, from, to, func(i int) [12]byte { return at(from + i) }, batch)
 		if err != nil {
 			return err
 		}
-		b := event.Batch{ID: first.Hex(), FirstID: first, LastID: at(to - from - 1), MaxSeverity: 10, StoredAt: h.at(to - 1), Events: docs}
+		b := event.Batch{ID: batch, FirstID: at(from), LastID: at(to - 1), MaxSeverity: 10, StoredAt: h.at(to - 1), Events: docs}
 		if err := s.store.SaveBatch(ctx, b, "bench"); err != nil {
 			return err
 		}
@@ -214,6 +217,10 @@ func letterQueue(n int) string {
 
 func auditor(n int) string { return fmt.Sprintf("person-%02d", n%20) }
 
+func silenceOf(n int) string { return fmt.Sprintf("silence-%06d", n) }
+
+func emailOf(n int) string { return fmt.Sprintf("person-%03d@example.com", n) }
+
 func (h history) letterID(n int) string { return fmt.Sprintf("dead-%08d", n) }
 
 func (s *site) storeLetters(ctx context.Context, h history) error {
@@ -234,7 +241,7 @@ func (s *site) storeLetters(ctx context.Context, h history) error {
 	}
 	return inParts(h.n/eventsPerAudit, chunk, func(from, to int) error {
 		for n := from; n < to; n++ {
-			_, err := s.store.NoteAudit(ctx, store.Audit{At: h.at(n * eventsPerAudit), By: auditor(n), Action: "bench.note", Subject: fmt.Sprintf("silence-%06d", n),
+			_, err := s.store.NoteAudit(ctx, store.Audit{At: h.at(n * eventsPerAudit), By: auditor(n), Action: "bench.note", Subject: silenceOf(n),
 				After: bson.D{{Key: "comment", Value: "bench"}}})
 			if err != nil {
 				return err
@@ -254,14 +261,14 @@ func (s *site) storeRest(ctx context.Context, h history) error {
 	}
 	for n := range historySilences {
 		at := h.at(n * 2)
-		err := s.store.CreateSilence(ctx, silence.Silence{ID: fmt.Sprintf("silence-%06d", n), Condition: condition, From: at, Until: at.Add(time.Hour),
+		err := s.store.CreateSilence(ctx, silence.Silence{ID: silenceOf(n), Condition: condition, From: at, Until: at.Add(time.Hour),
 			Author: "somebody", Comment: "bench", CreatedAt: at, ExpiresAt: at.Add(silence.Retention)})
 		if err != nil {
 			return err
 		}
 	}
 	for n := range historyPeople {
-		u := user.User{ID: uuid.NewString(), Email: fmt.Sprintf("person-%03d@example.com", n), Name: "Person", Role: user.Plain,
+		u := user.User{ID: uuid.NewString(), Email: emailOf(n), Name: "Person", Role: user.Plain,
 			Preferences: user.Preferences{NotificationChannels: []string{}, EventTypes: []string{}}, APIKeys: []user.APIKey{}, CreatedAt: h.begin, UpdatedAt: h.begin}
 		if n == 0 { // the first one has the key that is measured with
 			key, err := user.KeyFrom(apiKey, h.begin)

@@ -53,8 +53,8 @@ func run(out io.Writer) error {
 			return fmt.Errorf("-only %s: the parts are %s", part, strings.Join(parts, ", "))
 		}
 	}
-	if s.rounds < 1 || s.events < 1000 || s.stored < 10_000 {
-		return errors.New("-rounds must be 1 or more, -events 1000 or more, -stored 10000 or more")
+	if s.rounds < 1 || s.events < 1000 || s.stored < 10_000 || s.stored > storedMost {
+		return fmt.Errorf("-rounds must be 1 or more, -events 1000 or more, -stored 10000 to %d", storedMost)
 	}
 	if s.liveClients < liveFewer || s.liveTime < time.Second {
 		return fmt.Errorf("-live-clients must be %d or more, -live-time 1s or more", liveFewer)

@@ -57,6 +57,10 @@ func (b *bench) newSite(ctx context.Context, name, bin string) (*site, error) {
 	return s, nil
 }
 
+// dropTime bounds the removal of a database: of 1,000,000 events with all their indexes
+// it takes longer than that of everything else.
+const dropTime = 10 * time.Minute
+
 // remove stops the processes and removes what was made.
 func (s *site) remove(ctx context.Context) error {
 	for _, p := range s.processes {
@@ -67,7 +71,9 @@ func (s *site) remove(ctx context.Context) error {
 	err := s.connection.Remove(ctx, s.table.Broker())
 	s.stop()
 	s.running.Wait()
-	return errors.Join(err, s.store.DropDatabase(ctx), s.store.Close(ctx))
+	dropping, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
+	defer cancel()
+	return errors.Join(err, s.store.DropDatabase(dropping), s.store.Close(dropping))
 }
 
 // callers is how many publish at the same time, and chunk how many messages
