@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// materialiseTimeout bounds one pipeline: a day of a thousand series is
+	// materialiseTimeout bounds one step, such as a pipeline: a day of a thousand series is
 	// over a million counters.
 	materialiseTimeout = 5 * time.Minute
 	// bridgedWindows: windows that lie so close are made in one go, with the
@@ -60,26 +60,35 @@ func spans(p metric.Period, windows []metric.Window) []span {
 }
 
 func (s *Store) materialiseSpan(ctx context.Context, p metric.Period, sp span, at time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, materialiseTimeout)
-	defer cancel()
 	for _, pipeline := range []bson.A{totalsPipeline(p, sp.from, sp.to, at), responsesPipeline(p, sp.from, sp.to, at)} {
-		cur, err := s.counters.Aggregate(ctx, pipeline, s.aggregateBy(ctx, "minute").SetAllowDiskUse(true))
-		if err != nil {
+		if err := s.merge(ctx, pipeline); err != nil {
 			return classify("materialise "+p.Name, err)
 		}
-		_ = cur.Close(ctx) // $merge returns nothing
 	}
 	if keepsSums(p) {
 		if err := s.addUpWindows(ctx, p, sp, at); err != nil {
 			return classify("add up metrics of "+p.Name, err)
 		}
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	done := make([]mongo.WriteModel, len(sp.windows))
 	for i, w := range sp.windows {
 		done[i] = mongo.NewDeleteOneModel().SetFilter(bson.D{field("_id", w.ID), field("token", w.Token)})
 	}
 	_, err := s.metricWindows.BulkWrite(ctx, done, options.BulkWrite().SetOrdered(false))
 	return classify("materialise "+p.Name, err)
+}
+
+// merge runs a pipeline over counters that ends in metrics.
+func (s *Store) merge(ctx context.Context, pipeline bson.A) error {
+	ctx, cancel := context.WithTimeout(ctx, materialiseTimeout)
+	defer cancel()
+	cur, err := s.counters.Aggregate(ctx, pipeline, s.aggregateBy(ctx, "minute").SetAllowDiskUse(true))
+	if err == nil {
+		err = cur.Close(ctx) // $merge returns nothing
+	}
+	return err
 }
 
 // totalsPipeline turns the counters of [from, to) into the period's metrics of

@@ -74,6 +74,8 @@ type summing struct {
 // sums of a part of the metrics, or of older ones, never replace newer ones; those of
 // the same are written again, as they may be of a metric that was repaired.
 func (s *Store) addUpWindows(ctx context.Context, p metric.Period, sp span, at time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, materialiseTimeout)
+	defer cancel()
 	windows := make(map[int64]*summing, len(sp.windows))
 	for _, w := range sp.windows {
 		windows[w.Start.Unix()] = &summing{buckets: map[float64]int64{}}

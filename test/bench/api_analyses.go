@@ -116,14 +116,15 @@ func (h history) checkErrors(from, to int) func([]byte) error {
 	})
 	return func(body []byte) error {
 		var got struct {
-			Errors int64
-			Causes int
+			Errors int64 `json:"errors"`
+			Causes int   `json:"causes"`
 			Items  []struct {
-				Type, Example string
-				Count         int64
-				Users         int `json:"affected_users"`
-				Sparkline     []int64
-			}
+				Type      string  `json:"type"`
+				Example   string  `json:"example"`
+				Count     int64   `json:"count"`
+				Users     int     `json:"affected_users"`
+				Sparkline []int64 `json:"sparkline"`
+			} `json:"items"`
 		}
 		if err := json.Unmarshal(body, &got); err != nil {
 			return err
@@ -203,10 +204,12 @@ func (h history) checkUsers(from int) func([]byte) error {
 	return func(body []byte) error {
 		var got struct {
 			Items []struct {
-				User                    string `json:"user_id"`
-				Count, Errors, Sessions int64
-				Types                   []string
-			}
+				User     string   `json:"user_id"`
+				Count    int64    `json:"count"`
+				Errors   int64    `json:"errors"`
+				Sessions int64    `json:"sessions"`
+				Types    []string `json:"types"`
+			} `json:"items"`
 		}
 		if err := json.Unmarshal(body, &got); err != nil {
 			return err
@@ -224,6 +227,11 @@ func (h history) checkUsers(from int) func([]byte) error {
 	}
 }
 
+// numbered is how many there are of something.
+type numbered struct {
+	Count int64 `json:"count"`
+}
+
 // checkUser compares what one user did in the events [from, to).
 func (h history) checkUser(from, to, user int) func([]byte) error {
 	done := sync.OnceValue(func() *did {
@@ -237,10 +245,11 @@ func (h history) checkUser(from, to, user int) func([]byte) error {
 	})
 	return func(body []byte) error {
 		var got struct {
-			Count, Errors int64
-			Sessions      int                     `json:"sessions_count"`
-			ByType        []struct{ Count int64 } `json:"by_type"`
-			Timeline      []struct{ Count int64 }
+			Count    int64     `json:"count"`
+			Errors   int64     `json:"errors"`
+			Sessions int       `json:"sessions_count"`
+			ByType   []numbered `json:"by_type"`
+			Timeline []numbered `json:"timeline"`
 		}
 		if err := json.Unmarshal(body, &got); err != nil {
 			return err

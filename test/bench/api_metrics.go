@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
 	"net/url"
 	"slices"
 	"strings"
@@ -20,7 +19,7 @@ func (h history) metricLists() []call {
 		newest := sync.OnceValue(func() []string { return h.newestMetrics(2*pageOf+1, wanted) })
 		return call{name: name, goal: indexedGoal, more: 1, ask: func(int) question {
 			return question{"/metrics", query, func(body []byte, page int) (string, error) {
-				return checkPage(body, metricOf, page, iter.Seq[string](slices.Values(newest())))
+				return checkPage(body, metricOf, page, slices.Values(newest()))
 			}}
 		}}
 	}

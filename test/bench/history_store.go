@@ -30,6 +30,7 @@ const (
 	historySilences       = 300
 	historyPeople         = 300
 	countedTogether       = 2000 // events: about a transaction of counters
+	madeTogether          = 72   // windows: of five minutes, those of six hours
 )
 
 // storeHistory fills the database as the five processes would have, without them.
@@ -155,7 +156,7 @@ func (s *site) storeMetrics(ctx context.Context, _ history) error {
 			continue
 		}
 		for {
-			windows, err := s.store.ChangedWindows(ctx, p, 1000)
+			windows, err := s.store.ChangedWindows(ctx, p, madeTogether)
 			if err != nil {
 				return err
 			}
