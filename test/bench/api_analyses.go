@@ -245,9 +245,9 @@ func (h history) checkUser(from, to, user int) func([]byte) error {
 	})
 	return func(body []byte) error {
 		var got struct {
-			Count    int64     `json:"count"`
-			Errors   int64     `json:"errors"`
-			Sessions int       `json:"sessions_count"`
+			Count    int64      `json:"count"`
+			Errors   int64      `json:"errors"`
+			Sessions int        `json:"sessions_count"`
 			ByType   []numbered `json:"by_type"`
 			Timeline []numbered `json:"timeline"`
 		}

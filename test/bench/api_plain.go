@@ -103,8 +103,13 @@ func about(what string, got, want, relative float64) error {
 
 // answeredTimes are response times as a summary has them.
 type answeredTimes struct {
-	Count                         int64
-	Mean, Min, Max, P50, P95, P99 float64
+	Count int64   `json:"count"`
+	Mean  float64 `json:"mean"`
+	Min   float64 `json:"min"`
+	Max   float64 `json:"max"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
 }
 
 // are compares them with those that a loop found. Percentiles are as exact as is
@@ -128,24 +133,26 @@ func (got answeredTimes) are(times []int) error {
 
 // answeredGroup is one value of a dimension.
 type answeredGroup struct {
-	Value         string
-	Count, Errors int64
-	Severity      float64 `json:"average_severity"`
-	Previous      *int64  `json:"previous_count"`
+	Value    string  `json:"value"`
+	Count    int64   `json:"count"`
+	Errors   int64   `json:"errors"`
+	Severity float64 `json:"average_severity"`
+	Previous *int64  `json:"previous_count"`
 }
 
 // checkSummary compares a summary with loops over its range and, unless that is nil,
 // the one before.
 func checkSummary(body []byte, now, before map[plainKey]*plain, timed bool) error {
 	var got struct {
-		Count, Errors int64
-		Severity      float64 `json:"average_severity"`
-		Levels        map[string]int64
-		ByType        []answeredGroup `json:"by_type"`
-		BySource      []answeredGroup `json:"by_source"`
-		ByRegion      []answeredGroup `json:"by_region"`
-		Response      *answeredTimes  `json:"response_time"`
-		Previous      *struct{ Count, Errors int64 }
+		Count    int64            `json:"count"`
+		Errors   int64            `json:"errors"`
+		Severity float64          `json:"average_severity"`
+		Levels   map[string]int64 `json:"levels"`
+		ByType   []answeredGroup  `json:"by_type"`
+		BySource []answeredGroup  `json:"by_source"`
+		ByRegion []answeredGroup  `json:"by_region"`
+		Response *answeredTimes   `json:"response_time"`
+		Previous *numbered        `json:"previous"`
 	}
 	if err := json.Unmarshal(body, &got); err != nil {
 		return err
@@ -198,14 +205,17 @@ func valuesOf(sums map[plainKey]*plain, dimension string) (n int) {
 
 // answeredLine is a line of a trend.
 type answeredLine struct {
-	Name   string
-	Count  int64
+	Name   string `json:"name"`
+	Count  int64  `json:"count"`
 	Points []struct {
-		Timestamp     time.Time
-		Value         *float64
-		Count, Errors int64
-		P50, P95, P99 *float64
-	}
+		Timestamp time.Time `json:"timestamp"`
+		Value     *float64  `json:"value"`
+		Count     int64     `json:"count"`
+		Errors    int64     `json:"errors"`
+		P50       *float64  `json:"p50"`
+		P95       *float64  `json:"p95"`
+		P99       *float64  `json:"p99"`
+	} `json:"points"`
 }
 
 // is compares the line with a loop's sums of its windows.
@@ -245,9 +255,9 @@ const seriesMost = 5
 // besides "".
 func checkTrend(body []byte, kind string, windows int, sums map[plainKey]*plain) error {
 	var got struct {
-		Total  answeredLine
-		Series []answeredLine
-		Others *answeredLine
+		Total  answeredLine   `json:"total"`
+		Series []answeredLine `json:"series"`
+		Others *answeredLine  `json:"others"`
 	}
 	if err := json.Unmarshal(body, &got); err != nil {
 		return err
