@@ -12,10 +12,10 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
-	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
+	"github.com/events-aggregator/events-aggregator/services/dispatcher"
 	"github.com/events-aggregator/events-aggregator/test/support/contract"
 )
 
@@ -98,6 +98,7 @@ func (p *product) changes(ctx context.Context) map[string]func() change {
 			return change{path + "/rollback", object{"version": 1}}
 		},
 		"tryAction": func() change {
+			p.Start(ctx, "action-dispatcher", dispatcher.Wire) // the answer waits for the attempt
 			e := p.keep(ctx, object{"type": "PAYMENT_FAILED", "source": "shop"}).Events[0].Lookup("event_id").StringValue()
 			return saved("/actions/0/try?event_id="+e, nil)()
 		},
@@ -136,7 +137,7 @@ var _ = Describe("the audit", func() {
 	It("has one entry of each change through the API, and none of what was refused", func(ctx SpecContext) {
 		d, err := contract.Load()
 		Expect(err).NotTo(HaveOccurred())
-		p := start(ctx, unlimited, func(c *config.Config) { c.API.RequestTimeout, c.API.PublishTimeout = 2*time.Second, time.Second })
+		p := start(ctx, unlimited)
 		plain := p.plainUser(ctx)
 		entries := func() []store.Audit {
 			GinkgoHelper()
