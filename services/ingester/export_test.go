@@ -1,13 +1,20 @@
 package ingester
 
 import (
+	"context"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
 
+	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/event"
 )
+
+// WireHolding is Wire of an ingester that holds no more than so many bytes.
+func WireHolding(bytes int) app.Wire {
+	return func(_ context.Context, p *app.Process) error { return wire(p, bytes) }
+}
 
 // TestItem is an event for the pure parts.
 type TestItem struct {

@@ -66,6 +66,7 @@ type Options struct {
 	BatchWait   time.Duration // longest wait of an event for company
 	Writers     int           // transactions at a time
 	Prefetch    int           // as the consumer has it
+	HeldBytes   int           // most of what a loop holds, see heldMost
 	RecentIDs   int           // stored ids remembered
 }
 
@@ -167,7 +168,7 @@ func (r *run) collect(ctx context.Context, in <-chan *broker.Delivery) {
 		// Each lost session makes the broker give out anew what is held here, so
 		// in a long outage of the database the prefetch alone bounds nothing.
 		from := in
-		full := r.hand.full(2*r.o.Prefetch, heldMost)
+		full := r.hand.full(2*r.o.Prefetch, r.o.HeldBytes)
 		var stop <-chan struct{}
 		if full {
 			from, stop = nil, stopping

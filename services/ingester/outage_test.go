@@ -1,7 +1,9 @@
 package ingester_test
 
 import (
+	"bytes"
 	"context"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/services/ingester"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 )
 
@@ -77,6 +80,27 @@ var _ = Describe("when the database goes away", func() {
 		expectStoredOnce(ctx, f, eventIDs)
 		expectNothingFailed(ctx, f)
 	}, SpecTimeout(2*time.Minute))
+
+	It("takes no more bytes than it may hold, and goes on with the rest", func(ctx SpecContext) {
+		const events, size = 200, 4 << 10
+		f := fleet.New(ctx)
+		database, uri := throughProxy(f.MongoURI, direct)
+		p := f.Start(ctx, "ingester", ingester.WireHolding(32*size), func(c *config.Config) { c.Mongo.URI = uri })
+		database.Refuse(true)
+		database.Cut()
+		messages, eventIDs := natives(events)
+		for i := range messages {
+			messages[i].Body = bytes.Replace(messages[i].Body, []byte("12.5"), []byte(`"`+strings.Repeat("x", size)+`"`), 1)
+		}
+		f.Publish(ctx, messages...)
+		Eventually(ctx, func() float64 { return metric(p, "ea_ingester_held") }).WithTimeout(20 * time.Second).Should(BeNumerically(">", 0))
+		Consistently(ctx, func() float64 { return metric(p, "ea_deliveries_unsettled") }, time.Second).Should(
+			BeNumerically("<=", events/2), "what it holds, and a few that wait for it")
+		database.Refuse(false)
+		eventuallyDone(ctx, f, events, 30*time.Second, p)
+		expectStoredOnce(ctx, f, eventIDs)
+		expectNothingFailed(ctx, f)
+	}, SpecTimeout(time.Minute))
 
 	It("stores every event once although answers get lost", func(ctx SpecContext) {
 		f := fleet.New(ctx)
