@@ -25,7 +25,6 @@ type eventWriter struct {
 	mu         sync.Mutex
 	w          http.ResponseWriter
 	controller *http.ResponseController
-	buffer     bytes.Buffer
 	last       string
 	quietSince time.Time
 }
@@ -62,8 +61,13 @@ func (o *eventWriter) writeLocked(text []byte) error {
 func (o *eventWriter) frames(name string, frames []live.Frame) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b := &o.buffer
-	b.Reset()
+	b, _ := buffers.Get().(*bytes.Buffer)
+	defer func() {
+		if b.Cap() <= bufferKept {
+			b.Reset()
+			buffers.Put(b)
+		}
+	}()
 	for _, f := range frames {
 		o.last = f.ID()
 		b.WriteString("id: ")
@@ -86,15 +90,15 @@ func (o *eventWriter) frames(name string, frames []live.Frame) error {
 		}
 		b.WriteString("\n\n")
 	}
-	err := o.writeLocked(b.Bytes())
-	if b.Cap() > bufferKept {
-		o.buffer = bytes.Buffer{}
-	}
-	return err
+	return o.writeLocked(b.Bytes())
 }
 
-// bufferKept bounds what each client's buffer keeps between writes.
-const bufferKept = 64 << 10
+// buffers are for one write each: as many as write at the same time, not one for
+// every client. bufferKept bounds what one of them keeps, and is above the frames
+// of ordinary events that are told at once.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const bufferKept = 256 << 10
 
 // heartbeat writes the position, or a comment, when nothing else was written
 // for that long; the returned function ends it.

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
+	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/services/api/live"
 )
 
@@ -315,7 +316,10 @@ func (k *socket) tell(ctx context.Context, name string, sub *subscription, frame
 		case f.Waits:
 			a.Type = "waiting"
 		case f.IsChange():
-			a.Type, a.Data = sub.kind.frame, parts.of(f.JSON())
+			if err := k.write(ctx, changeText(sub.kind.frame, name, f.ID(), parts.of(f.JSON()))); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := k.say(ctx, a); err != nil {
 			return err
@@ -324,13 +328,28 @@ func (k *socket) tell(ctx context.Context, name string, sub *subscription, frame
 	return nil
 }
 
-// say writes one message. A write that is cancelled closes the socket, so it is
-// bounded by time alone.
+// say writes one message.
 func (k *socket) say(ctx context.Context, a answer) error {
 	text, err := json.Marshal(a)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", a.Type, err)
 	}
+	return k.write(ctx, text)
+}
+
+// changeText is an answer that tells a change, as say would write it. The
+// document is JSON already, and nobody reads it again for every client.
+func changeText(kind, subscription, id string, document []byte) []byte {
+	b := make([]byte, 0, len(`{"type":"","subscription":"","id":"","data":}`)+len(kind)+len(subscription)+len(id)+len(document))
+	b = append(append(b, `{"type":"`...), kind...)
+	b = event.AppendText(append(b, `","subscription":`...), subscription)
+	b = append(append(b, `,"id":"`...), id...)
+	b = append(append(b, `","data":`...), document...)
+	return append(b, '}')
+}
+
+// write is bounded by time alone: one that is cancelled closes the socket.
+func (k *socket) write(ctx context.Context, text []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), clientTimeout)
 	defer cancel()
 	return k.conn.Write(ctx, websocket.MessageText, text)
