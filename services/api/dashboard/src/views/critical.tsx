@@ -42,7 +42,7 @@ export function Bell() {
           {events.length === 0 ? (
             <Empty>{asked ? 'None. They show here as they are stored, whatever view is open.' : 'Not known: the api has not said yet which there are.'}</Empty>
           ) : (
-            <Table label="Critical events" head={['Time', 'Severity', 'Type', 'Source']}>
+            <Table label="Critical events" head={['Time', 'Severity', 'Type and source']}>
               {events.map((e) => (
                 <tr key={e.event_id}>
                   <td>
@@ -55,9 +55,9 @@ export function Bell() {
                   <td>
                     <a href={link('events/' + e.event_id)} onClick={close}>
                       {e.type}
-                    </a>
+                    </a>{' '}
+                    <span class="muted">{e.source}</span>
                   </td>
-                  <td>{e.source}</td>
                 </tr>
               ))}
             </Table>

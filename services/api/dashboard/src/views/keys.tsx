@@ -28,7 +28,8 @@ export function Made({ of }: { of: Fresh }) {
 export function MyKeys() {
   const keys = useLoad<Page<Key>>('/api-keys');
   return (
-    <Section title="By which programs and browsers ask in your name">
+    <Section title="Keys">
+      <p class="muted">By these, programs and browsers ask in your name, and may what you may.</p>
       <Shown of={keys}>{(k) => <Keys owner={session.get()!.user} of={k.items} changed={keys.reload} />}</Shown>
     </Section>
   );
@@ -46,19 +47,18 @@ export function Keys({ owner, of, changed }: { owner: { user_id: string; email: 
   };
   return (
     <>
-      <h3>Keys</h3>
       {made && <Made of={made} />}
       {of.length === 0 ? (
         <Empty>None: nobody can ask in this name.</Empty>
       ) : (
-        <Table label={'Keys of ' + owner.email} head={['Key', 'Name', 'Last used', 'Ends', '']}>
+        <Table label={'Keys of ' + owner.email} head={['Key', 'Last used', 'Ends', '']}>
           {of.map((k) => (
             <tr key={k.id}>
               <td>
                 <code>{k.prefix}…</code>
                 {k.id === here && <span class="badge info">of this session</span>}
+                {k.name && <div class="muted">{k.name}</div>}
               </td>
-              <td>{k.name || '–'}</td>
               <td>{k.last_used_at ? <When at={k.last_used_at} /> : <span class="muted">never</span>}</td>
               <td>{k.expires_at ? <When at={k.expires_at} /> : <span class="muted">never</span>}</td>
               <td class="actions">
@@ -101,7 +101,7 @@ function NewKey({ owner, made }: { owner: { user_id: string; email: string }; ma
   };
   return (
     <form class="filter new-key" aria-label="New key" onSubmit={save}>
-      <Field label="Name of a new key" hint="what it is for">{(a) => <input {...a} value={name} onInput={(e) => setName(e.currentTarget.value)} />}</Field>
+      <Field label="Name of a new key">{(a) => <input {...a} value={name} placeholder="what it is for" onInput={(e) => setName(e.currentTarget.value)} />}</Field>
       <Field label="Ends">
         {(a) => (
           <select {...a} value={life} onChange={(e) => setLife(e.currentTarget.value)}>

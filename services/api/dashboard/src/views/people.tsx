@@ -88,6 +88,7 @@ function Person({ id, changed, gone }: { id: string; changed: () => void; gone: 
               What changed
             </a>
           </div>
+          <h3>Keys</h3>
           <Keys owner={u} of={u.api_keys} changed={again} />
         </>
       )}
