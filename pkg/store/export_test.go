@@ -67,6 +67,16 @@ func (s *Store) SpoilMemories(ctx context.Context) error {
 	return err
 }
 
+// SetField gives a field of a document another value, or takes it away: nil.
+func (s *Store) SetField(ctx context.Context, collection string, id any, path string, value any) error {
+	update := bson.D{field("$set", bson.D{field(path, value)})}
+	if value == nil {
+		update = bson.D{field("$unset", bson.D{field(path, "")})}
+	}
+	_, err := s.db.Collection(collection).UpdateOne(ctx, bson.D{field("_id", id)}, update)
+	return err
+}
+
 // SpoilUser makes a user something that nobody understands.
 func (s *Store) SpoilUser(ctx context.Context, id string) error {
 	_, err := s.users.UpdateOne(ctx, bson.D{field("_id", id)}, bson.D{field("$set", bson.D{field("created_at", "spoilt")})})

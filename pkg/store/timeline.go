@@ -27,6 +27,7 @@ type timeline struct {
 	after      *place
 	limit      int
 	textIDs    bool // every _id is a text
+	undated    bool // documents without a time come, too, see undated.go
 
 	oldestFirst bool
 	project     bson.D
@@ -38,11 +39,11 @@ type timeline struct {
 func listOf[T any](ctx context.Context, s *Store, l timeline) (found []T, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	l.maxTime = func() time.Duration { return operationTimeout / 2 }
+	l.undated, l.maxTime = true, func() time.Duration { return operationTimeout / 2 }
 	err = l.each(ctx, s, func(doc bson.Raw) (bool, error) {
 		var one T
 		id := doc.Lookup("_id")
-		err := bson.Unmarshal(doc, &one)
+		err := bson.Unmarshal(l.withoutWrongTime(doc), &one)
 		if l.textIDs && id.Type != bson.TypeString {
 			err = errors.Join(errNotText, err)
 		}
@@ -78,6 +79,9 @@ func (l timeline) each(ctx context.Context, s *Store, f func(bson.Raw) (bool, er
 	if l.after != nil && (l.oldestFirst && l.after.at.Before(l.from) || !l.oldestFirst && !l.to.IsZero() && !l.after.at.Before(l.to)) {
 		l.after = nil // everything is behind it
 	}
+	if l.behindAllTimes() {
+		return l.eachUndated(ctx, s, l.limit, f)
+	}
 	spans := l.spans(time.Now())
 	missing := l.limit
 	for {
@@ -94,7 +98,8 @@ func (l timeline) each(ctx context.Context, s *Store, f func(bson.Raw) (bool, er
 			l.after, spans.after = &last, true
 			spans.edge = last.at
 		case !spans.next(l.limit-missing, missing):
-			return nil
+			l.after = nil
+			return l.eachUndated(ctx, s, missing, f)
 		default:
 			l.after = nil // the next span begins where this one ends
 		}
@@ -153,6 +158,11 @@ func (l timeline) query(bounds bson.D) bson.D {
 			bson.D{field(l.path, l.after.at), field("_id", bson.D{field(than, l.after.id)})},
 		})}
 	}
+	return l.selected(at, beyond)
+}
+
+// selected asks for what has such a time, and fulfils the rest.
+func (l timeline) selected(at, beyond bson.D) bson.D {
 	if l.untimed {
 		return selection(l.by, slices.Concat(at, l.rest), beyond)
 	}
@@ -268,24 +278,27 @@ func (s *walk) bounds() bson.D {
 		if !s.last {
 			most = s.far()
 		}
-		return between(least, most, "$lt")
+		return s.between(least, most, "$lt")
 	}
 	if !s.last {
 		least = s.far()
 	}
 	switch {
 	case s.after:
-		return between(least, s.edge, "$lte")
+		return s.between(least, s.edge, "$lte")
 	case s.begun:
 		most = s.edge
 	}
-	return between(least, most, "$lt")
+	return s.between(least, most, "$lt")
 }
 
-func between(least, most time.Time, below string) bson.D {
+func (l timeline) between(least, most time.Time, below string) bson.D {
 	b := bson.D{}
-	if !least.IsZero() {
+	switch {
+	case !least.IsZero():
 		b = append(b, field("$gte", least))
+	case l.undated:
+		b = append(b, dated)
 	}
 	if !most.IsZero() {
 		b = append(b, field(below, most))
