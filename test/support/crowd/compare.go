@@ -40,11 +40,16 @@ func (r Report) String() string {
 	return text
 }
 
-// stillFor is how long nothing new must come until what is missing counts.
-const stillFor = 20 * time.Second
+const (
+	// stillFor is how long nothing new must come until what is missing counts.
+	stillFor = 20 * time.Second
+	// quietFor is how long nothing more must come than what is stored.
+	quietFor = time.Second
+)
 
-// Compare waits until everything stored was told, or nothing comes any more. All
-// must be stored by now, and the server must answer.
+// Compare waits until everything stored was told, to clients that are all there
+// and hear nothing more, or nothing comes any more. All must be stored by now,
+// Calm called, and the server must answer.
 func (c *Crowd) Compare(ctx context.Context, s *store.Store) (Report, error) {
 	all, err := c.history(ctx, s)
 	if err != nil {
@@ -54,21 +59,28 @@ func (c *Crowd) Compare(ctx context.Context, s *store.Store) (Report, error) {
 	for i, e := range all {
 		at[e.id] = i
 	}
-	ticker := time.NewTicker(time.Second)
+	ticker := time.NewTicker(quietFor)
 	defer ticker.Stop()
-	frames, since := -1, time.Now()
+	frames, back, since := -1, 0, time.Now()
 	for {
 		r := Report{Streams: len(c.tracks), Events: len(all), Cuts: int(c.cuts.Load())}
+		now := 0 // streams that told a position since the calm: whoever was away has resumed
 		for _, t := range c.tracks {
-			t.compare(all, at, c.before, &r)
+			if t.compare(all, at, c.before, &r) {
+				now++
+			}
 		}
-		if r.Frames > frames {
-			frames, since = r.Frames, time.Now()
+		quiet := r.Frames == frames && now == back
+		if !quiet {
+			frames, back, since = r.Frames, now, time.Now()
 		}
-		if err := c.Err(); err != nil {
-			return r, err
-		}
-		if r.Missing == 0 || time.Since(since) > stillFor {
+		still := time.Since(since) > stillFor
+		switch {
+		case c.Err() != nil:
+			return r, c.Err()
+		case still && now < len(c.tracks):
+			return r, fmt.Errorf("%d of %d live streams have told no position since the calm: %s", len(c.tracks)-now, len(c.tracks), r)
+		case still, quiet && now == len(c.tracks) && r.Missing == 0:
 			return r, nil
 		}
 		select {
@@ -79,8 +91,9 @@ func (c *Crowd) Compare(ctx context.Context, s *store.Store) (Report, error) {
 	}
 }
 
-// compare goes along the history and what the stream told.
-func (t *track) compare(all []stored, at map[string]int, before map[string]struct{}, r *Report) {
+// compare goes along the history and what the stream told, and says whether it has
+// told a position since the calm.
+func (t *track) compare(all []stored, at map[string]int, before map[string]struct{}, r *Report) (calm bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.Slow += t.slow
@@ -125,6 +138,7 @@ func (t *track) compare(all []stored, at map[string]int, before map[string]struc
 		told[h.event] = true
 	}
 	passOver(len(all))
+	return t.calm
 }
 
 // history is what was stored since the crowd began, in the stream's own order:
@@ -148,6 +162,9 @@ func (c *Crowd) history(ctx context.Context, s *store.Store) (all []stored, err 
 			return nil, fmt.Errorf("read what was stored, %d events are left: %w", len(left), err)
 		}
 		e := newStored(change.Document)
+		if _, was := c.before[e.id]; was {
+			continue // stored between the two looks of note
+		}
 		delete(left, e.id)
 		all = append(all, e)
 	}

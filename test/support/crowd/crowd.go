@@ -159,7 +159,14 @@ func (c *Crowd) Err() error {
 }
 
 // Calm ends the cuts: who is there stays, who is away comes back.
-func (c *Crowd) Calm() { close(c.calm) }
+func (c *Crowd) Calm() {
+	close(c.calm)
+	for _, t := range c.tracks {
+		t.mu.Lock()
+		t.calm = false
+		t.mu.Unlock()
+	}
+}
 
 // Stop ends all clients.
 func (c *Crowd) Stop() {

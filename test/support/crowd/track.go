@@ -25,6 +25,7 @@ type track struct {
 
 	mu     sync.Mutex
 	last   string
+	calm   bool // it has told a position since the crowd is calm
 	heard  []heard
 	slow   int
 	waited int
@@ -55,7 +56,7 @@ func (t *track) hear(kind, id, data string) error {
 		t.heard = append(t.heard, *h)
 	}
 	if id != "" {
-		t.last = id
+		t.last, t.calm = id, true
 	}
 	return nil
 }
