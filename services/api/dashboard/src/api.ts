@@ -1,6 +1,6 @@
 import { observable } from './observable';
 import { clear } from './router';
-import type { Health, Session } from './types';
+import type { Health, Session, Status } from './types';
 
 // Flaw is one mistake of a request and where it is.
 export interface Flaw {
@@ -40,6 +40,9 @@ export interface Connection {
 }
 
 export const connection = observable<Connection>({ api: true, away: [], degraded: '', checked: false });
+
+// The balance as somebody last asked for it.
+export const balance = observable<Status | undefined>(undefined);
 
 // Rises when something that was away is back: whoever shows data asks again.
 export const comeback = observable(0);
@@ -136,6 +139,7 @@ export async function signOut(): Promise<void> {
 function signedOut(why: string) {
   farewell.set(why);
   session.set(null);
+  balance.set(undefined);
 }
 
 // open finds out who is here: by the session that the browser has, or else by the

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { connection, farewell, open, type Problem, session, signIn, signOut, unended, watch } from './api';
+import { balance, connection, farewell, open, type Problem, session, signIn, signOut, unended, watch } from './api';
 import { compact, timeZone } from './format';
 import { useLoad } from './load';
 import { link, place } from './router';
@@ -145,7 +145,7 @@ function Shell() {
                   <li>
                     <a href={link(v.name)} aria-current={v.name === name ? 'page' : undefined}>
                       {v.title}
-                      {v.name === 'dead-letters' && <Waiting />}
+                      {v.name === 'dead-letters' && <Waiting asks={name !== 'overview'} />}
                     </a>
                   </li>
                 ))}
@@ -189,9 +189,11 @@ function Shell() {
   );
 }
 
-// Waiting is how many dead letters wait for somebody.
-function Waiting() {
-  const status = useLoad<Status>('/status', 10_000).data;
+// Waiting is how many dead letters wait for somebody. The overview asks by itself.
+function Waiting({ asks }: { asks: boolean }) {
+  const fresh = useLoad<Status>(asks ? '/status' : null, 10_000).data;
+  useEffect(() => fresh && balance.set(fresh), [fresh]);
+  const status = balance.use();
   if (!status?.dead_letters_waiting) return null;
   return (
     <span class="waiting" title="They wait for somebody">

@@ -1,5 +1,5 @@
-import { useMemo } from 'preact/hooks';
-import { query } from '../api';
+import { useEffect, useMemo } from 'preact/hooks';
+import { balance, query } from '../api';
 import { Chart, type Series, Spark } from '../chart';
 import { ago, compact, count, milliseconds, percent, span } from '../format';
 import { useLoad } from '../load';
@@ -21,6 +21,7 @@ export function Overview() {
   const summary = useLoad<Summary>('/analytics/summary' + range(period, { response_times: true }), 10_000, period);
   const status = useLoad<Status>('/status', 5000);
   const health = useLoad<Health>('/health', 5000);
+  useEffect(() => status.data && balance.set(status.data), [status.data]);
   return (
     <>
       <div class="bar">
