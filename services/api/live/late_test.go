@@ -9,6 +9,8 @@ import (
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/mongo/options"
+
+	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
 // server is a client of the server's own.
@@ -76,6 +78,9 @@ var _ = Describe("what had begun before a stream, and is committed after it", fu
 		numbers, commit := unfinished(ctx, 3)
 		before := placeNow(ctx, s)
 		commit()
+		stream, err := s.Store.Watch(ctx, store.WatchedEvents, &before)
+		Expect(err).NotTo(HaveOccurred())
+		awaitTold(ctx, stream, numbers[2])
 		after := placeNow(ctx, s)
 		h := hub(ctx, s, 1000)
 		early, late := follow(ctx, h, before.String(), everything, nil), follow(ctx, h, after.String(), everything, nil)
@@ -118,7 +123,7 @@ var _ = Describe("clients from the beginnings of more streams than may catch up"
 		seen := save(ctx, db, 1)
 		Eventually(ctx, c.saw).Should(Equal(seen))
 		c.leave(ctx)
-		missed := save(ctx, db, 2)
+		missed := saveTold(ctx, db, 2)
 
 		var quiet []*client
 		for range 4 {
