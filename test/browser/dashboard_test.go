@@ -170,6 +170,7 @@ var _ = Describe("the dashboard", Ordered, func() {
 		Expect(t.eval("location.hash")).To(ContainSubstring("payload.order"), "the filter is in the address")
 		p.publish(ctx, "ORDER_PAID", "shop", 2, object{"order": "o-1"})
 		t.see("ORDER_PAID")
+		Expect(t.eval("performance.getEntriesByType('resource').filter((e) => e.name.includes('/stream/')).length")).To(BeZero(), "connections that streams hold: a browser has six")
 	}, SpecTimeout(2*time.Minute))
 
 	It("stays as quick as it was while ten thousand live events come", func() {
