@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
+	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/rule"
@@ -184,6 +185,7 @@ func counted(ctx context.Context, s *store.Store, want map[string]int64) {
 	GinkgoHelper()
 	from := time.Now().UTC().Add(-time.Hour).Truncate(time.Hour)
 	to := from.Add(3 * time.Hour)
+	kept := config.Defaults("aggregator").Aggregator.CounterRetention // as the aggregator counts: a day would end at midnight
 	rows, err := s.Sums(ctx, store.SumsQuery{Range: metric.Range{From: from, To: to}, By: []metric.Dimension{metric.Type}}, time.Now())
 	Expect(err).NotTo(HaveOccurred())
 	got := map[string]int64{}
@@ -192,7 +194,7 @@ func counted(ctx context.Context, s *store.Store, want map[string]int64) {
 	}
 	Expect(got).To(Equal(want), "counted once")
 	Eventually(ctx, func(g Gomega) {
-		report, err := s.Verify(ctx, store.VerifyOptions{From: from, To: to, Retention: 24 * time.Hour, Pause: 200 * time.Millisecond})
+		report, err := s.Verify(ctx, store.VerifyOptions{From: from, To: to, Retention: kept, Pause: 200 * time.Millisecond})
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(report.Drift).To(BeEmpty())
 		g.Expect(report.LeftOut).To(BeEmpty()) // until all is materialised
