@@ -40,7 +40,7 @@ func (s *Store) EachError(ctx context.Context, filter EventFilter, f func(ErrorE
 		}
 	}
 	cur, err := s.events.Find(ctx, filter.selected(served{by: filter.severity()}),
-		s.findBy(ctx, "error_time").SetProjection(read).SetMaxTime(timeLeft(ctx)).SetBatchSize(eventsTogether))
+		s.reading(s.findBy(ctx, "error_time").SetMaxTime(timeLeft(ctx)).SetBatchSize(eventsTogether), read))
 	if err != nil {
 		return searched(doing, err)
 	}

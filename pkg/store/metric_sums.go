@@ -165,7 +165,7 @@ func (s *Store) eachMetric(ctx context.Context, filter MetricFilter, kind string
 	} else {
 		read = append(read, keys("severity_sum", 1, "levels", 1)...)
 	}
-	cur, err := s.metrics.Find(ctx, filter.query(kind), s.findBy(ctx, kindIndex).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000).SetProjection(read))
+	cur, err := s.metrics.Find(ctx, filter.query(kind), s.reading(s.findBy(ctx, kindIndex).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000), read))
 	if err != nil {
 		return err
 	}
@@ -182,22 +182,59 @@ func (s *Store) eachMetric(ctx context.Context, filter MetricFilter, kind string
 	return cur.Err()
 }
 
-// ofValues are what a window adds up to of each value of the dimensions.
-var ofValues = keys("types", 1, "sources", 1, "regions", 1)
+// sumsWanted are the parts of windows' sums that answer a question.
+type sumsWanted struct {
+	all, responses bool
+	by             []metric.Dimension
+}
+
+func (p sumsWanted) fields() bson.D {
+	fields := keys("_id", 0, "start", 1)
+	switch {
+	case p.all && p.responses:
+		fields = append(fields, field("all", 1))
+	case p.all:
+		fields = append(fields, keys("all.count", 1, "all.errors", 1, "all.severity_sum", 1, "all.levels", 1)...)
+	}
+	for _, d := range p.by {
+		fields = append(fields, field(string(d)+"s", 1))
+	}
+	return fields
+}
+
+// of decodes nothing else, whatever the server sent.
+func (p sumsWanted) of(doc bson.Raw) (w windowSums, err error) {
+	decode := func(name string, to any) {
+		if v := doc.Lookup(name); v.Type != 0 && err == nil {
+			err = v.Unmarshal(to)
+		}
+	}
+	decode("start", &w.Start)
+	switch {
+	case p.all && p.responses:
+		decode("all", &w.All)
+	case p.all:
+		decode("all", &w.All.Totals)
+	}
+	for _, d := range p.by {
+		decode(string(d)+"s", w.of(d))
+	}
+	return w, err
+}
 
 // readWindowSums hands the sums of a segment's windows to add, and says which part of
 // the segment has none.
-func (s *Store) readWindowSums(ctx context.Context, seg metric.Segment, read bson.D, add func(*windowSums)) (missing []stretch, err error) {
+func (s *Store) readWindowSums(ctx context.Context, seg metric.Segment, wanted sumsWanted, add func(*windowSums)) (missing []stretch, err error) {
 	cur, err := s.metricSums.Find(ctx, appendRange(bson.D{field("period", seg.Period.Name)}, "start", true, seg.From, true, "$lt", seg.To),
-		s.findBy(ctx, "period_start").SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000).SetProjection(append(keys("_id", 0, "start", 1), read...)))
+		s.reading(s.findBy(ctx, "period_start").SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000), wanted.fields()))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
 	var have []time.Time
 	for cur.Next(ctx) {
-		var w windowSums
-		if err := cur.Decode(&w); err != nil {
+		w, err := wanted.of(cur.Current)
+		if err != nil {
 			return nil, fmt.Errorf("the sums of a window: %w", err)
 		}
 		have = append(have, w.Start)

@@ -34,6 +34,7 @@ func (s *Store) noteServer(ctx context.Context) error {
 	}
 	rust := build.Environment.Compiler == "rustc"
 	s.byHintReadsAll.Store(build.Secantus != "" && rust)
+	s.projectsSlowly.Store(build.Secantus != "" && rust)
 	s.noGeoHint.Store(build.Secantus != "" && !rust)
 	s.noted.Store(true)
 	return nil
@@ -63,6 +64,15 @@ func (s *Store) findBy(ctx context.Context, index string) *options.FindOptions {
 		o.SetHint(index)
 	}
 	return o
+}
+
+// reading has a query of many documents read no more than some of their fields; but
+// secantusd-rs needs four times as long to leave the others out as to send them.
+func (s *Store) reading(o *options.FindOptions, fields bson.D) *options.FindOptions {
+	if s.projectsSlowly.Load() {
+		return o
+	}
+	return o.SetProjection(fields)
 }
 
 // aggregateBy is an aggregation that names its index: some planners read the

@@ -66,6 +66,8 @@ type Store struct {
 	// byHintReadsAll: the server reads a whole collection when a query names an
 	// index.
 	byHintReadsAll atomic.Bool
+	// projectsSlowly: the server sends whole documents sooner than a part of them.
+	projectsSlowly atomic.Bool
 	// noGeoHint: the server fails when a query names a geo index.
 	noGeoHint atomic.Bool
 

@@ -35,7 +35,7 @@ type SumsRow struct {
 func (s *Store) Sums(ctx context.Context, q SumsQuery, now time.Time) ([]SumsRow, error) {
 	rows := rowSums{}
 	by, together := q.together()
-	err := s.eachStretch(ctx, q, now, together, q.reads(by), func(w *windowSums) { q.addWindow(rows, by, w) },
+	err := s.eachStretch(ctx, q, now, together, q.wanted(by), func(w *windowSums) { q.addWindow(rows, by, w) },
 		func(part stretch) error { return q.addSeries(ctx, s, part, rows) })
 	return rows.sorted(), searched(addingUp, err)
 }
@@ -48,7 +48,7 @@ func (s *Store) Apart(ctx context.Context, q SumsQuery, now time.Time) (metric.A
 	var sums metric.Apart
 	rows := rowSums{}
 	q.By = metric.Dimensions
-	err := s.eachStretch(ctx, q, now, together && by == "", append(q.reads(""), ofValues...), func(w *windowSums) { sums.AddApart(w.apart()) },
+	err := s.eachStretch(ctx, q, now, together && by == "", sumsWanted{all: true, responses: q.Responses, by: metric.Dimensions}, func(w *windowSums) { sums.AddApart(w.apart()) },
 		func(part stretch) error { return q.addSeries(ctx, s, part, rows) })
 	for _, r := range rows.sorted() {
 		sums.Add(r.Series, r.Sums)
@@ -60,7 +60,7 @@ const addingUp = "add up metrics"
 
 // eachStretch divides a question: windows whose sums answer it go to add, everything
 // else to rest.
-func (s *Store) eachStretch(ctx context.Context, q SumsQuery, now time.Time, together bool, read bson.D, add func(*windowSums), rest func(stretch) error) error {
+func (s *Store) eachStretch(ctx context.Context, q SumsQuery, now time.Time, together bool, wanted sumsWanted, add func(*windowSums), rest func(stretch) error) error {
 	longest := q.Window
 	if longest.Name == "" {
 		longest = metric.Periods[len(metric.Periods)-1]
@@ -85,7 +85,7 @@ func (s *Store) eachStretch(ctx context.Context, q SumsQuery, now time.Time, tog
 		parts := []stretch{{Segment: seg}}
 		if together && seg.Period.Name != "" {
 			var err error
-			if parts, err = s.readWindowSums(ctx, seg, read, add); err != nil {
+			if parts, err = s.readWindowSums(ctx, seg, wanted, add); err != nil {
 				return err
 			}
 		}
@@ -117,16 +117,12 @@ func (q SumsQuery) together() (by metric.Dimension, ok bool) {
 	}
 }
 
-// reads is what of the sums of windows answers.
-func (q SumsQuery) reads(by metric.Dimension) bson.D {
-	switch {
-	case by != "":
-		return keys(string(by)+"s", 1)
-	case q.Responses:
-		return keys("all", 1)
-	default:
-		return keys("all.count", 1, "all.errors", 1, "all.severity_sum", 1, "all.levels", 1)
+// wanted is what of the sums of windows answers.
+func (q SumsQuery) wanted(by metric.Dimension) sumsWanted {
+	if by != "" {
+		return sumsWanted{by: []metric.Dimension{by}}
 	}
+	return sumsWanted{all: true, responses: q.Responses}
 }
 
 // addWindow adds the sums of a window to the rows of a question.

@@ -33,7 +33,8 @@ func (s *Store) EventSums(ctx context.Context, q SumsQuery, f EventFilter) ([]Su
 	for _, path := range tally.Fields() {
 		read = append(read, field(path, 1))
 	}
-	cur, err := s.events.Find(ctx, f.selected(how, region...), s.findBy(ctx, how.index).SetProjection(read).SetMaxTime(timeLeft(ctx)).SetBatchSize(eventsTogether))
+	cur, err := s.events.Find(ctx, f.selected(how, region...),
+		s.reading(s.findBy(ctx, how.index).SetMaxTime(timeLeft(ctx)).SetBatchSize(eventsTogether), read))
 	if err != nil {
 		return nil, searched(doing, err)
 	}

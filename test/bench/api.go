@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -84,6 +85,7 @@ func (s *site) measureCall(ctx context.Context, p *process, build string, c call
 	wrong, began := 0, time.Now()
 	for n := 0; n < apiSamples && (n < apiLeast || time.Since(began) < apiPatience); n++ {
 		q := c.ask(n)
+		q.query = maps.Clone(q.query) // pages add their cursors
 		for page := 0; page <= c.more; page++ {
 			asked := time.Now()
 			body, err := p.get(ctx, q.path, q.query)
