@@ -22,9 +22,13 @@ under them takes seconds, in which every client waits:
     those that nobody uses any more; here once in ten seconds;
   - it reads all documents that can expire once a minute; here every ten.
 
-Of a filter with an _id and more it follows another index, and compares all that
-that one finds; here the _id. It reads a database's profiling level with every
-command; here nobody profiles.
+It follows an index only for a filter that has nothing besides, and else compares
+everything: here of the indexes that can follow a part of it, through $and and $or,
+the one that finds the least, and the rest is compared with that; also one of the
+documents that have a field, where a clause asks for its value. An index that is
+named is read from end to end; here as if it were not, where a part of the filter
+can follow it. It reads a database's
+profiling level with every command; here nobody profiles.
 
 And a hint of an index of places, which it cannot follow, is one to read the
 collection.
@@ -33,10 +37,12 @@ usage: secantusd.py SECONDS [secantusd-py's own flags]
 """
 
 import contextlib
+import datetime
 import sys
 import threading
 import time
 
+import bson
 from secantus import cli, storage, transactions
 from secantus.server import SecantusDBServer
 from secantus.transactions import TxnState
@@ -44,6 +50,7 @@ from secantus.transactions import TxnState
 ROWS_AT_ONCE = 100
 EXPIRE_EVERY = 600.0  # seconds
 SESSIONS_EVERY = 10.0
+FEW = 10  # documents: another index could only cost more
 NO_PROFILE = {"level": 0, "slowms": 100, "sampleRate": 1.0}
 
 
@@ -60,14 +67,76 @@ def seldom(every, prune):
     return pruned
 
 
+EXACT = (str, int, float, datetime.datetime, bson.ObjectId)
+MILLISECOND = datetime.timedelta(milliseconds=1)
+
+
+def flat(filter):
+    """A filter's fields with their clauses, and what is besides, through $and."""
+    clauses, others = {}, []
+    for field, clause in filter.items():
+        if field == "$and":
+            for inner in clause:
+                more, rest = flat(inner)
+                clauses = more | clauses
+                others += rest
+        elif field.startswith("$"):
+            others.append((field, clause))
+        else:
+            clauses[field] = clause
+    return clauses, others
+
+
+def part(clauses, keys, multikey):
+    """The clauses that an index can follow: values of its first fields, then one of
+    several, or a range of dates. The range's bounds are a millisecond further out and
+    not in it, since the index loses what lies at a bound that is; and an array may
+    pass each by another element, so it follows none."""
+    followed = {}
+    for field, direction in keys.items():
+        clause = clauses.get(field)
+        if direction not in (1, -1):
+            return None
+        if isinstance(clause, EXACT):
+            followed[field] = clause
+            continue
+        if isinstance(clause, dict) and (last := values(clause) or not multikey and dates(clause)):
+            followed[field] = last
+        break
+    return followed
+
+
+def values(clause):
+    return clause if list(clause) == ["$in"] and all(isinstance(v, EXACT) for v in clause["$in"]) else None
+
+
+BOUNDS = {"$gt": ("$gt", 0), "$gte": ("$gt", -1), "$lt": ("$lt", 0), "$lte": ("$lt", 1)}
+
+
+def dates(clause):
+    bounds = {}
+    for operator, bound in clause.items():
+        if operator not in BOUNDS or not isinstance(bound, datetime.datetime) or bound.year in (1, 9999):
+            return None
+        outside, step = BOUNDS[operator]
+        bounds[outside] = bound + step * MILLISECOND
+    return bounds
+
+
+def exists(clause):
+    return isinstance(clause, EXACT) or isinstance(clause, dict) and bool(clause == {"$exists": True} or values(clause) or dates(clause))
+
+
 class Server(SecantusDBServer):
     def __init__(self, *args, **flags):
         flags["ttl_sweep_seconds"] = EXPIRE_EVERY
         super().__init__(*args, transaction_lifetime_seconds=float(sys.argv[1]), **flags)
         self.storage.drop_database = self.drop_database(self.storage.drop_database)
         self.storage.drop_collection = self.drop_collection(self.storage.drop_collection)
+        self.storage.find_matching = self.unhinted(self.storage.find_matching)
         self.storage._candidates_from_hint = self.read_all_for_places(self.storage._candidates_from_hint)
-        self.storage._try_index_id_keys = self.by_id(self.storage._try_index_id_keys)
+        self.storage._try_index_id_keys = self.by_parts(self.storage._try_index_id_keys)
+        self.storage._query_implies_partial = self.implies(self.storage._query_implies_partial)
         self.storage.get_profile = lambda db: NO_PROFILE
         self.sessions._prune_locked = seldom(SESSIONS_EVERY, self.sessions._prune_locked)
         self.transactions._prune_locked = self.end_dead
@@ -130,14 +199,53 @@ class Server(SecantusDBServer):
 
         return followed
 
-    def by_id(self, other):
+    def by_parts(self, by_whole):
+        """Finds candidates (whoever asks compares them with the whole filter)."""
+        indexed = self.storage
+
         def found(db, collection, filter, *, collation=None):
-            if len(filter) > 1 and "_id" in filter and not any(name.startswith("$") for name in filter):
-                if storage._id_point_lookup_keys(filter["_id"]) is not None:
-                    filter = {"_id": filter["_id"]}  # whoever asks compares what is found with the whole
-            return other(db, collection, filter, collation=collation)
+            if collation is not None or not filter:
+                return by_whole(db, collection, filter, collation=collation)
+            clauses, others = flat(filter)
+            if "_id" in clauses and storage._id_point_lookup_keys(clauses["_id"]) is not None:
+                return by_whole(db, collection, {"_id": clauses["_id"]})
+            if others or len(clauses) > 1:
+                parts = [part(clauses, keys, made.get("multikey")) for _, keys, made in indexed._iter_indexes(db, collection)]
+                least = None
+                for most in sorted((p for p in parts if p), key=len, reverse=True)[:3]:
+                    rows = by_whole(db, collection, most)
+                    if rows is not None and (least is None or len(rows) < len(least)):
+                        least = rows
+                    if least is not None and len(least) <= FEW:
+                        break
+                if least is not None:
+                    return least
+            for name, branches in others:
+                if name == "$or":
+                    rows = [found(db, collection, branch) for branch in branches]
+                    if all(r is not None for r in rows):
+                        return list(dict.fromkeys(row for r in rows for row in r))
+            return by_whole(db, collection, filter)
 
         return found
+
+    def unhinted(self, find):
+        def found(db, collection, filter=None, *, hint=None, **how):
+            if hint is not None and filter and not how.get("min_bound") and not how.get("max_bound"):
+                with self.storage._lock:
+                    keys = self.storage._key_spec_for(db, collection, self.storage._resolve_hint(db, collection, hint))
+                if keys and part(flat(filter)[0], keys, False):
+                    hint = None
+            return find(db, collection, filter, hint=hint, **how)
+
+        return found
+
+    def implies(self, otherwise):
+        def implied(filter, partial):
+            there = {f for f, wanted in partial.items() if wanted == {"$exists": True} and exists(filter.get(f))}
+            return otherwise(filter, {f: wanted for f, wanted in partial.items() if f not in there})
+
+        return implied
 
     def wait_for_transactions(self):
         open_now = list(self.transactions._txns.values())
