@@ -198,5 +198,5 @@ func counted(ctx context.Context, s *store.Store, want map[string]int64) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(report.Drift).To(BeEmpty())
 		g.Expect(report.LeftOut).To(BeEmpty()) // until all is materialised
-	}).WithTimeout(time.Minute).WithPolling(200 * time.Millisecond).Should(Succeed())
+	}).WithTimeout(time.Minute).WithPolling(time.Second).Should(Succeed()) // it reads everything
 }

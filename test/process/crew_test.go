@@ -50,7 +50,7 @@ func settings(f *fleet.Fleet) []string {
 	return []string{
 		"EA_MONGO_URI=" + f.MongoURI, "EA_MONGO_DATABASE=" + f.Database, "EA_AMQP_URL=" + f.AMQPURL, "EA_BROKER_PREFIX=" + f.Prefix,
 		"EA_DISPATCHER_ALLOW_NETWORKS=127.0.0.0/8", "EA_DISPATCHER_TIMEOUT=1s", "EA_DISPATCHER_CLAIM_FOR=6s", "EA_DISPATCHER_BREAKER_WAIT=100ms",
-		"EA_LEASE_BEAT=500ms", "EA_LEASE_TAKEOVER=3s",
+		"EA_LEASE_BEAT=700ms", "EA_LEASE_TAKEOVER=3s",
 		"EA_SWEEP_EVERY=500ms", "EA_SWEEP_STORED_AFTER=1s", "EA_SWEEP_ACTIONS_AFTER=1s",
 		"EA_HEALTH_CACHE=0s",
 		"EA_API_RATE_LIMIT=10000", "EA_API_RATE_BURST=10000", // live clients come back all the time, by the key of others
