@@ -1,6 +1,6 @@
 // Package fleet runs services inside a spec's own process, against the real
 // broker and database. Each fleet has a topology prefix and a database of its
-// own, both removed when the spec ends.
+// own; a topology that a spec leaves empty is the next one's.
 package fleet
 
 import (
@@ -62,8 +62,13 @@ func New(ctx context.Context) *Fleet {
 func NewOn(ctx context.Context, mongoURI, amqpURL string) *Fleet {
 	ginkgo.GinkgoHelper()
 	name := fmt.Sprintf("t%d-%d-%d", os.Getpid(), ginkgo.GinkgoParallelProcess(), made.Add(1))
-	f := &Fleet{MongoURI: mongoURI, AMQPURL: amqpURL, Prefix: name + ".", Database: "ea_" + name,
-		Topology: topology.New(name + "."), Log: logger()}
+	prefix, used := takePrefix(amqpURL)
+	if !used {
+		prefix = name + "."
+	}
+	f := &Fleet{MongoURI: mongoURI, AMQPURL: amqpURL, Prefix: prefix, Database: "ea_" + name,
+		Topology: topology.New(prefix), Log: logger()}
+	own := *f // a spec may change the addresses
 
 	f.Connection = broker.NewConnection("specs", amqpURL, f.Log.Named("specs"), prometheus.NewRegistry())
 	f.Publisher = broker.NewPublisher(f.Connection, broker.PublisherOptions{})
@@ -79,7 +84,8 @@ func NewOn(ctx context.Context, mongoURI, amqpURL string) *Fleet {
 	var once sync.Once
 	f.end = func(ctx context.Context) {
 		once.Do(func() {
-			gomega.Expect(f.Connection.Remove(ctx, f.Topology.Broker())).To(gomega.Succeed())
+			own.Connection = f.Connection
+			gomega.Expect(own.leave(ctx)).To(gomega.Succeed())
 			stop()
 			<-ended
 			gomega.Expect(f.Store.DropDatabase(ctx)).To(gomega.Succeed())
@@ -87,12 +93,14 @@ func NewOn(ctx context.Context, mongoURI, amqpURL string) *Fleet {
 		})
 	}
 	ginkgo.DeferCleanup(func(ctx ginkgo.SpecContext) { f.end(ctx) }, ginkgo.NodeTimeout(time.Minute))
-	gomega.Expect(f.Connection.Declare(ctx, f.Topology.Broker())).To(gomega.Succeed())
+	empty, err := f.arrive(ctx)
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	gomega.Expect(empty).To(gomega.BeTrue(), "a topology that was used before is empty")
 	gomega.Expect(f.Store.EnsureIndexes(ctx)).To(gomega.Succeed())
 	return f
 }
 
-// End removes the fleet's topology and database. It happens at the end of the
+// End removes the fleet's database, and what is in its topology. It happens at the end of the
 // spec by itself; one that makes several fleets ends each when it is done.
 func (f *Fleet) End(ctx context.Context) {
 	ginkgo.GinkgoHelper()
