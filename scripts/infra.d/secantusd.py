@@ -22,16 +22,14 @@ under them takes seconds, in which every client waits:
     those that nobody uses any more; here once in ten seconds;
   - it reads all documents that can expire once a minute; here every ten.
 
-It follows an index only for a filter that has nothing besides, and else compares
-everything: here of the indexes that can follow a part of it, through $and and $or,
-the one that finds the least, and the rest is compared with that; also one of the
-documents that have a field, where a clause asks for its value. An index that is
-named is read from end to end; here as if it were not, where a part of the filter
-can follow it. It reads a database's
-profiling level with every command; here nobody profiles.
+It follows an index only for a filter that has nothing besides, and compares
+everything else; an index that is named it reads from end to end. Here, of the
+indexes that can follow a part of the filter, through $and and $or, the one that
+finds the least is followed, and the rest is compared with that; also one of the
+documents that have a field, where a clause asks for its value. A hint of an
+index of places, which it cannot follow, is one to read the collection.
 
-And a hint of an index of places, which it cannot follow, is one to read the
-collection.
+It reads a database's profiling level with every command; here nobody profiles.
 
 usage: secantusd.py SECONDS [secantusd-py's own flags]
 """
