@@ -1639,7 +1639,7 @@ type Status struct {
 	Notifications map[string]int64 `json:"notifications"`
 	// The statuses of which there are more than `notifications` says: several have 100,000 or more.
 	NotificationsAtLeast []string `json:"notifications_at_least,omitzero"`
-	// Of all queues, as they were recorded: neither replayed nor purged. Counted up to 10,000.
+	// Of all queues, as they were recorded: neither replayed nor purged. Counted up to 1,000.
 	DeadLettersWaiting int64 `json:"dead_letters_waiting"`
 	// There may be more than `dead_letters_waiting` says.
 	DeadLettersAtLeast bool                `json:"dead_letters_at_least,omitzero"`

@@ -69,11 +69,11 @@ func errorEventOf(doc bson.Raw) ErrorEvent {
 	return e
 }
 
-// firstRunes are the first n characters of a text.
+// firstRunes are the first n characters of a text, which is not kept with them.
 func firstRunes(text string, n int) string {
 	for at := range text {
 		if n == 0 {
-			return text[:at]
+			return strings.Clone(text[:at])
 		}
 		n--
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -70,12 +71,27 @@ type summing struct {
 	revision int64
 }
 
-// addUpWindows makes the sums of windows from their metrics. Revisions only rise, so
-// sums of a part of the metrics, or of older ones, never replace newer ones; those of
-// the same are written again, as they may be of a metric that was repaired.
+// addedTogether are windows whose sums are in memory at the same time, each with up
+// to some thousand values.
+const addedTogether = 12
+
+// addUpWindows makes the sums of windows from their metrics.
 func (s *Store) addUpWindows(ctx context.Context, p metric.Period, sp span, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, materialiseTimeout)
 	defer cancel()
+	for some := range slices.Chunk(sp.windows, addedTogether) {
+		part := span{from: some[0].Start, to: some[len(some)-1].Start.Add(p.Length), windows: some}
+		if err := s.addUpSome(ctx, p, part, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addUpSome does so for a few. Revisions only rise, so sums of a part of the metrics,
+// or of older ones, never replace newer ones; those of the same are written again, as
+// they may be of a metric that was repaired.
+func (s *Store) addUpSome(ctx context.Context, p metric.Period, sp span, at time.Time) error {
 	windows := make(map[int64]*summing, len(sp.windows))
 	for _, w := range sp.windows {
 		windows[w.Start.Unix()] = &summing{buckets: map[float64]int64{}}
@@ -113,11 +129,15 @@ func (s *Store) addUpWindows(ctx context.Context, p metric.Period, sp span, at t
 		writes = append(writes, mongo.NewReplaceOneModel().SetUpsert(true).SetReplacement(doc).
 			SetFilter(bson.D{field("_id", w.ID), field("revision", bson.D{field("$lte", sums.revision)})}))
 	}
-	_, err := s.metricSums.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false))
-	if onlyDuplicates(err) { // what is there is newer
-		return nil
+	// Somebody else may make the first sums of a window just now, and of older metrics.
+	// Then they are there the next time; what refuses these once more is newer.
+	for range 2 {
+		_, err := s.metricSums.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false))
+		if !onlyDuplicates(err) {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // onlyDuplicates: all that failed are insertions of what is there.

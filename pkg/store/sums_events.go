@@ -58,8 +58,8 @@ func (s *Store) EventSums(ctx context.Context, q SumsQuery, f EventFilter) ([]Su
 	return rows.sorted(), nil
 }
 
-// eventsTogether are in one answer of the server, of a few fields each.
-const eventsTogether = 10_000
+// eventsTogether are in one answer of the server. Some servers send them whole.
+const eventsTogether = 1000
 
 // regionIs finds events by the region that they are counted under.
 func regionIs(region string) bson.E {

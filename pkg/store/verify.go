@@ -274,6 +274,8 @@ func (v *verification) compareWindows(ctx context.Context, c *metric.Comparison,
 	if keepsSums(p) {
 		// Read after the metrics, of which they are made: those of a window that is
 		// not on the list are at least as new.
+		ctx, cancel := bounded(ctx)
+		defer cancel()
 		_, err := v.store.readWindowSums(ctx, metric.Segment{Period: p, Range: span}, sumsWanted{all: true, responses: true, by: metric.Dimensions}, func(w *windowSums) {
 			apart := w.apart()
 			sums[w.Start.Unix()] = &apart

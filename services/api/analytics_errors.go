@@ -114,7 +114,7 @@ func (t *errorTally) add(e store.ErrorEvent) bool {
 	if e.At.After(g.LastSeen) { // the example is one of the latest
 		g.LastSeen, g.Example, g.Sample = e.At, e.Text, e.EventID
 	}
-	g.Sparkline[min(int(e.At.Sub(t.from)/t.slot), t.slots-1)]++
+	g.Sparkline[max(0, min(int(e.At.Sub(t.from)/t.slot), t.slots-1))]++
 	switch {
 	case e.UserID == "" || g.users[e.UserID]:
 	case len(g.users) == usersKept:

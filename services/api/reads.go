@@ -98,7 +98,7 @@ const countedMost = 100_000
 
 // deadCountedMost is less: their index does not tell null from missing, so each is
 // read, with its body.
-const deadCountedMost = 10_000
+const deadCountedMost = 1000
 
 type statusAnswer struct {
 	Events        statusEvents                  `json:"events"`

@@ -33,6 +33,7 @@ export function follow<T>(wish: Wish, listener: Listener<T>, byEvents = true): (
   let reason = '';
   let live = false;
   let events: (() => void) | undefined;
+  const began = Date.now();
 
   const tell = (state: State, why = '') => {
     if (state === 'live' && live) return;
@@ -83,8 +84,12 @@ export function follow<T>(wish: Wish, listener: Listener<T>, byEvents = true): (
       refuse(new Problem(422, frame.code ?? '', frame.message ?? '', frame.errors ?? []));
     },
     lost() {
-      if (!byEvents || events || last) miss(); // otherwise it begins the other way
-      if (byEvents) events ??= serverSent(() => ({ ...wish.parameters, ...(last && { last_event_id: last }) }), hear, (problem) => {
+      if (events) return; // which says itself what becomes of it
+      if (!byEvents || last) miss();
+      if (!byEvents) return;
+      // Whoever begins has read what was stored by now, but not while a socket hung.
+      if (!last && Date.now() - began > hung) lost ??= new Date(began).toISOString();
+      events = serverSent(() => ({ ...wish.parameters, ...(last && { last_event_id: last }) }), hear, (problem) => {
         if (problem.status !== 400 && problem.status !== 422) return miss(problem.message);
         if (!doubt()) refuse(problem);
       });
@@ -98,6 +103,7 @@ export function follow<T>(wish: Wish, listener: Listener<T>, byEvents = true): (
 
 const firstWait = 1000;
 const longestWait = 30_000;
+const hung = 2000;
 const silence = 50_000; // the api says something every 15 s
 
 // serverSent reads a stream as server-sent events, one connection after the other,
