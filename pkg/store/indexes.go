@@ -244,6 +244,12 @@ func (s *Store) ensure(ctx context.Context, collection string, table []Index) er
 	if err != nil {
 		return err
 	}
+	if len(have) <= 1 { // a new collection, with no index or that of _id
+		s.createTogether(ctx, collection, table)
+		if have, err = s.indexKeys(ctx, collection); err != nil {
+			return err
+		}
+	}
 	for _, ix := range table {
 		if have[ix.Name] != nil {
 			s.noteText(ix)
@@ -256,23 +262,25 @@ func (s *Store) ensure(ctx context.Context, collection string, table []Index) er
 	return nil
 }
 
+// createTogether creates a collection's indexes by one command, but for those that not
+// every server has. What comes of it is looked at, and what is refused is asked for
+// once more, and named, by itself.
+func (s *Store) createTogether(ctx context.Context, collection string, table []Index) {
+	ctx, cancel := context.WithTimeout(ctx, 10*operationTimeout)
+	defer cancel()
+	var models []mongo.IndexModel
+	for _, ix := range table {
+		if !ix.Optional {
+			models = append(models, ix.model())
+		}
+	}
+	_, _ = s.db.Collection(collection).Indexes().CreateMany(ctx, models)
+}
+
 func (s *Store) create(ctx context.Context, ix Index) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*operationTimeout) // a large collection takes minutes
 	defer cancel()
-	o := options.Index().SetName(ix.Name)
-	if ix.Unique {
-		o.SetUnique(true)
-	}
-	if ix.TTL {
-		o.SetExpireAfterSeconds(0)
-	}
-	if ix.Partial != nil {
-		o.SetPartialFilterExpression(ix.Partial)
-	}
-	if ix.isText() {
-		o.SetDefaultLanguage("none")
-	}
-	_, err := s.db.Collection(ix.Collection).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: ix.Keys, Options: o})
+	_, err := s.db.Collection(ix.Collection).Indexes().CreateOne(ctx, ix.model())
 	switch {
 	case err == nil:
 		s.noteText(ix)
@@ -294,6 +302,23 @@ func (s *Store) create(ctx context.Context, ix Index) error {
 	default:
 		return classify(fmt.Sprintf("create index %s.%s", ix.Collection, ix.Name), err)
 	}
+}
+
+func (ix Index) model() mongo.IndexModel {
+	o := options.Index().SetName(ix.Name)
+	if ix.Unique {
+		o.SetUnique(true)
+	}
+	if ix.TTL {
+		o.SetExpireAfterSeconds(0)
+	}
+	if ix.Partial != nil {
+		o.SetPartialFilterExpression(ix.Partial)
+	}
+	if ix.isText() {
+		o.SetDefaultLanguage("none")
+	}
+	return mongo.IndexModel{Keys: ix.Keys, Options: o}
 }
 
 // isText says whether it is a text index. Its language is none: what events say is

@@ -20,7 +20,7 @@ import (
 
 const rounds = 10
 
-var _ = Describe("a whole life: servers away at first, ten rounds of sudden death, both servers restarted and killed, a stop", measures, func() {
+var _ = Describe("a whole life: servers away at first, ten rounds of sudden death, both servers restarted and killed, a stop", func() {
 	It("loses nothing that was accepted, counts it once, delivers each notification under its id, and tells live clients each event once, in order", func(ctx SpecContext) {
 		seed := uint64(GinkgoRandomSeed())
 		AddReportEntry("seed of the deaths", seed)
@@ -46,8 +46,7 @@ var _ = Describe("a whole life: servers away at first, ten rounds of sudden deat
 		accepted := publish(ctx, c.Fleet, 1)
 		Eventually(ctx, c.receiver.IDs).WithTimeout(time.Minute).WithPolling(5 * time.Millisecond).Should(ContainElement(notification.ID(accepted[0], "all", 1, 0)))
 		first := time.Since(began).Round(time.Millisecond)
-		AddReportEntry("from the last server's start to the delivery", first)
-		Expect(first).To(BeNumerically("<=", firstDelivery))
+		AddReportEntry("from the last server's start to the delivery", first) // order_test.go bounds it
 
 		live := c.watch(ctx, seed)
 		load := c.startLoad(ctx, seed)
