@@ -40,8 +40,9 @@ type Hub struct {
 
 	mu      sync.Mutex
 	members map[*member]struct{}
-	head    *line // nil without members
-	lines   map[*line]struct{}
+	head    *line                // nil without members
+	lines   map[*line]struct{}   // that catch up
+	unread  map[*line]struct{}   // that have ended, and somebody has yet to read
 	waiting map[*member]struct{} // for a stream that catches up
 	life    context.Context      //nolint:containedctx // the hub's own, not a call's: ends all streams
 	kill    context.CancelFunc
@@ -72,7 +73,7 @@ var (
 
 func New(ctx context.Context, what store.Watched, changes Changes, show func(bson.Raw) ([]byte, error), depth int, memory *Memory, log *zap.Logger, now func() time.Time) *Hub {
 	h := &Hub{what: what, changes: changes, show: show, depth: depth, memory: memory, now: now, tell: positionEvery, most: patience, log: log.With(zap.String("stream", string(what))),
-		members: map[*member]struct{}{}, lines: map[*line]struct{}{}, waiting: map[*member]struct{}{}}
+		members: map[*member]struct{}{}, lines: map[*line]struct{}{}, unread: map[*line]struct{}{}, waiting: map[*member]struct{}{}}
 	h.life, h.kill = context.WithCancel(context.WithoutCancel(ctx))
 	return h
 }
@@ -188,8 +189,10 @@ func (h *Hub) shown(e *entry) bool {
 		e.text, e.err = h.show(e.document)
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if e.line != nil {
-			e.line.weigh(e, int64(len(e.id)+len(e.text)))
+		if l := e.line; l != nil {
+			l.weigh(e, int64(len(e.id)+len(e.text)))
+			h.giveUp(0) // now, as it may be long until a change is put
+			l.trim()
 		}
 	})
 	return e.err == nil
@@ -257,7 +260,7 @@ func (h *Hub) detach(m *member) {
 	}
 	m.line = nil
 	delete(l.members, m)
-	l.release()
+	h.release(l)
 	l.makeRoom()
 	if !l.isHead() && len(l.members) == 0 {
 		l.finished = true // nobody may join what ends

@@ -54,8 +54,7 @@ type line struct {
 	place       store.Place // after all that was read
 	open        bool        // place says something
 	finished    bool        // its members go to the head
-	ended       bool        // nothing more is read
-	released    bool        // its log is given up
+	ended       time.Time   // since when nothing more is read
 	idle        bool        // the last question had no answer
 	heard       bool        // the server knows its place
 	members     map[*member]struct{}
@@ -139,8 +138,7 @@ func (h *Hub) run(l *line) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		l.end()
-		l.ended = true
-		l.release()
+		h.over(l)
 		if !l.isHead() {
 			delete(h.lines, l)
 			h.catchUp()
@@ -298,6 +296,8 @@ func (h *Hub) interrupted(l *line, err error) time.Duration {
 		l.silent = h.now()
 	}
 	l.reason = err.Error()
+	h.giveUp(0)
+	l.trim() // another hub's JSON may have made memory short
 	return h.now().Sub(l.silent)
 }
 
@@ -347,6 +347,7 @@ func (h *Hub) drain(ctx context.Context, l *line, stream *store.Stream, progress
 func (h *Hub) put(ctx context.Context, l *line, entries []*entry, also func()) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.giveUp(sizeOf(entries))
 	if !l.isHead() {
 		if err := h.awaitRoom(ctx, l, len(entries), sizeOf(entries)); err != nil {
 			return err

@@ -73,6 +73,68 @@ var _ = Describe("hubs that share a memory", func() {
 		}
 	}, SpecTimeout(time.Minute))
 
+	It("take it back from clients that stall after their stream has caught up", func(ctx SpecContext) {
+		s, db, _ := open(ctx)
+		const most = 16 * large
+		memory := live.NewMemory(most)
+		h := hubOf(ctx, s, 1000, memory)
+		h.BePatient(100 * time.Millisecond)
+		quick := follow(ctx, h, "", everything, nil)
+		Eventually(ctx, quick.isReady).Should(BeTrue())
+		beginning := quick.position()
+		var all []int
+		for range 10 {
+			numbers, _ := saveLarge(ctx, db, 3)
+			all = append(all, numbers...)
+			Eventually(ctx, quick.saw).Should(Equal(all))
+		}
+		hold := make(chan struct{})
+		var stalled []*client
+		for range 4 {
+			c := follow(ctx, h, beginning, everything, hold)
+			stalled = append(stalled, c)
+			Eventually(ctx, c.isReady).Should(BeTrue())
+			Eventually(ctx, h.CatchingUp).Should(BeZero())
+		}
+		Eventually(ctx, memory.Held).Should(BeNumerically("<=", most))
+		Expect(memory.Logs()).To(BeNumerically("<", 1+len(stalled)), "who stalls has no share for ever")
+		for _, c := range append(stalled, quick) {
+			Expect(c.ended).NotTo(Receive())
+		}
+		close(hold)
+		for _, c := range stalled {
+			Eventually(ctx, c.ended).Should(Receive(MatchError(live.ErrSlow)))
+		}
+		Eventually(ctx, memory.Logs).Should(BeEquivalentTo(1))
+		seen := stalled[0].saw()
+		h.BePatient(time.Minute)
+		again := follow(ctx, h, stalled[0].position(), everything, nil)
+		Eventually(ctx, func() []int { return append(append([]int{}, seen...), again.saw()...) }).Should(Equal(all))
+	}, SpecTimeout(time.Minute))
+
+	It("hold no more than that with the JSON that is made while the database is away", func(ctx SpecContext) {
+		s, db, proxy := open(ctx)
+		const most = 16 * large
+		memory := live.NewMemory(most)
+		h := hubOf(ctx, s, 1000, memory)
+		quiet := follow(ctx, h, "", nothing, nil)
+		Eventually(ctx, quiet.isReady).Should(BeTrue())
+		numbers, _ := saveLarge(ctx, db, 12)
+		Eventually(ctx, memory.Held).Should(BeNumerically(">=", 12*large))
+		proxy.Refuse(true)
+		proxy.Cut()
+		Eventually(ctx, func() time.Duration { _, silent, _ := h.Health(); return silent }).ShouldNot(BeZero()) // nothing is put from here on
+		held := int64(0)
+		c := follow(ctx, h, quiet.position(), func(bson.Raw) bool { held = max(held, memory.Held()); return true }, nil)
+		Eventually(ctx, c.saw).Should(Equal(numbers))
+		Expect(memory.Held()).To(BeNumerically("<=", most))
+		proxy.Refuse(false)
+		numbers = append(numbers, save(ctx, db, 1)...)
+		Eventually(ctx, c.saw).Should(Equal(numbers))
+		c.leave(ctx)
+		Expect(held).To(BeNumerically("<=", most))
+	}, SpecTimeout(time.Minute))
+
 	It("tell a client no more at once than it may be held for it", func(ctx SpecContext) {
 		s, db, _ := open(ctx)
 		place := placeNow(ctx, s)
