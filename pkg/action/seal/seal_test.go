@@ -62,7 +62,7 @@ var _ = Describe("sealed secrets", func() {
 		Expect(err).NotTo(HaveOccurred())
 		sealed, err := keys(newKey).Seal(webhook(), plain)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(sealed.Lookup("url").StringValue()).NotTo(ContainSubstring("pw"))
+		Expect(sealed.Lookup("url").StringValue()).NotTo(ContainSubstring("pw1234"))
 		Expect(sealed.String()).NotTo(ContainSubstring("header.example.com"), "only of the URL that is called")
 		Expect(seal.Target(sealed)).To(Equal(target))
 		Expect(seal.Target(plain)).To(Equal(target))

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 
@@ -14,38 +15,37 @@ import (
 )
 
 // prefixes are those of topologies that ended as they began, for the next spec
-// of this process. RabbitMQ needs most of a second of a processor to make the
+// of this process: on the broker of all, since others may be gone by then. RabbitMQ needs most of a second of a processor to make the
 // queues of one and to delete them, a tenth of that to look at them.
 var prefixes struct {
 	mu   sync.Mutex
-	free map[string][]string // by the broker's address
+	free []string
 }
+
+func shared(amqpURL string) bool { return amqpURL == os.Getenv("EA_AMQP_URL") }
 
 func takePrefix(amqpURL string) (prefix string, found bool) {
 	prefixes.mu.Lock()
 	defer prefixes.mu.Unlock()
-	free := prefixes.free[amqpURL]
-	if len(free) == 0 {
+	last := len(prefixes.free) - 1
+	if last < 0 || !shared(amqpURL) {
 		return "", false
 	}
-	prefixes.free[amqpURL] = free[:len(free)-1]
-	return free[len(free)-1], true
+	prefix, prefixes.free = prefixes.free[last], prefixes.free[:last]
+	return prefix, true
 }
 
-func givePrefix(amqpURL, prefix string) {
+func givePrefix(prefix string) {
 	prefixes.mu.Lock()
 	defer prefixes.mu.Unlock()
-	if prefixes.free == nil {
-		prefixes.free = map[string][]string{}
-	}
-	prefixes.free[amqpURL] = append(prefixes.free[amqpURL], prefix)
+	prefixes.free = append(prefixes.free, prefix)
 }
 
 // leave removes what the spec left in the topology, and keeps the rest for the
 // next; all of it goes after a spec that failed, or when somebody still consumes.
 func (f *Fleet) leave(ctx context.Context) error {
 	all := f.Topology.Broker()
-	if ginkgo.CurrentSpecReport().Failed() {
+	if !shared(f.AMQPURL) || ginkgo.CurrentSpecReport().Failed() {
 		return f.Connection.Remove(ctx, all)
 	}
 	var left broker.Topology
@@ -61,7 +61,7 @@ func (f *Fleet) leave(ctx context.Context) error {
 	if err := f.Connection.Remove(ctx, left); err != nil {
 		return err
 	}
-	givePrefix(f.AMQPURL, f.Prefix)
+	givePrefix(f.Prefix)
 	return nil
 }
 
@@ -79,24 +79,27 @@ func (f *Fleet) arrive(ctx context.Context) (empty bool, err error) {
 	return true, nil
 }
 
-var _ = ginkgo.ReportAfterSuite("topologies that no spec needs any more", func(ctx ginkgo.SpecContext, _ ginkgo.Report) {
+var _ = ginkgo.ReportAfterSuite("topologies that no spec needs any more", func(spec ginkgo.SpecContext, _ ginkgo.Report) {
 	prefixes.mu.Lock()
 	defer prefixes.mu.Unlock()
-	for amqpURL, free := range prefixes.free {
-		c := broker.NewConnection("specs", amqpURL, zap.NewNop(), prometheus.NewRegistry())
-		run, stop := context.WithCancel(ctx)
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			_ = c.Run(run)
-		}()
-		for _, prefix := range free {
-			if err := c.Remove(ctx, topology.New(prefix).Broker()); err != nil {
-				ginkgo.GinkgoWriter.Println("not removed: " + prefix + ": " + err.Error())
-			}
-		}
-		stop()
-		<-ended
+	if len(prefixes.free) == 0 {
+		return
 	}
+	ctx, cancel := context.WithTimeout(spec, 20*time.Second)
+	defer cancel()
+	c := broker.NewConnection("specs", os.Getenv("EA_AMQP_URL"), zap.NewNop(), prometheus.NewRegistry())
+	run, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = c.Run(run)
+	}()
+	for _, prefix := range prefixes.free {
+		if err := c.Remove(ctx, topology.New(prefix).Broker()); err != nil {
+			ginkgo.GinkgoWriter.Println("not removed: " + prefix + ": " + err.Error())
+		}
+	}
+	stop()
+	<-ended
 	prefixes.free = nil
 }, ginkgo.NodeTimeout(time.Minute))
