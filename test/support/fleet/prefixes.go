@@ -15,14 +15,17 @@ import (
 )
 
 // prefixes are those of topologies that ended as they began, for the next spec
-// of this process: on the broker of all, since others may be gone by then. RabbitMQ needs most of a second of a processor to make the
+// of this process, where EA_KEEP_TOPOLOGIES says so (scripts/test): on the broker of
+// all, since others may be gone by then. RabbitMQ needs most of a second of a processor to make the
 // queues of one and to delete them, a tenth of that to look at them.
 var prefixes struct {
 	mu   sync.Mutex
 	free []string
 }
 
-func shared(amqpURL string) bool { return amqpURL == os.Getenv("EA_AMQP_URL") }
+func shared(amqpURL string) bool {
+	return os.Getenv("EA_KEEP_TOPOLOGIES") != "" && amqpURL == os.Getenv("EA_AMQP_URL")
+}
 
 func takePrefix(amqpURL string) (prefix string, found bool) {
 	prefixes.mu.Lock()
