@@ -32,9 +32,8 @@ type site struct {
 	running sync.WaitGroup
 }
 
-// cleanUp bounds what is done after a measurement: secantusd-rs drops a million
-// events with their indexes in more than a minute.
-const cleanUp = 10 * time.Minute
+// cleanUp bounds what is done after a measurement.
+const cleanUp = time.Minute
 
 func (b *bench) newSite(ctx context.Context, name, bin string) (*site, error) {
 	name = fmt.Sprintf("bench%d-%s", os.Getpid(), strings.ReplaceAll(name, ".", "-")) // a database has no dot in its name
