@@ -19,7 +19,7 @@ const (
 	apiKey = "ea_bench-api-0123456789abcdef"
 	// apiSamples is how often each call is made, one after the other; a slow one
 	// less often, but apiLeast times.
-	apiSamples, apiLeast = 100, 10
+	apiSamples, apiLeast = 200, 10
 	apiPatience          = 20 * time.Second
 )
 
@@ -115,12 +115,12 @@ func (s *site) measureCall(ctx context.Context, p *process, build string, c call
 	}
 	note(f, build+apiCalls+c.name, before, after, len(took))
 	slices.Sort(took)
-	f[build+apiCalls+c.name] = took[len(took)*99/100]
+	f[build+apiCalls+c.name] = rank(took, 99)
 	f[build+apiWrong] += float64(wrong)
 	// On a busy machine the processor time says more than the clock does.
 	of := func(name string) float64 { return f[build+apiCalls+c.name+usedBy+name] / 1000 }
 	s.say("%s%s: p50 %.1f ms, p99 %.1f ms of %d; processor time %.1f ms of %s, %.1f of api", build, c.name,
-		took[len(took)/2], took[len(took)*99/100], len(took), of(mongodb), mongodb, of(p.name))
+		rank(took, 50), rank(took, 99), len(took), of(mongodb), mongodb, of(p.name))
 	if first != nil {
 		s.say("  %d answers are wrong, or none: %v", wrong, first)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"net/url"
 	"slices"
 	"time"
@@ -237,11 +236,11 @@ func (h history) eventLists() []call {
 				}
 			}),
 		of("near a place", func(n int) url.Values {
-			lon, lat := placeOf(uint64(n))
+			lon, lat := placeOf(aroundTheGlobe(n))
 			return values("near", fmt.Sprintf("%g,%g,150000", lon, lat))
 		},
 			func(n int) func(int, historyEvent) bool {
-				lon, lat := placeOf(uint64(n))
+				lon, lat := placeOf(aroundTheGlobe(n))
 				return func(_ int, e historyEvent) bool {
 					if !e.place {
 						return false
@@ -251,13 +250,6 @@ func (h history) eventLists() []call {
 				}
 			}),
 	}
-}
-
-// metres are as the crow flies, on MongoDB's globe.
-func metres(lon1, lat1, lon2, lat2 float64) float64 {
-	const degree = math.Pi / 180
-	a := math.Pow(math.Sin((lat2-lat1)*degree/2), 2) + math.Cos(lat1*degree)*math.Cos(lat2*degree)*math.Pow(math.Sin((lon2-lon1)*degree/2), 2)
-	return 2 * 6_378_100 * math.Asin(math.Sqrt(a))
 }
 
 // down are the ids of n items that match, the last first.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/events-aggregator/events-aggregator/test/bench/anchors/load"
@@ -122,6 +123,16 @@ func traceOf(i int) string { return fmt.Sprintf("%032x", mix(uint64(i/10))) }
 // placeOf is a place of an event with such words, on a grid of a tenth of a degree.
 func placeOf(words uint64) (lon, lat float64) {
 	return float64(words%3600)/10 - 180, float64(words>>16%1400)/10 - 70
+}
+
+// aroundTheGlobe are words of places that follow each other far apart.
+func aroundTheGlobe(n int) uint64 { return uint64(n) * 0x9E3779B97F4A7C15 }
+
+// metres are as the crow flies, on MongoDB's globe.
+func metres(lon1, lat1, lon2, lat2 float64) float64 {
+	const degree = math.Pi / 180
+	a := math.Pow(math.Sin((lat2-lat1)*degree/2), 2) + math.Cos(lat1*degree)*math.Cos(lat2*degree)*math.Pow(math.Sin((lon2-lon1)*degree/2), 2)
+	return 2 * 6_378_100 * math.Asin(math.Sqrt(a))
 }
 
 // body is event i as it is published.

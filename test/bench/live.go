@@ -25,8 +25,10 @@ const (
 	liveFor    = 4 * time.Second
 	liveAhead  = 512 // events that are stored before the clients have them, on average
 	liveBatch  = 100 // of them together
-	liveTurns  = 4   // with a client that stalls, and without; even
-	liveRate   = 500 // events a second
+	liveTurns  = 16  // with a client that stalls, and without; even
+	liveTurn   = time.Second
+	liveStall  = time.Second / 2 // until what lies between it and the server is full
+	liveRate   = 500             // events a second
 	liveTick   = 20 * time.Millisecond
 	liveSteady = 10 * time.Second
 	liveKey    = "the-key-of-the-bench"
@@ -204,6 +206,14 @@ func (l *feed) flatOut(ctx context.Context, d time.Duration) (got int64, took ti
 	return had - before, time.Since(began), nil
 }
 
+// flatOutAfter is flatOut after a time of it that does not count.
+func (l *feed) flatOutAfter(ctx context.Context, warm, d time.Duration) (got int64, took time.Duration, err error) {
+	if _, _, err := l.flatOut(ctx, warm); err != nil {
+		return 0, 0, err
+	}
+	return l.flatOut(ctx, d)
+}
+
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -233,8 +243,9 @@ func (l *feed) measure(ctx context.Context, d time.Duration, f figures, name str
 }
 
 // beside notes the frames a second without a client that never reads and with
-// one, in turns, since a machine changes; each is first as often as the other,
-// since what is stored already makes all that follows slower.
+// one, in many short turns, since a machine changes from one second to the next;
+// each is first as often as the other, since what is stored already makes all that
+// follows slower.
 func (l *feed) beside(ctx context.Context, api string, f figures, alone, stalled string) error {
 	at, err := url.Parse(api + eventsPath)
 	if err != nil {
@@ -251,7 +262,7 @@ func (l *feed) beside(ctx context.Context, api string, f figures, alone, stalled
 					return err
 				}
 			}
-			got, d, err := l.flatOut(ctx, liveFor)
+			got, d, err := l.flatOutAfter(ctx, liveStall, liveTurn)
 			if conn != nil {
 				conn.Close()
 			}
@@ -359,5 +370,5 @@ func (w *watch) since(saved map[string]time.Time) (half, last float64) {
 		delays = append(delays, max(0, float64(w.told[id].Sub(at).Microseconds())/1000))
 	}
 	slices.Sort(delays)
-	return delays[len(delays)/2], delays[len(delays)*99/100]
+	return rank(delays, 50), rank(delays, 99)
 }

@@ -196,6 +196,11 @@ func each(rounds []figures, value func(figures) float64) []float64 {
 	return values
 }
 
+// rank is the percentile, by nearest rank, of ascending values.
+func rank(values []float64, percent int) float64 {
+	return values[max(0, (len(values)*percent+99)/100-1)]
+}
+
 // median of ascending values.
 func median(values []float64) float64 {
 	middle := len(values) / 2

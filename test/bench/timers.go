@@ -196,7 +196,7 @@ func (s *site) noteTimers(ctx context.Context, f figures, build string, rules []
 	for _, n := range due {
 		f[build+timersBurst] = max(f[build+timersBurst], float64(n))
 	}
-	f[build+timersHalf], f[build+timersLast] = late[len(late)/2], late[len(late)*99/100]
+	f[build+timersHalf], f[build+timersLast] = rank(late, 50), rank(late, 99)
 	f[build+timersAlerts], f[build+timersTwice] = float64(len(want)), float64(orders-len(told))
 	f[build+timersMissing], f[build+timersBeyond] = float64(missing), float64(beyond)
 	return nil

@@ -216,7 +216,7 @@ func (s *site) noteLag(ctx context.Context, f figures, build string, began time.
 	}
 	slices.Sort(lags)
 	f[build+windows] = float64(s.events) / last.Sub(began).Seconds()
-	f[build+windowsHalf], f[build+windowsLast] = lags[len(lags)/2], lags[len(lags)*99/100]
+	f[build+windowsHalf], f[build+windowsLast] = rank(lags, 50), rank(lags, 99)
 	return nil
 }
 

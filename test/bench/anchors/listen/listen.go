@@ -172,11 +172,14 @@ func follow(ctx context.Context, at *url.URL, key string, heard func(), events *
 	}
 }
 
-// Open asks for a stream, and reads nothing.
+// Open asks for a stream, and reads nothing: little waits in the connection.
 func Open(ctx context.Context, at *url.URL, key string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", at.Host)
 	if err != nil {
 		return nil, err
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(16 << 10)
 	}
 	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n", at.RequestURI(), at.Host, key)
 	if err != nil {
