@@ -28,9 +28,12 @@ func (s *Store) Session(ctx context.Context, hash string) (user.Session, error) 
 }
 
 // DeleteSession ends a session; one that is not there is no error.
-func (s *Store) DeleteSession(ctx context.Context, hash string) error {
+func (s *Store) DeleteSession(ctx context.Context, hash string) (found bool, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	_, err := s.browserSessions.DeleteOne(ctx, bson.D{field("_id", hash)})
-	return classify("delete session", err)
+	r, err := s.browserSessions.DeleteOne(ctx, bson.D{field("_id", hash)})
+	if err != nil {
+		return false, classify("delete session", err)
+	}
+	return r.DeletedCount > 0, nil
 }

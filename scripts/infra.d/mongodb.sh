@@ -19,7 +19,12 @@ mongo_up() {
 		die "EA_MONGO=$forced: must be one of mongod, docker, rust, wheel"
 	if [[ -z $forced && -n ${EA_MONGO_URI:-} && -z ${EA_INFRA_PRIVATE:-} && $EA_MONGO_URI != "$(mongo_uri)" ]]; then
 		MONGO_URI=$EA_MONGO_URI
-		rm -f "$MONGO/kind" # of one that was started here before
+		# One that was started here before would never be stopped, without its kind.
+		if mongo_alive && [[ $EA_MONGO_URI != *:"$(<"$MONGO/port")"* ]]; then
+			say "MongoDB: stopping $(mongo_name "$(<"$MONGO/kind")"), since EA_MONGO_URI names another"
+			mongo_stop
+		fi
+		mongo_alive || rm -f "$MONGO/kind"
 		say "MongoDB: the one EA_MONGO_URI names (neither started nor stopped here)"
 		return
 	fi

@@ -36,7 +36,7 @@ const (
 type SessionKeeper interface {
 	SaveSession(ctx context.Context, one user.Session) error
 	Session(ctx context.Context, hash string) (user.Session, error)
-	DeleteSession(ctx context.Context, hash string) error
+	DeleteSession(ctx context.Context, hash string) (found bool, err error)
 }
 
 // sessions knows browsers by their cookie: pages never hold a key. A session
@@ -96,16 +96,13 @@ func (ss *sessions) recognise(next echo.HandlerFunc) echo.HandlerFunc {
 		if changes(c.Request().Method) && subtle.ConstantTimeCompare([]byte(c.Request().Header.Get(csrfHeader)), []byte(user.CSRFToken(token))) == 0 {
 			return problem(http.StatusUnauthorized, "no_csrf_token", "a change by a browser's session needs %s, as GET %s says it", csrfHeader, sessionPath)
 		}
-		hash, now := user.HashKey(token), ss.now()
-		if !ss.isKnown(hash) { // as of keys: a cookie that is none costs the database a look
-			if wait := ss.failures.wait(c.RealIP(), now); wait > 0 {
-				c.Response().Header().Set(echo.HeaderRetryAfter, seconds(wait))
-				return problem(http.StatusTooManyRequests, "too_many_failures", "too many wrong keys or sessions came from this address; wait as long as Retry-After says")
-			}
+		hash := user.HashKey(token)
+		if err := ss.heard(c, hash); err != nil {
+			return err
 		}
 		one, err := ss.find(c.Request().Context(), hash)
 		if errors.Is(err, store.ErrNotFound) {
-			ss.failures.note(c.RealIP(), now)
+			ss.failures.note(c.RealIP(), ss.now())
 			ss.forget(hash)
 			return problem(http.StatusUnauthorized, "session_ended", "this browser is not signed in any more; sign in with an API key")
 		}
@@ -117,11 +114,21 @@ func (ss *sessions) recognise(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-func (ss *sessions) isKnown(hash string) bool {
+// heard refuses an address that sent too many cookies that are none, as it is done
+// with keys: each costs the database a look. A session that is known goes through.
+func (ss *sessions) heard(c echo.Context, hash string) error {
 	ss.mu.Lock()
-	defer ss.mu.Unlock()
 	_, known := ss.known[hash]
-	return known
+	ss.mu.Unlock()
+	if known {
+		return nil
+	}
+	wait := ss.failures.wait(c.RealIP(), ss.now())
+	if wait <= 0 {
+		return nil
+	}
+	c.Response().Header().Set(echo.HeaderRetryAfter, seconds(wait))
+	return problem(http.StatusTooManyRequests, "too_many_failures", "too many wrong keys or sessions came from this address; wait as long as Retry-After says")
 }
 
 func sessionToken(c echo.Context) string {
@@ -276,9 +283,16 @@ func (s *Server) endSession(c echo.Context) error {
 	}
 	setSessionCookie(c, "", -1)
 	hash := user.HashKey(token)
-	s.sessions.forget(hash)
-	if err := s.sessions.keep.DeleteSession(c.Request().Context(), hash); err != nil {
+	if err := s.sessions.heard(c, hash); err != nil {
 		return err
+	}
+	s.sessions.forget(hash)
+	found, err := s.sessions.keep.DeleteSession(c.Request().Context(), hash)
+	if err != nil {
+		return err
+	}
+	if !found { // a token for a cookie that is none can be had without asking
+		s.sessions.failures.note(c.RealIP(), s.now())
 	}
 	return c.NoContent(http.StatusNoContent)
 }

@@ -67,7 +67,7 @@ func (t *tool) followAll(ctx context.Context, s *stream) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // Ctrl-C is how a tail ends
-		case errors.As(err, &refused) && !refused.Passing(), !s.opened, errors.Is(err, errOutput):
+		case errors.As(err, &refused) && !refused.Passing(), s.opened.IsZero(), errors.Is(err, errOutput):
 			return err
 		case s.frames > 0:
 			wait.Reset()
@@ -96,7 +96,7 @@ type stream struct {
 	t      *tool
 	api    *client.Client
 	wanted client.StreamEventsParams // with the position to resume from
-	opened bool                      // once
+	opened time.Time                 // the first connection
 	frames int                       // of this connection that told a position
 }
 
@@ -111,7 +111,10 @@ func (s *stream) follow(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	s.opened = true
+	lost := !s.opened.IsZero() && s.wanted.LastEventID == "" // a connection ended before it told a position
+	if s.opened.IsZero() {
+		s.opened = time.Now()
+	}
 	for frame, err := range client.Frames(awake{answer.Body, watchdog}) {
 		if err != nil && context.Cause(ctx) != nil {
 			return context.Cause(ctx)
@@ -121,6 +124,10 @@ func (s *stream) follow(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
+		}
+		if lost && frame.ID != "" {
+			fmt.Fprintf(s.t.errOut, "gap: no connection since %s told where it is; events that were stored since then may not be shown\n", s.opened.UTC().Format(time.RFC3339))
+			lost = false
 		}
 		if frame.ID != "" {
 			s.wanted.LastEventID = frame.ID // only now: the event before it was shown

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -47,5 +48,25 @@ var _ = Describe("tail", func() {
 		Expect(errOut).To(gbytes.Say(`connection lost \(the detail\), trying again in 1s\n`))
 		stop()
 		Eventually(ctx, code).Should(Receive(Equal(0)))
+	}, SpecTimeout(20*time.Second))
+
+	It("says what may be missing when a connection was lost before it told where it was", func(ctx SpecContext) {
+		var connections atomic.Int32
+		environ := answering(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, ": alive\n\n")
+			if connections.Add(1) > 1 { // each but the first
+				fmt.Fprint(w, "event: position\nid: here\n\n")
+			}
+		})
+		tailing, stop := context.WithCancel(ctx)
+		defer stop()
+		errOut, code := gbytes.NewBuffer(), make(chan int, 1)
+		go func() { code <- ctl.Run(tailing, []string{"tail"}, environ, GinkgoWriter, errOut) }()
+		Eventually(ctx, errOut).Should(gbytes.Say(`connection lost .*\ngap: no connection since \S+Z told where it is; events that were stored since then may not be shown\n`))
+		Eventually(ctx, connections.Load).Should(BeNumerically(">=", 4))
+		stop()
+		Eventually(ctx, code).Should(Receive(Equal(0)))
+		Expect(strings.Count(string(errOut.Contents()), "gap")).To(Equal(1), "the next ones go on where it was")
 	}, SpecTimeout(20*time.Second))
 })

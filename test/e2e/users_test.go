@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/pkg/user"
 )
 
 // madeKey is the answer that shows a key.
@@ -250,6 +252,15 @@ var _ = Describe("limits", Ordered, func() {
 		}
 		status, _ := p.header(ctx, http.MethodGet, "/api/v1/users/me", bearer(adminKey))
 		Expect(status).To(Equal(http.StatusTooManyRequests), "this process had not seen the key before")
+	}, SpecTimeout(time.Minute))
+
+	It("stop an address that signs sessions out that it makes up", func(ctx SpecContext) {
+		p := all.another(ctx, func(c *config.Config) { c.API.WrongKeysPerMinute = 3 })
+		for i, expected := range []int{204, 204, 204, 429} {
+			made := fmt.Sprint("made-up-", i)
+			status, _ := p.header(ctx, http.MethodDelete, "/session", http.Header{"Cookie": {"ea_session=" + made}, "X-Csrf-Token": {user.CSRFToken(made)}})
+			Expect(status).To(Equal(expected))
+		}
 	}, SpecTimeout(time.Minute))
 
 	It("let no page of another origin in, but those that are configured", func(ctx SpecContext) {

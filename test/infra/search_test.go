@@ -129,6 +129,22 @@ var _ = Describe("the search for servers", func() {
 		Expect(filepath.Join(m.dir, "containers", "calls")).NotTo(BeAnExistingFile())
 	}, NodeTimeout(limit))
 
+	It("stops the MongoDB that it started when the environment names another", func(ctx SpecContext) {
+		m.docker()
+		m.env = append(m.env, "EA_RABBITMQ=docker")
+		m.succeed(ctx, "up")
+		mongoURI, _ := m.addresses(ctx)
+		m.env = append(m.env, "EA_MONGO_URI="+mongoURI+"&appName=mine")
+		Expect(m.succeed(ctx, "up")).NotTo(ContainSubstring("stopping"), "named in other words")
+		m.env = append(m.env, "EA_MONGO_URI=mongodb://db.example/?replicaSet=x")
+		Expect(m.succeed(ctx, "up")).To(And(
+			ContainSubstring("MongoDB: stopping MongoDB in Docker Compose, since EA_MONGO_URI names another"),
+			ContainSubstring("MongoDB: the one EA_MONGO_URI names (neither started nor stopped here)"),
+		))
+		Expect(m.read("containers/calls")).To(ContainSubstring("stop mongodb"))
+		Expect(m.succeed(ctx, "down")).To(And(ContainSubstring("RabbitMQ: stopping"), Not(ContainSubstring("MongoDB"))))
+	}, NodeTimeout(limit))
+
 	It("starts both in Docker Compose, once, and stops both", func(ctx SpecContext) {
 		m.docker()
 		m.env = append(m.env, "EA_INFRA_PRIVATE=1") // else one on localhost comes first

@@ -100,7 +100,8 @@ type member struct {
 // Follow tells the client everything that matches and is written after the
 // place (nil: from now on), until ctx or the hub ends, tell fails, or the client
 // is too slow. The first frame is a position: from there on nothing is missed.
-// tell gets some frames at once, and does not keep them.
+// tell gets some frames at once, and does not keep them; nor does a client that
+// waits: they may be all that remains of changes that the log has given up.
 func (h *Hub) Follow(ctx context.Context, after *store.Place, match func(bson.Raw) bool, tell func([]Frame) error) error {
 	m, err := h.join(after)
 	if err != nil {
@@ -121,10 +122,12 @@ func (h *Hub) Follow(ctx context.Context, after *store.Place, match func(bson.Ra
 			frames = append(frames, Frame{Place: some.before})
 		}
 		frames = h.frames(frames, some, match)
+		some.entries = nil
 		if len(frames) > 0 {
 			if err := tell(frames); err != nil {
 				return err
 			}
+			clear(frames)
 			quiet, told = false, true
 		}
 		select {

@@ -2,8 +2,11 @@ package live_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
+	"weak"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -134,6 +137,36 @@ var _ = Describe("hubs that share a memory", func() {
 		c.leave(ctx)
 		Expect(held).To(BeNumerically("<=", most))
 	}, SpecTimeout(time.Minute))
+
+	It("keep nothing for a client that hears nothing more", func(ctx SpecContext) {
+		s, db, _ := open(ctx)
+		h := hub(ctx, s, 8)
+		var once sync.Once
+		var heard weak.Pointer[byte]
+		quiet := follow(ctx, h, "", func(doc bson.Raw) (first bool) {
+			once.Do(func() { heard, first = weak.Make(&doc[0]), true })
+			return first
+		}, nil)
+		all := follow(ctx, h, "", everything, nil)
+		for _, c := range []*client{quiet, all} {
+			Eventually(ctx, c.isReady).Should(BeTrue())
+		}
+		first, _ := saveLarge(ctx, db, 1)
+		numbers := first
+		for range 12 { // more than the log has room for
+			Eventually(ctx, all.saw).Should(Equal(numbers))
+			numbers = append(numbers, save(ctx, db, 1)...)
+		}
+		Eventually(ctx, all.saw).Should(Equal(numbers))
+		Expect(quiet.saw()).To(Equal(first))
+		Eventually(ctx, func() *byte {
+			runtime.GC()
+			return heard.Value()
+		}).Should(BeNil())
+		for _, c := range []*client{quiet, all} {
+			Expect(c.ended).NotTo(Receive())
+		}
+	}, SpecTimeout(30*time.Second))
 
 	It("tell a client no more at once than it may be held for it", func(ctx SpecContext) {
 		s, db, _ := open(ctx)
