@@ -2262,7 +2262,7 @@ type ListAuditParams struct {
 //
 // Each change through the API, the newest first, for a year: who (`by`, an address), what (`kind`, `action`, `subject`), `before` and `after`,
 // and the request's id, under which the log has it. It was stored in the transaction of the change, so neither is without the other. Secrets
-// show as `********`. What an import changed is in `detail`, and in each rule's versions.
+// show as `********`. An import leaves an entry for each rule that it saved, all of one `request_id`.
 func (c *Client) ListAudit(ctx context.Context, p ListAuditParams) (AuditPage, error) {
 	query := url.Values{}
 	add(query, "by", p.By)

@@ -46,11 +46,16 @@ func (s *Store) noteVersion(sc mongo.SessionContext, v RuleVersion, action strin
 	if _, err := s.ruleVersions.InsertOne(sc, v); err != nil {
 		return err
 	}
+	return s.noteAudit(sc, Audit{At: v.CreatedAt, By: v.CreatedBy, Action: action, Subject: v.RuleID, Detail: v.noted()})
+}
+
+// noted is what the audit says of the version, which has the rest.
+func (v RuleVersion) noted() bson.D {
 	note := bson.D{field("name", v.Rule.Name), field("version", v.Version)}
 	if v.RolledBackTo > 0 {
 		note = append(note, field("rolled_back_to", v.RolledBackTo))
 	}
-	return s.noteAudit(sc, Audit{At: v.CreatedAt, By: v.CreatedBy, Action: action, Subject: v.RuleID, Detail: note})
+	return note
 }
 
 // RuleVersions lists a rule's versions before the given one (0: all), newest

@@ -97,36 +97,33 @@ func (s *Store) SaveRules(ctx context.Context, at time.Time, by string, created,
 
 func (s *Store) saveRules(ctx context.Context, at time.Time, by string, created, changed []rule.Rule, lookUp bool) error {
 	return s.changeRulesWithin(ctx, saveTime, fmt.Sprintf("save %d rules", len(created)+len(changed)), func(sc mongo.SessionContext, stamp int64) error {
-		versions := make([]any, 0, len(created)+len(changed))
+		versions := make([]RuleVersion, 0, len(created)+len(changed))
 		if err := s.insertRules(sc, stamp, created, lookUp, &versions); err != nil {
 			return err
 		}
 		if err := s.replaceRules(sc, stamp, changed, &versions); err != nil {
 			return err
 		}
-		if _, err := s.ruleVersions.InsertMany(sc, versions); err != nil {
-			return err
-		}
-		return s.noteAudit(sc, Audit{At: at, By: by, Action: rulesImported,
-			Detail: bson.D{field("created", len(created)), field("changed", len(changed)), field("stamp", stamp), field("rules", namedVersions(versions))}})
+		return s.noteVersions(sc, versions, at, by)
 	})
 }
 
-// namedMost bounds the rules that one entry of the audit names; all of them are
-// the versions of its stamp.
-const namedMost = 100
-
-func namedVersions(versions []any) bson.A {
-	named := bson.A{}
-	for _, v := range versions[:min(len(versions), namedMost)] {
-		if v, ok := v.(RuleVersion); ok {
-			named = append(named, bson.D{field("rule_id", v.RuleID), field("name", v.Rule.Name), field("version", v.Version)})
-		}
+// noteVersions stores the versions of an import, each with its entry in the audit:
+// who asks what became of one rule finds it whatever way it was saved.
+func (s *Store) noteVersions(sc mongo.SessionContext, versions []RuleVersion, at time.Time, by string) error {
+	docs, notes := make([]any, len(versions)), make([]any, len(versions))
+	for i, v := range versions {
+		docs[i] = v
+		notes[i] = Audit{At: at, By: by, Action: rulesImported, Subject: v.RuleID, Detail: v.noted()}.of(sc)
 	}
-	return named
+	if _, err := s.ruleVersions.InsertMany(sc, docs); err != nil {
+		return err
+	}
+	_, err := s.audit.InsertMany(sc, notes)
+	return err
 }
 
-func (s *Store) insertRules(sc mongo.SessionContext, stamp int64, rules []rule.Rule, lookUp bool, versions *[]any) error {
+func (s *Store) insertRules(sc mongo.SessionContext, stamp int64, rules []rule.Rule, lookUp bool, versions *[]RuleVersion) error {
 	if len(rules) == 0 {
 		return nil
 	}
@@ -150,7 +147,7 @@ func (s *Store) insertRules(sc mongo.SessionContext, stamp int64, rules []rule.R
 	return err
 }
 
-func (s *Store) replaceRules(sc mongo.SessionContext, stamp int64, rules []rule.Rule, versions *[]any) error {
+func (s *Store) replaceRules(sc mongo.SessionContext, stamp int64, rules []rule.Rule, versions *[]RuleVersion) error {
 	if len(rules) == 0 {
 		return nil
 	}

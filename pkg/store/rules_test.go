@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -174,6 +175,20 @@ var _ = Describe("rules", func() {
 		Expect(s.DeleteRule(ctx, "id-c", 0, now, "spec")).To(Succeed())
 		Expect(s.SaveRules(ctx, now, "spec", []rule.Rule{testRule("c"), testRule("d")}, nil)).To(Succeed())
 		Expect(s.EnabledVersions(ctx)).To(Equal(map[string]int{"id-a": 2, "id-b": 1, "id-c": 3, "id-d": 1}))
+
+		noted := func(f store.AuditFilter) (all []string) {
+			GinkgoHelper()
+			found, err := s.FindAudit(ctx, f, nil, 100)
+			Expect(err).NotTo(HaveOccurred())
+			for _, e := range found {
+				Expect(e.By).To(Equal("spec"))
+				all = append(all, fmt.Sprint(e.Action, " ", e.Subject, " ", e.Detail[1]))
+			}
+			return all
+		}
+		Expect(noted(store.AuditFilter{Subject: "id-a"})).To(Equal([]string{"rule.import id-a {version 2}", "rule.import id-a {version 1}"}))
+		Expect(noted(store.AuditFilter{Kind: "rule"})).To(ConsistOf("rule.import id-a {version 1}", "rule.import id-b {version 1}", "rule.import id-c {version 1}", "rule.import id-a {version 2}",
+			"rule.delete id-c {version 2}", "rule.import id-c {version 3}", "rule.import id-d {version 1}"), "nothing of what was refused")
 	}, SpecTimeout(30*time.Second))
 })
 

@@ -22,7 +22,7 @@ import (
 // change is a request that changes something, once what it needs is there.
 type change struct {
 	target string // instead of the operation's path
-	body   any
+	body   any    // a list of rules leaves an entry of each
 }
 
 // changes are requests that change something, by operation.
@@ -174,10 +174,16 @@ var _ = Describe("the audit", func() {
 
 			Expect(p.call(ctx, o.Method, c.target, c.body, nil)).To(BeNumerically("<", http.StatusMultipleChoices), o.ID)
 			now := entries()
-			Expect(now).To(HaveLen(before+1), o.ID)
-			Expect(now[0].Action).To(Equal(o.Audit), o.ID)
-			Expect(now[0].By).To(Equal("admin@localhost"), o.ID)
-			Expect(now[0].RequestID).NotTo(BeEmpty(), o.ID)
+			left := 1
+			if rules, several := c.body.([]any); several {
+				left = len(rules)
+			}
+			Expect(now).To(HaveLen(before+left), o.ID)
+			for _, entry := range now[:left] {
+				Expect(entry.Action).To(Equal(o.Audit), o.ID)
+				Expect(entry.By).To(Equal("admin@localhost"), o.ID)
+				Expect(entry.RequestID).To(And(Not(BeEmpty()), Equal(now[0].RequestID)), o.ID)
+			}
 		}
 	}, SpecTimeout(2*time.Minute))
 
@@ -217,6 +223,16 @@ var _ = Describe("the audit", func() {
 		Expect(list("action=rule.delete")).To(Equal(1))
 		Expect(list("by=admin@localhost&kind=rule")).To(Equal(3))
 		Expect(list("by=nobody@example.com")).To(BeZero())
+
+		rule["name"], rule["description"] = "another", "new"
+		made := p.save(ctx, rule)
+		rule["description"] = "newer"
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules/import", []any{rule}, nil)).To(Equal(http.StatusOK))
+		Expect(list("kind=rule&subject="+made)).To(Equal(2), "an import is a change of each of its rules")
+		Expect(page.Items[0].Action).To(Equal("rule.import"))
+		Expect(page.Items[0].Before).To(HaveKeyWithValue("description", "new"))
+		Expect(page.Items[0].After).To(And(HaveKeyWithValue("description", "newer"), HaveKeyWithValue("version", BeEquivalentTo(2))))
+		Expect(fmt.Sprint(page)).To(And(ContainSubstring("********"), Not(ContainSubstring("sixteen"))))
 		Expect(list("to=" + url.QueryEscape(time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)))).To(BeZero())
 	}, SpecTimeout(time.Minute))
 })
