@@ -13,11 +13,13 @@ import (
 	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"go.mongodb.org/mongo-driver/bson"
 	"go.uber.org/zap"
 
 	"github.com/events-aggregator/events-aggregator/pkg/app"
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/pkg/event"
 	"github.com/events-aggregator/events-aggregator/services/aggregator"
 	"github.com/events-aggregator/events-aggregator/services/api"
 	"github.com/events-aggregator/events-aggregator/services/dispatcher"
@@ -95,4 +97,22 @@ func (p *product) publish(ctx context.Context, eventType, source string, severit
 	Expect(err).NotTo(HaveOccurred())
 	p.Publish(ctx, broker.Message{RoutingKey: "events." + strings.ToLower(strings.ReplaceAll(eventType, "_", ".")), ContentType: "application/json", Body: body})
 	return id
+}
+
+// storeLate stores an event that was taken some time ago, as an ingester does whose
+// clock is behind, or that could not store it before.
+func (p *product) storeLate(ctx context.Context, eventType, source string, severity int, ago time.Duration) {
+	GinkgoHelper()
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	first, _ := event.NewIDBlock(1)
+	doc, err := bson.Marshal(bson.D{
+		{Key: "_id", Value: first}, {Key: "event_id", Value: uuid.NewString()},
+		{Key: "type", Value: eventType}, {Key: "source", Value: source}, {Key: "severity", Value: int32(severity)},
+		{Key: "timestamp", Value: now}, {Key: "payload", Value: bson.D{}}, {Key: "metadata", Value: bson.D{}},
+		{Key: "processed", Value: false}, {Key: "batch_id", Value: first.Hex()},
+		{Key: "created_at", Value: now.Add(-ago)}, {Key: "expires_at", Value: now.Add(time.Hour)},
+	})
+	Expect(err).NotTo(HaveOccurred())
+	batch := event.Batch{ID: first.Hex(), FirstID: first, LastID: first, MaxSeverity: severity, StoredAt: now, Events: []bson.Raw{doc}}
+	Expect(p.Store.SaveBatch(ctx, batch, "spec")).To(Succeed())
 }

@@ -21,12 +21,19 @@ export class Problem extends Error {
   ) {
     super(detail);
   }
+
+  // Whether it says nothing of what was asked, and may be over in a moment: nobody
+  // answered, or a proxy in place of an api that is away, or there was too much at once.
+  get passing(): boolean {
+    if (this.status === 401 || this.status === 403) return false;
+    return !this.code || this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+  }
 }
 
 // undefined: not known yet; null: nobody is signed in.
 export const session = observable<Session | null | undefined>(undefined);
 
-// Why somebody has to sign in again.
+// Why somebody has to sign in again, or has to wait.
 export const farewell = observable('');
 
 // A session whose end the server did not hear of: the browser has it still.
@@ -85,7 +92,7 @@ export async function send(path: string, request: RequestInit, gaveUp?: AbortSig
   if (answer.ok) return answer;
   const problem = await problemOf(answer);
   if (problem.status === 401 && path !== '/session') signedOut(problem.detail);
-  if (problem.status === 503) void watch();
+  if (problem.status >= 502) void watch(); // a proxy's 502 and 504, too
   throw problem;
 }
 
@@ -150,11 +157,13 @@ export async function open(tell: (what: string) => void, key = new URLSearchPara
   try {
     const one = await whoever();
     if (key && !one) return await signIn(key);
+    farewell.set('');
     session.set(one);
     if (key && one) tell(`The key in the address was not used: you are signed in as ${one.user.name || one.user.email}. To use it, sign out first.`);
   } catch (error) {
     const problem = error as Problem;
-    if (problem.status === 0 || problem.status === 503) {
+    if (problem.passing) {
+      farewell.set(problem.detail); // while it is not known who is here
       setTimeout(() => open(tell, key), 2000);
       return;
     }

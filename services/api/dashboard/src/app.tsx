@@ -52,9 +52,11 @@ export function App() {
 }
 
 function Opening() {
+  const why = farewell.use();
   return (
     <main class="sign-in">
       <h1>Events Aggregator</h1>
+      {why && <p class="muted">It is not known yet whether you are signed in: {why}</p>}
       <State />
     </main>
   );

@@ -1,10 +1,15 @@
 import { useEffect, useState } from 'preact/hooks';
-import { post, Problem } from '../api';
+import { comeback, post, Problem } from '../api';
 import { useLater } from '../load';
 import type { Doc } from '../types';
 import { Field } from '../ui';
 
-export type Checked = { state: 'empty' | 'checking' | 'good'; message: string } | { state: 'bad'; message: string };
+// What is known of a condition. Only a bad one cannot be used; of one that could not be
+// checked (unknown) whoever takes it says so.
+export interface Checked {
+  state: 'empty' | 'checking' | 'good' | 'unknown' | 'bad';
+  message: string;
+}
 
 // readJson is the value of a text, or what is wrong with it and where.
 export function readJson(text: string): { value?: unknown; wrong?: string } {
@@ -19,10 +24,12 @@ export function readJson(text: string): { value?: unknown; wrong?: string } {
   }
 }
 
-// useCondition asks the api, as somebody types, whether a text can be a condition.
+// useCondition asks the api, as somebody types, whether a text can be a condition; when
+// what was away is back, too.
 export function useCondition(text: string): Checked {
   const settled = useLater(text, 350);
   const [answer, setAnswer] = useState<{ of: string; checked: Checked }>({ of: '', checked: { state: 'empty', message: '' } });
+  const back = comeback.use();
   useEffect(() => {
     if (!settled.trim()) return;
     const { value, wrong } = readJson(settled);
@@ -32,12 +39,13 @@ export function useCondition(text: string): Checked {
       () => setAnswer({ of: settled, checked: { state: 'good', message: 'The condition is valid.' } }),
       (error: Problem) => {
         if (stop.signal.aborted) return;
+        if (error.passing) return setAnswer({ of: settled, checked: { state: 'unknown', message: 'Not checked: ' + error.message } });
         const flaws = error.flaws?.map((f) => [f.pointer, f.message].filter(Boolean).join(': ')).join('; ');
         setAnswer({ of: settled, checked: { state: 'bad', message: flaws || error.message } });
       },
     );
     return () => stop.abort();
-  }, [settled]);
+  }, [settled, back]);
   if (!text.trim()) return { state: 'empty', message: '' };
   return answer.of === text ? answer.checked : { state: 'checking', message: 'Checking …' };
 }

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { criticals, hearing, isNew, known, listen, look, looked, severityFrom, useFresh } from '../bell';
+import { criticals, hearing, isNew, known, listen, look, type Looked, looked, severityFrom, useFresh } from '../bell';
 import { link } from '../router';
 import { Drawer, Empty, Severity, Table, When } from '../ui';
 
@@ -11,7 +11,7 @@ export function Bell() {
   const asked = known.use();
   const deaf = hearing.use() === 'lost';
   const name = ['Critical events', fresh && fresh + ' new', deaf && 'not listening'].filter(Boolean).join(', ');
-  const [shown, setShown] = useState<string>(); // until when they were known when it was opened
+  const [shown, setShown] = useState<Looked>(); // what was known when it was opened
   useEffect(listen, []);
   useEffect(() => {
     if (shown !== undefined) look(); // what comes in while it is open is seen
@@ -28,7 +28,7 @@ export function Bell() {
       {shown !== undefined && (
         <Drawer title="Critical events" close={close}>
           <p class="muted">
-            Severity {severityFrom} and more, the newest of the last 24 hours.{' '}
+            Severity {severityFrom} and more, the newest: what happened in the last 24 hours, and what was stored since this page is open.{' '}
             <a href={link('live', { severity_min: String(severityFrom) })} onClick={close}>
               Follow them live
             </a>

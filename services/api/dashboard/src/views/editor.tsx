@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { call, post, Problem } from '../api';
+import { call, comeback, post, Problem } from '../api';
 import { pretty } from '../format';
 import { useLater, useLoad } from '../load';
 import type { Doc, Rule, Tested } from '../types';
@@ -61,16 +61,18 @@ export function ruleOf(d: Draft): { rule?: Doc; wrong?: string } {
   return { rule: { name: d.name, ...(d.description && { description: d.description }), mode: d.mode, enabled: d.enabled, conditions: conditions.value, actions, ...(more.value as Doc) } };
 }
 
-// useDraft asks the api, as somebody types, whether the draft can be saved.
+// useDraft asks the api, as somebody types, whether the draft can be saved; when what
+// was away is back, too. An answer that says nothing of the draft is none.
 function useDraft(rule: Doc | undefined): Problem | Tested | undefined {
   const text = useLater(JSON.stringify(rule), 600);
   const [answer, setAnswer] = useState<Problem | Tested>();
+  const back = comeback.use();
   useEffect(() => {
     if (!text || !(JSON.parse(text) as Doc).name) return setAnswer(undefined);
     const stop = new AbortController();
-    post<Tested>('/rules/test', { rule: JSON.parse(text), events: [{}] }, { signal: stop.signal }).then(setAnswer, (e: Problem) => stop.signal.aborted || setAnswer(e));
+    post<Tested>('/rules/test', { rule: JSON.parse(text), events: [{}] }, { signal: stop.signal }).then(setAnswer, (e: Problem) => stop.signal.aborted || setAnswer(e.passing ? undefined : e));
     return () => stop.abort();
-  }, [text]);
+  }, [text, back]);
   return answer;
 }
 
