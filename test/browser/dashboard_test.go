@@ -245,6 +245,8 @@ var _ = Describe("the dashboard", Ordered, func() {
 	})
 
 	It("writes a rule, tries it on an event and on history, and shows what it did", func(ctx SpecContext) {
+		picked := p.publish(ctx, "PAYMENT_FAILED", "shop", 8, object{"amount": 300})
+		t.stored(ctx, picked)
 		t.press("Rules")
 		t.press("New rule")
 		t.write("Name", "large failed payments")
@@ -257,11 +259,14 @@ var _ = Describe("the dashboard", Ordered, func() {
 		t.write("The event, or its id", `{"type": "PAYMENT_FAILED", "source": "shop", "payload": {"amount": 5}}`)
 		t.press("Test")
 		t.see("It does not match.")
-		t.write("The event, or its id", `{"type": "PAYMENT_FAILED", "source": "shop", "payload": {"amount": 500}}`)
+		t.until("!!document.querySelector('option[value="+quoted(picked)+"]')", "the event is not among the recent ones")
+		t.write("A recent event", picked)
 		t.press("Test")
 		t.see("It matches.")
+		t.press("Explain")
+		t.see("would fire: all 2 clauses hold")
 		t.press("Back-test")
-		t.see("2 matches")
+		t.see("3 matches")
 		t.until("!!document.querySelector('.chart canvas')", "no picture of the matches")
 		t.press("Save the rule")
 		t.see("saved as version 1")
@@ -282,6 +287,14 @@ var _ = Describe("the dashboard", Ordered, func() {
 		t.press("Rules")
 		t.until("document.querySelector('.matched')?.textContent.trim() === '1'", "no matches by the hour")
 	}, SpecTimeout(3*time.Minute))
+
+	It("draws a period, and the one before it", func(ctx SpecContext) {
+		drawsPeriods(ctx, p, t)
+	}, SpecTimeout(2*time.Minute))
+
+	It("has a rule watch before it acts", func(ctx SpecContext) {
+		watches(ctx, p, t)
+	}, SpecTimeout(2*time.Minute))
 
 	It("silences events like one", func(ctx SpecContext) {
 		id := p.publish(ctx, "PAYMENT_FAILED", "noisy", 8, object{"amount": 1})

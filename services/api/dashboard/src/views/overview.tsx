@@ -113,6 +113,7 @@ function Lines({ period, compare }: { period: Period; compare: boolean }) {
   const counted = (l: Line | undefined) => l?.points.map((p) => p.count);
   const shares = (l: Line | undefined) => l?.points.map((p) => p.value);
   const slow = (l: Line | undefined) => l?.points.map((p) => p.p95 ?? null);
+  const well = (t: Trends, i: number) => t.series.find((s) => s.name === 'info')?.points[i]?.count ?? 0;
   return (
     <div class="columns two">
       <Section title="Events by level">
@@ -140,7 +141,10 @@ function Lines({ period, compare }: { period: Period; compare: boolean }) {
         <Shown of={deliveries}>
           {(t) => (
             <Trend of={t} before={compare ? counted(deliveriesBefore.data?.total) : undefined} format={compact} label="Notifications that ended in each window" empty="No delivery ended in this period."
-              series={t.series.map((s) => (s.name === 'info' ? { name: 'delivered or suppressed', colour: '--good', values: counted(s)!, fill: true } : { name: 'dead', colour: '--error', values: counted(s)!, fill: true }))} />
+              series={[
+                { name: 'delivered or suppressed', colour: '--good', values: t.total.points.map((_, i) => well(t, i)), fill: true },
+                { name: 'dead', colour: '--error', values: t.total.points.map((p, i) => p.count - well(t, i)), fill: true },
+              ]} />
           )}
         </Shown>
       </Section>
