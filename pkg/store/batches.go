@@ -71,7 +71,8 @@ func (s *Store) NewestBegin(ctx context.Context, limit int) ([]time.Time, error)
 // SaveBatch stores the batch's ledger row and its events in one transaction,
 // so an event is stored if and only if its batch is in the ledger. The events
 // must bear the batch's id and consecutive _ids. An earlier call for the same
-// batch whose commit was in doubt counts: then the answer is nil.
+// batch whose commit was in doubt counts, once a majority has it: then the
+// answer is nil.
 // Errors: *Duplicate, *Rejected, or an outage.
 func (s *Store) SaveBatch(ctx context.Context, b event.Batch, ingester string) error {
 	row := LedgerRow{ID: b.ID, Ingester: ingester, FirstID: b.FirstID, LastID: b.LastID,
@@ -89,8 +90,10 @@ func (s *Store) SaveBatch(ctx context.Context, b event.Batch, ingester string) e
 		return insertErr
 	})
 	switch {
-	case err == nil, alreadyStored:
+	case err == nil:
 		return nil
+	case alreadyStored:
+		return s.confirmStored(ctx, b.ID)
 	case insertErr == nil || isTransient(err):
 		return classify("store batch "+b.ID, err)
 	case isDuplicateEvent(insertErr):
@@ -100,6 +103,17 @@ func (s *Store) SaveBatch(ctx context.Context, b event.Batch, ingester string) e
 	default:
 		return classify("store batch "+b.ID, err)
 	}
+}
+
+// confirmStored says whether the ledger row that an insert met is there to stay.
+// A duplicate key in a transaction tells what the primary has, and no more: a
+// failover takes back what no majority has yet, when the events may be acked.
+func (s *Store) confirmStored(ctx context.Context, id string) error {
+	_, err := s.Batch(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return &outage{fmt.Errorf("store batch %s: its ledger row is not committed by a majority yet", id)}
+	}
+	return err
 }
 
 func firstTimestamp(events []bson.Raw) time.Time {
@@ -119,7 +133,8 @@ func (s *Store) MarkStage(ctx context.Context, stage Stage, at time.Time, batchI
 
 // MarkStages sets stages' times in the ledger, for lag and for the sweeps, in
 // one update. A time that is set stays. A row whose stages are all done gets
-// its expiry.
+// its expiry. A row that is gone is no error: a message may come again when its
+// row has expired, and a row that is not published never does.
 func (s *Store) MarkStages(ctx context.Context, at time.Time, stages []Stage, batchIDs ...string) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()

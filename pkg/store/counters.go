@@ -21,7 +21,7 @@ const (
 	// ends transactions after 10 to 60 s.
 	countersPerTransaction = 1_000
 	// A duplicate key that no visible mark explains is looked at again for a
-	// second, then it is an error.
+	// second, then it is an outage; see unexplained.
 	duplicateAttempts = 20
 	duplicatePause    = 50 * time.Millisecond
 )
@@ -69,13 +69,17 @@ func parts(batches []metric.Batch) [][]metric.Batch {
 // countTogether adds the batches in one transaction, without those that are
 // marked already, and returns those it added.
 func (s *Store) countTogether(ctx context.Context, at time.Time, retention time.Duration, batches []metric.Batch) ([]metric.Batch, error) {
-	for unexplained := 0; len(batches) > 0; {
+	for looks := 0; len(batches) > 0; {
 		err := s.addToCounters(ctx, at, retention, batches)
 		if err == nil {
 			return batches, nil
 		}
-		if !isDuplicateKey(err) || unexplained == duplicateAttempts {
-			return nil, classify(fmt.Sprintf("count %d batches", len(batches)), err)
+		doing := fmt.Sprintf("count %d batches", len(batches))
+		if !isDuplicateKey(err) {
+			return nil, classify(doing, err)
+		}
+		if looks == duplicateAttempts {
+			return nil, unexplained(doing, err)
 		}
 		// Which of them is the duplicate is not said, and there may be several.
 		rest, err := s.uncounted(ctx, batches)
@@ -84,7 +88,7 @@ func (s *Store) countTogether(ctx context.Context, at time.Time, retention time.
 		}
 		if len(rest) == len(batches) {
 			// The mark that was met is not majority-committed yet.
-			unexplained++
+			looks++
 			if err := pause(ctx, duplicatePause); err != nil {
 				return nil, err
 			}

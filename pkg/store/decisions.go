@@ -50,7 +50,7 @@ func (s *Store) Decide(ctx context.Context, at time.Time, batches []decision.Bat
 		return err
 	}, backoff.WithContext(patience, ctx))
 	if err != nil {
-		return nil, err
+		return nil, unexplained(fmt.Sprintf("decide %d batches", len(batches)), err)
 	}
 	var owed []decision.Owed
 	for _, b := range committed {
@@ -60,7 +60,8 @@ func (s *Store) Decide(ctx context.Context, at time.Time, batches []decision.Bat
 	return committed, nil
 }
 
-// A majority read may be a moment behind the duplicate key that it explains.
+// A majority read may be a moment behind the duplicate key that it explains;
+// longer than that is an outage, see unexplained.
 const (
 	undoneWait  = 20 * time.Millisecond
 	undoneTries = 50
@@ -185,7 +186,7 @@ func setProcessed(which bson.D, more ...bson.E) *mongo.UpdateManyModel {
 }
 
 // undone leaves out the batches that are decided and the notifications that
-// exist.
+// exist, and what is given twice: it would meet itself for ever.
 func (s *Store) undone(ctx context.Context, batches []decision.Batch) (left []decision.Batch, err error) {
 	var batchIDs, notificationIDs []string
 	for _, b := range batches {
@@ -206,9 +207,11 @@ func (s *Store) undone(ctx context.Context, batches []decision.Batch) (left []de
 		if decided[b.ID] {
 			continue
 		}
+		decided[b.ID] = b.ID != ""
 		owed := make([]decision.Owed, 0, len(b.Owed))
 		for _, o := range b.Owed {
 			if !exist[o.ID] {
+				exist[o.ID] = true
 				owed = append(owed, o)
 			}
 		}

@@ -125,10 +125,28 @@ func isRefusal(err error) bool {
 	return false
 }
 
+// unexplained makes a duplicate key an outage that stays although majority reads
+// show nothing that it could have met: a majority is away or behind, and the work
+// is not to blame. A conflict on an index that somebody added stays an error that
+// costs an attempt, since it may last for ever; others pass as they are.
+func unexplained(doing string, err error) error {
+	switch {
+	case isDuplicateOf(err, "_id"):
+		return &outage{fmt.Errorf("%s: no majority shows yet what this met: %w", doing, err)}
+	case isDuplicateKey(err):
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return err
+}
+
 // isDuplicateEvent says that an insert of events met an event_id that is stored,
 // or an _id, which new ids mend. A conflict on an index that somebody added is
 // the document's own fault.
-func isDuplicateEvent(err error) bool {
+func isDuplicateEvent(err error) bool { return isDuplicateOf(err, "event_id", "_id") }
+
+// isDuplicateOf says that a write met the unique index of one of these fields
+// alone, or of nobody knows what.
+func isDuplicateOf(err error, fields ...string) bool {
 	if !isDuplicateKey(err) {
 		return false
 	}
@@ -141,7 +159,7 @@ func isDuplicateEvent(err error) bool {
 		return true
 	}
 	keys, _ := pattern.Document().Elements()
-	return len(keys) == 1 && (keys[0].Key() == "event_id" || keys[0].Key() == "_id")
+	return len(keys) == 1 && slices.Contains(fields, keys[0].Key())
 }
 
 // notTheDocument are codes that a server may give beside a document's place

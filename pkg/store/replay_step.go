@@ -47,7 +47,7 @@ func (s *Store) StepReplay(ctx context.Context, j replay.Job, p replay.Page, now
 	if err == nil && !j.DryRun {
 		s.countThrottled(ctx, work.Make)
 	}
-	return next, work, err
+	return next, work, unexplained("save a step of replay "+j.ID, err)
 }
 
 func (s *Store) stepReplay(sc mongo.SessionContext, j replay.Job, p replay.Page, now time.Time) (next replay.Job, work replay.Work, err error) {

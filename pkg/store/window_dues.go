@@ -309,7 +309,7 @@ func (s *Store) decideDues(ctx context.Context, at time.Time, token primitive.Ob
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, unexplained(fmt.Sprintf("decide %d due slots", len(dues)), err)
 	}
 	s.countThrottled(ctx, committed)
 	return committed, nil
@@ -355,6 +355,7 @@ func (s *Store) notOwed(ctx context.Context, owed []decision.Owed) ([]decision.O
 	left := make([]decision.Owed, 0, len(owed))
 	for _, o := range owed {
 		if !exist[o.ID] {
+			exist[o.ID] = true // also for what is owed twice at once
 			left = append(left, o)
 		}
 	}

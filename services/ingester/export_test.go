@@ -13,7 +13,12 @@ import (
 
 // WireHolding is Wire of an ingester that holds no more than so many bytes.
 func WireHolding(bytes int) app.Wire {
-	return func(_ context.Context, p *app.Process) error { return wire(p, bytes) }
+	return func(_ context.Context, p *app.Process) error { return wire(p, bytes, conflictPatience) }
+}
+
+// WireImpatient is Wire of an ingester that waits so long for what has an event's id.
+func WireImpatient(conflict time.Duration) app.Wire {
+	return func(_ context.Context, p *app.Process) error { return wire(p, heldMost, conflict) }
 }
 
 // TestItem is an event for the pure parts.

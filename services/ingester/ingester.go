@@ -61,13 +61,14 @@ func (e *Refused) Class() string { return "database_rejected" }
 
 // Options of an Ingester.
 type Options struct {
-	BatchEvents int
-	BatchBytes  int           // of documents
-	BatchWait   time.Duration // longest wait of an event for company
-	Writers     int           // transactions at a time
-	Prefetch    int           // as the consumer has it
-	HeldBytes   int           // most of what a loop holds, see heldMost
-	RecentIDs   int           // stored ids remembered
+	BatchEvents  int
+	BatchBytes   int           // of documents
+	BatchWait    time.Duration // longest wait of an event for company
+	Writers      int           // transactions at a time
+	Prefetch     int           // as the consumer has it
+	HeldBytes    int           // most of what a loop holds, see heldMost
+	ConflictWait time.Duration // for an id that is taken though nobody stored it, see conflictPatience
+	RecentIDs    int           // stored ids remembered
 }
 
 // Ingester is the service without its consumer: Loop is that.

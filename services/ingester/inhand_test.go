@@ -68,4 +68,27 @@ var _ = Describe("an ingester that holds what it cannot store", func() {
 		Expect(p.Stop(ctx)).To(Succeed())
 		Expect(behind()).To(BeEmpty())
 	}, SpecTimeout(time.Minute))
+
+	It("gives an event back whose id is taken by what no look-up shows, and refuses it never", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		client, err := mongo.Connect(ctx, options.Client().ApplyURI(f.MongoURI))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(client.Disconnect)
+		messages, eventIDs := natives(3)
+		// In a list of one, an id is in the unique index and is nobody's event_id: so
+		// looks what the primary has and no majority.
+		events, taken := client.Database(f.Database).Collection("events"), bson.D{{Key: "event_id", Value: bson.A{eventIDs[1]}}}
+		_, err = events.InsertOne(ctx, taken)
+		Expect(err).NotTo(HaveOccurred())
+		p := f.Start(ctx, "ingester", ingester.WireImpatient(200*time.Millisecond))
+		f.Publish(ctx, messages...)
+		Eventually(ctx, func() float64 { return metric(p, "ea_deliveries_total", "verdict", "requeue") }).
+			WithTimeout(20 * time.Second).Should(BeNumerically(">=", 2))
+		expectNothingFailed(ctx, f)
+		_, err = events.DeleteOne(ctx, taken)
+		Expect(err).NotTo(HaveOccurred())
+		eventuallyDone(ctx, f, 3, 20*time.Second, p)
+		expectStoredOnce(ctx, f, eventIDs)
+		expectNothingFailed(ctx, f)
+	}, SpecTimeout(time.Minute))
 })

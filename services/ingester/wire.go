@@ -15,9 +15,9 @@ import (
 )
 
 // Wire makes the process an ingester.
-func Wire(_ context.Context, p *app.Process) error { return wire(p, heldMost) }
+func Wire(_ context.Context, p *app.Process) error { return wire(p, heldMost, conflictPatience) }
 
-func wire(p *app.Process, held int) error {
+func wire(p *app.Process, held int, conflict time.Duration) error {
 	cfg := p.Config.Ingester
 	decoder, err := event.NewDecoder(event.Options{
 		Retention: cfg.Retention, RetentionByType: cfg.RetentionByType,
@@ -32,7 +32,7 @@ func wire(p *app.Process, held int) error {
 	db := database{store: p.Store, ingester: p.Instance}
 	g := New(Options{
 		BatchEvents: cfg.BatchEvents, BatchBytes: cfg.BatchBytes, BatchWait: cfg.BatchWait,
-		Writers: cfg.Writers, Prefetch: cfg.Prefetch, HeldBytes: held, RecentIDs: cfg.RecentIDs,
+		Writers: cfg.Writers, Prefetch: cfg.Prefetch, HeldBytes: held, ConflictWait: conflict, RecentIDs: cfg.RecentIDs,
 	}, decoder, db, p.Publisher, p.Topology.Stored(), p.Metrics, p.Log)
 
 	p.Consume(topology.Ingest, cfg.Prefetch, g.Loop)

@@ -16,7 +16,8 @@ import (
 
 // conflictPatience is how long an event is tried again whose id is taken though
 // nobody stored it: by a transaction of a process that died, which the server
-// ends after a minute at the latest.
+// ends after a minute at the latest, or by one that no majority has. Then it goes
+// back, so that it does not keep others waiting for as long as that lasts.
 const conflictPatience = 2 * time.Minute
 
 // write stores batches until the channels close; again may be nil.
@@ -78,13 +79,14 @@ func (r *run) save(ctx context.Context, items []*item, began time.Time) {
 				return
 			}
 			if conflict == nil {
-				conflict = newWait(conflictPatience)
+				conflict = newWait(min(r.o.ConflictWait, r.patience()))
 			}
-			switch pause := conflict.NextBackOff(); {
-			case pause == backoff.Stop:
-				r.refuse(ctx, items[0], &Refused{Err: ErrDuplicate}, began)
-				return
-			case !r.pause(ctx, pause):
+			next := conflict.NextBackOff()
+			if next == backoff.Stop {
+				r.log.Warn("event given back: its id is taken, and no majority of MongoDB's servers shows by what",
+					zap.String(telemetry.FieldEvent, items[0].doc.EventID))
+			}
+			if next == backoff.Stop || !r.pause(ctx, next) {
 				r.giveBack(items, errNotNow)
 				return
 			}
