@@ -49,22 +49,37 @@ type question struct {
 	region *string
 }
 
-// question reads the shared parameters. The default range is the last 24 hours.
+// question reads the shared parameters.
 func (s *Server) question(p *parameters) question {
-	q := question{filter: p.events()}
-	q.From, q.To = p.span()
-	if q.To.IsZero() {
-		q.To = s.now()
-	}
-	if q.From.IsZero() {
-		q.From = q.To.Add(-analyticsSpan)
-	}
-	if p.values.Has("region") {
-		region := p.text("region")
-		q.region = &region
-	}
-	return q
+	return question{filter: p.events(), Range: s.analysed(p), region: p.region()}
 }
+
+// analysed reads the range of an analysis, the last 24 hours when none is given.
+func (s *Server) analysed(p *parameters) metric.Range {
+	before, now := len(p.flaws), s.now().UTC()
+	var r metric.Range
+	if r.From, r.To = p.span(); r.To.IsZero() {
+		r.To = now
+	}
+	if r.From.IsZero() {
+		r.From = r.To.Add(-analyticsSpan)
+	}
+	switch {
+	case len(p.flaws) > before:
+	case !r.From.Before(r.To): // the client's clock is ahead: an answer of no events would look as if none came
+		p.flaw("from", "not before now, which is %s by the clock of this server", now.Format(time.RFC3339))
+	case !tellable(r.From) || !tellable(r.To):
+		p.flaw(firstGiven(p, "to", "from"), "expected a range from the year 1 on, until %s", lastDay.Format(time.RFC3339))
+	}
+	return r
+}
+
+// lastDay is the last whole day that JSON can tell: ranges are widened to whole
+// windows, of a day at most.
+var lastDay = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
+
+// tellable says whether JSON can tell a time and those near it.
+func tellable(t time.Time) bool { return t.Year() >= 1 && !t.After(lastDay) }
 
 // ofMetrics says whether metrics know the answer: they have types, sources and
 // regions, and of a full dimension only some.

@@ -106,7 +106,8 @@ func (s *Server) userActivity(c echo.Context) error {
 
 // activityOf adds up what a user did.
 func activityOf(q question, period metric.Period, found []store.UserEvents, limit int) userAnswer {
-	a := userAnswer{From: q.From, To: q.To, UserID: q.filter.UserID, Period: period.Name, ByType: []typeCount{}, Sessions: []userSession{}}
+	a := userAnswer{From: q.From, To: q.To, UserID: q.filter.UserID, Period: period.Name,
+		ByType: []typeCount{}, Timeline: []slotCount{}, Sessions: []userSession{}}
 	for _, start := range period.Windows(q.Range) {
 		a.Timeline = append(a.Timeline, slotCount{Timestamp: start})
 	}

@@ -86,6 +86,8 @@ func (s *Server) readBacktest(ctx context.Context, body []byte) (backtest.Reques
 		req.From = req.To.Add(-backtestDefault)
 	}
 	switch length := req.To.Sub(req.From); {
+	case !tellable(req.From) || !tellable(req.To):
+		return req, problem(http.StatusBadRequest, "invalid_range", "expected a range from the year 1 on, until %s", lastDay.Format(time.RFC3339))
 	case length <= 0:
 		return req, problem(http.StatusBadRequest, "invalid_range", "from (%s) is not before to (%s)", req.From.Format(time.RFC3339), req.To.Format(time.RFC3339))
 	case length > backtestLongest:

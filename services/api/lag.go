@@ -55,7 +55,7 @@ func (s *Server) readLag() ([]byte, error) {
 // streamLag is GET /stream/lag: the lag of each stage, every two seconds. It is
 // a figure of now, so there is nothing to resume.
 func (s *Server) streamLag(c echo.Context) error {
-	if err := read(c, ticketParameter).err(); err != nil {
+	if err := readTicketed(c).err(); err != nil {
 		return err
 	}
 	release, err := s.streams.places.take(clientOf(c))

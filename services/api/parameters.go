@@ -71,6 +71,19 @@ func (p *parameters) text(name string) string {
 	return ""
 }
 
+// region reads a region. Empty it is no mistake, as it is of other texts: some events
+// have none.
+func (p *parameters) region() *string {
+	if !p.values.Has("region") {
+		return nil
+	}
+	region := ""
+	if p.values.Get("region") != "" {
+		region = p.text("region")
+	}
+	return &region
+}
+
 // storable says whether a text can be in a document. What cannot be there cannot
 // be looked for: the database would refuse the query.
 func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }

@@ -50,14 +50,7 @@ func (s *Server) ruleMatches(c echo.Context) error {
 	if len(ids) > matchesMost {
 		p.flaw("rules", "more than %d", matchesMost)
 	}
-	var r metric.Range
-	if r.From, r.To = p.span(); r.To.IsZero() {
-		r.To = s.now()
-	}
-	if r.From.IsZero() {
-		r.From = r.To.Add(-analyticsSpan)
-	}
-	r = s.within(p, r, metric.Period{}, true)
+	r := s.within(p, s.analysed(p), metric.Period{}, true)
 	if err := p.err(); err != nil {
 		return err
 	}

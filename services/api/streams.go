@@ -140,16 +140,12 @@ func (k *kind) wish(p *parameters, last string) (w wish, err error) {
 
 // metrics and notifications read the filters of their streams.
 func (p *parameters) metrics() store.MetricFilter {
-	f := store.MetricFilter{EventType: p.text("type"), Source: p.text("source")}
+	f := store.MetricFilter{EventType: p.text("type"), Source: p.text("source"), Region: p.region()}
 	if kind := p.oneOf("metric_type", kindNames()...); kind != "" {
 		f.Types = []string{kind}
 	}
-	if p.values.Get("period") != "" {
+	if p.values.Has("period") {
 		f.Period = p.period(metric.Range{}, 0).Name
-	}
-	if p.values.Has("region") {
-		region := p.text("region")
-		f.Region = &region
 	}
 	return f
 }
@@ -185,10 +181,12 @@ func (s *Server) showStored(raw bson.Raw) ([]byte, error) {
 func (s *Server) stream(name string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		k := s.streams.kind(name)
-		p := read(c, append([]string{"last_event_id", "fields", ticketParameter}, k.parameters...)...)
+		p := readTicketed(c, append([]string{"last_event_id", "fields"}, k.parameters...)...)
 		last := c.Request().Header.Get("Last-Event-ID")
-		if last == "" {
-			last = p.values.Get("last_event_id")
+		if given := p.values.Get("last_event_id"); p.values.Has("last_event_id") && given == "" {
+			p.flaw("last_event_id", "is empty; leave it out to begin now")
+		} else if last == "" {
+			last = given
 		}
 		w, err := k.wish(p, last)
 		if err != nil {

@@ -28,6 +28,13 @@ type issued struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
+// readTicketed is read of a route that a ticket opens.
+func readTicketed(c echo.Context, known ...string) *parameters {
+	p := read(c, append([]string{ticketParameter}, known...)...)
+	p.text(ticketParameter) // that it is good is known by now
+	return p
+}
+
 // createTicket: POST /stream/ticket. Browsers cannot give an EventSource or a
 // WebSocket a header, and a key in a URL would be in every log.
 func (s *Server) createTicket(c echo.Context) error {

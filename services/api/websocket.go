@@ -74,7 +74,7 @@ type subscription struct {
 // websocket is GET /ws/events: the live streams for clients that change their
 // filter, or follow several, on one connection.
 func (s *Server) websocket(c echo.Context) error {
-	if err := read(c, ticketParameter).err(); err != nil {
+	if err := readTicketed(c).err(); err != nil {
 		return err
 	}
 	r := c.Request()

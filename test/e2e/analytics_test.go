@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,6 +38,11 @@ type happened struct {
 
 func (h happened) isError() bool { return h.Severity >= 7 }
 
+func (h happened) region() string {
+	region, _ := h.Metadata["region"].(string)
+	return region
+}
+
 // corpus are events of the last hours; what they say is a plain loop's business.
 func corpus(until time.Time) []happened {
 	var all []happened
@@ -44,7 +50,10 @@ func corpus(until time.Time) []happened {
 		h := happened{ID: uuid.NewString(), Type: []string{"USER_LOGIN", "PAYMENT_FAILED", "SYSTEM_ERROR", "ORDER_CREATED"}[i%4],
 			Source: []string{"web", "shop", "billing"}[i%3], Severity: 1 + i*7%10,
 			Timestamp: until.Add(-time.Duration(i*11%28)*time.Hour - time.Duration(i%2)*time.Minute - time.Duration(i)*100*time.Millisecond).Truncate(time.Second),
-			Payload:   object{"duration_ms": 3 + i*i%997}, Metadata: object{"region": []string{"eu", "us"}[i%2]}}
+			Payload:   object{"duration_ms": 3 + i*i%997}, Metadata: object{}}
+		if i%5 > 0 { // the others have none
+			h.Metadata["region"] = []string{"eu", "us"}[i%2]
+		}
 		if i%3 > 0 {
 			h.User, h.Session = fmt.Sprint("user-", i%5), fmt.Sprint("session-", i%9)
 		}
@@ -122,7 +131,7 @@ var _ = Describe("analytics", Ordered, func() {
 			Expect(a.Previous.Count).To(Equal(len(before)))
 			for got, of := range map[*[]group]func(happened) string{
 				&a.ByType: func(h happened) string { return h.Type }, &a.BySource: func(h happened) string { return h.Source },
-				&a.ByRegion: func(h happened) string { return h.Metadata["region"].(string) },
+				&a.ByRegion: happened.region,
 			} {
 				want := map[string]*group{}
 				for _, h := range in {
@@ -448,6 +457,30 @@ var _ = Describe("analytics", Ordered, func() {
 		Expect(slices.IsSortedFunc(hours, func(a, b entry) int { return b.Timestamp.Compare(a.Timestamp) })).To(BeTrue())
 		some := pages("period=1h&metric_type=EVENTS_COUNT&type=USER_LOGIN&source=web&region=eu")
 		Expect(some).To(And(Not(BeEmpty()), HaveEach(HaveField("Dimensions", Equal(map[string]string{"event_type": "USER_LOGIN", "source": "web", "region": "eu"})))))
+		Expect(pages("period=1d&metric_type=EVENTS_COUNT&region=")).To(And(Not(BeEmpty()), HaveEach(HaveField("Dimensions", HaveKeyWithValue("region", "")))))
+	}, SpecTimeout(time.Minute))
+
+	It("answers of the events without a region when none is named, from metrics and from events", func(ctx SpecContext) {
+		for _, more := range []string{"", "severity_min=1&"} {
+			var a struct {
+				From, To time.Time
+				Count    int
+				ByRegion []struct {
+					Value string
+					Count int
+				} `json:"by_region"`
+			}
+			get(ctx, "/analytics/summary?region=&"+more+query("from", now.Add(-12*time.Hour)), &a)
+			n := 0
+			for _, h := range within(a.From, a.To) {
+				if h.region() == "" {
+					n++
+				}
+			}
+			Expect(n).To(BeNumerically(">", 0))
+			Expect(a.Count).To(Equal(n))
+			Expect(a.ByRegion).To(HaveExactElements(And(HaveField("Value", ""), HaveField("Count", n))))
+		}
 	}, SpecTimeout(time.Minute))
 
 	DescribeTable("refuses what cannot be answered, by name", func(ctx SpecContext, path, parameter string) {
@@ -455,6 +488,8 @@ var _ = Describe("analytics", Ordered, func() {
 			Code   string
 			Errors []struct{ Parameter, Message string }
 		}
+		// What a fast clock takes for a moment ago, in the minute after that to which ranges are widened.
+		path = strings.ReplaceAll(path, "AHEAD", time.Now().UTC().Add(time.Minute).Format(time.RFC3339))
 		Expect(p.call(ctx, http.MethodGet, "/api/v1"+path, nil, &problem)).To(Equal(http.StatusBadRequest))
 		Expect(problem.Code).To(Equal("invalid_parameter"))
 		Expect(problem.Errors).To(ContainElement(HaveField("Parameter", parameter)))
@@ -464,9 +499,19 @@ var _ = Describe("analytics", Ordered, func() {
 		Entry("all of a user's time by minutes", "/analytics/user-activity?user_id=u&period=1m&from=0002-01-01T00:00:00Z&to=9999-12-31T00:00:00Z", "from"),
 		Entry("too long a range of events", "/analytics/summary?level=error&from=2024-01-01T00:00:00Z", "from"),
 		Entry("a time that no metric is kept of", "/analytics/summary?from=2019-01-01T00:00:00Z&to=2019-02-01T00:00:00Z", "from"),
+		Entry("a range that begins after now", "/analytics/summary?from=AHEAD", "from"),
+		Entry("a line that begins after now", "/analytics/trends?from=AHEAD", "from"),
+		Entry("errors from after now on", "/analytics/top-errors?from=AHEAD", "from"),
+		Entry("users from after now on", "/analytics/user-activity?from=AHEAD", "from"),
+		Entry("a user from after now on", "/analytics/user-activity?user_id=u&from=2099-01-01T00:00:00Z", "from"),
+		Entry("matches from after now on", "/rules/matches?rules=r&from=AHEAD", "from"),
+		Entry("a time before all that JSON can tell", "/analytics/top-errors?to=0000-01-01T12:00:00Z", "to"),
+		Entry("windows that end behind it", "/analytics/trends?period=1d&from=9999-12-30T00:00:00Z&to=9999-12-31T12:00:00Z", "to"),
 		Entry("too many series", "/analytics/trends?by=type&series=21", "series"),
 		Entry("an unknown period of a user", "/analytics/user-activity?user_id=u&period=2h", "period"),
 		Entry("an unknown period", "/analytics/trends?period=2h", "period"),
+		Entry("a period without a value", "/metrics?period=", "period"),
+		Entry("a stream of a period without a value", "/stream/metrics?period=", "period"),
 		Entry("an unknown kind", "/metrics?metric_type=NOISE", "metric_type"),
 		Entry("response times by level", "/analytics/trends?metric_type=RESPONSE_TIME&by=level", "by"),
 		Entry("errors that are none", "/analytics/top-errors?level=info", "level"),

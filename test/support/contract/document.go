@@ -45,6 +45,7 @@ type Operation struct {
 type Parameter struct {
 	Name, In string
 	Required bool
+	Empty    bool // allowEmptyValue
 	Schema   map[string]any
 	at       string
 }
@@ -104,6 +105,7 @@ func (d *Document) readOperations() error {
 					one.Name, _ = given["name"].(string)
 					one.In, _ = given["in"].(string)
 					one.Required, _ = given["required"].(bool)
+					one.Empty, _ = given["allowEmptyValue"].(bool)
 					one.Schema, _ = d.resolve(given["schema"], where+"/schema")
 					o.Parameters = append(o.Parameters, one)
 				}

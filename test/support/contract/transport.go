@@ -190,8 +190,8 @@ func (d *Document) compareRequest(o *Operation, r *http.Request, sent []byte) er
 		if i < 0 {
 			return fmt.Errorf("the parameter %s was taken, and it is not listed", name)
 		}
-		if values[0] == "" {
-			continue // as good as absent
+		if values[0] == "" && !o.Parameters[i].Empty {
+			return fmt.Errorf("the parameter %s was taken without a value, and has no allowEmptyValue", name)
 		}
 		if err := d.Check(o.Parameters[i].at, o.Parameters[i].value(values[0])); err != nil {
 			return fmt.Errorf("the parameter %s=%s was taken: %w", name, values[0], err)
