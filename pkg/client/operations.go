@@ -565,7 +565,7 @@ func (c *Client) AllRules(ctx context.Context, p ListRulesParams) iter.Seq2[Rule
 
 // CreateRuleParams are what CreateRule may be asked with; zero values are not sent.
 type CreateRuleParams struct {
-	// Make the index that a rule's window needs, which takes minutes where there are many events.
+	// Make the index that a rule's window needs. Where there are many events that takes minutes; the request waits for five of them, beside its own time.
 	CreateIndexes bool
 }
 
@@ -595,7 +595,7 @@ func (c *Client) CreateRuleWith(ctx context.Context, p CreateRuleParams, body Bo
 
 // ImportRulesParams are what ImportRules may be asked with; zero values are not sent.
 type ImportRulesParams struct {
-	// Make the index that a rule's window needs, which takes minutes where there are many events.
+	// Make the index that a rule's window needs. Where there are many events that takes minutes; the request waits for five of them, beside its own time.
 	CreateIndexes bool
 }
 
@@ -605,7 +605,7 @@ type ImportRulesParams struct {
 //
 // A JSON array, JSON lines, or YAML; what it is follows from the text. A rule is known by its `rule_id`, else by its name. All are
 // saved in one go, or none; a mistake is named with its line. What is already so gets no new version, so importing twice changes nothing.
-// At most 64 MiB.
+// YAML has at most 2 MiB.
 func (c *Client) ImportRules(ctx context.Context, p ImportRulesParams, body []NewRule) (ImportedRules, error) {
 	query := url.Values{}
 	add(query, "create_indexes", p.CreateIndexes)
@@ -734,7 +734,7 @@ func (c *Client) GetRule(ctx context.Context, ruleID string) (Rule, error) {
 type ReplaceRuleParams struct {
 	// The `ETag` of the version that you changed. Without it the last one wins.
 	IfMatch string
-	// Make the index that a rule's window needs, which takes minutes where there are many events.
+	// Make the index that a rule's window needs. Where there are many events that takes minutes; the request waits for five of them, beside its own time.
 	CreateIndexes bool
 }
 
@@ -769,7 +769,7 @@ func (c *Client) ReplaceRuleWith(ctx context.Context, ruleID string, p ReplaceRu
 type PatchRuleParams struct {
 	// The `ETag` of the version that you changed. Without it the last one wins.
 	IfMatch string
-	// Make the index that a rule's window needs, which takes minutes where there are many events.
+	// Make the index that a rule's window needs. Where there are many events that takes minutes; the request waits for five of them, beside its own time.
 	CreateIndexes bool
 }
 
@@ -885,7 +885,7 @@ func (c *Client) DiffRule(ctx context.Context, ruleID string, p DiffRuleParams) 
 type RollBackRuleParams struct {
 	// The `ETag` of the version that you changed. Without it the last one wins.
 	IfMatch string
-	// Make the index that a rule's window needs, which takes minutes where there are many events.
+	// Make the index that a rule's window needs. Where there are many events that takes minutes; the request waits for five of them, beside its own time.
 	CreateIndexes bool
 }
 

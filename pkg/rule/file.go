@@ -60,16 +60,21 @@ func (e *FileError) Error() string {
 // maxFile bounds what ParseFile reads.
 const maxFile = 64 << 20
 
-// ParseFile reads rules as a JSON array, JSON lines, extended JSON or YAML (a
-// list, or a rule a document). What the text is follows from the name's ending,
-// else from the text. Conditions are compiled, actions are not looked at. The
-// error is a *FileError that lists every mistake, or the reader's own; there are
-// no rules when there is one.
+// ParseFile is Parse of what it reads, or the reader's own error.
 func ParseFile(r io.Reader, name string) ([]Rule, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("read rules %s: %w", name, err)
 	}
+	return Parse(text, name)
+}
+
+// Parse reads rules as a JSON array, JSON lines, extended JSON or YAML (a
+// list, or a rule a document). What the text is follows from the name's ending,
+// else from the text. Conditions are compiled, actions are not looked at. The
+// error is a *FileError that lists every mistake; there are no rules when there is
+// one.
+func Parse(text []byte, name string) ([]Rule, error) {
 	f := &file{name: name, compiler: newCompiler(), seen: map[string]int{}}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	switch {
@@ -97,14 +102,15 @@ func invalidAt(text []byte) int {
 	}
 }
 
-func isYAML(name string, text []byte) bool {
+// IsYAML says whether Parse takes a text for YAML.
+func IsYAML(name string, text []byte) bool {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".yaml", ".yml":
 		return true
 	case ".json", ".jsonl", ".ndjson", ".js", ".txt":
 		return false
 	}
-	text = bytes.TrimSpace(text)
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))
 	return len(text) > 0 && text[0] != '[' && text[0] != '{'
 }
 
@@ -128,7 +134,7 @@ type reader interface {
 
 func (f *file) readText(text []byte) {
 	var n notes
-	if isYAML(f.name, text) {
+	if IsYAML(f.name, text) {
 		f.read(newYAMLReader(text, &n), &n)
 	} else {
 		f.read(newItemReader(text, &n), &n)

@@ -54,7 +54,7 @@ func (s *Store) FindUsers(ctx context.Context, role user.Role, after string, lim
 		q = append(q, field("role", role))
 	}
 	found, err := page[user.User](ctx, s, s.users, q, options.Find().SetSort(keys("email", 1)).SetMaxTime(operationTimeout/2), limit)
-	return found, searched("list users", err)
+	return found, classify("list users", err)
 }
 
 // HasUsers says whether there is any user.

@@ -128,6 +128,8 @@ func problemOf(err error) *Problem {
 		return problem(http.StatusRequestTimeout, "slow_body", "the body did not arrive in the time of a request")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return problem(http.StatusBadRequest, "invalid_json", "the body ended before its Content-Length")
+	case errors.As(err, &web) && web.Code == http.StatusRequestEntityTooLarge:
+		return problem(web.Code, codeOf(web.Code), "the body is larger than api.body_limit")
 	case errors.As(err, &web):
 		return problem(web.Code, codeOf(web.Code), "%v", web.Message)
 	default:

@@ -62,7 +62,7 @@ func (s *Server) withIndexes(c echo.Context, rules []rule.Rule, pointer func(i i
 		return err
 	}
 	if create != nil && *create {
-		return s.indexes.CreateIndexes(ctx, missing)
+		return s.createIndexes(ctx, missing)
 	}
 	refused := problem(http.StatusUnprocessableEntity, "missing_index",
 		"no index serves the rule's window; ?create_indexes=true (eactl: --create-indexes) makes it, which takes minutes where there are many events")
@@ -74,6 +74,24 @@ func (s *Server) withIndexes(c echo.Context, rules []rule.Rule, pointer func(i i
 }
 
 const createIndexes = "create_indexes"
+
+// indexTime is how long a request waits for indexes beside its own time; pkg/store
+// gives each as long.
+const indexTime = 5 * time.Minute
+
+// createIndexes goes on when the client, or a proxy before it, does not wait so long:
+// the next request finds the indexes.
+func (s *Server) createIndexes(ctx context.Context, missing []store.MissingIndex) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), indexTime)
+	defer cancel()
+	err := s.indexes.CreateIndexes(ctx, missing)
+	if err != nil && ctx.Err() != nil {
+		return problem(http.StatusGatewayTimeout, "too_slow",
+			"%d index(es) were not ready in %s, so nothing was saved; the database may still be making them: try again later, or make them there: db.events.createIndex(%s)",
+			len(missing), interval.Duration(indexTime), missing[0])
+	}
+	return err
+}
 
 // withIndex is withIndexes for a body of one rule.
 func (s *Server) withIndex(c echo.Context, r rule.Rule) error {

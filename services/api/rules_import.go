@@ -27,12 +27,11 @@ const (
 	// importTries bounds how often an import begins again because somebody else
 	// saved one of its rules meanwhile.
 	importTries = 3
+	// yamlMost bounds YAML: reading it takes fifty times its length in memory.
+	yamlMost = 2 << 20
 	// flawsShown bounds the mistakes of one answer.
 	flawsShown = 100
 )
-
-// ownLimit: the body of an import is bounded by rule.ParseFile.
-func ownLimit(c echo.Context) bool { return c.Path() == "/api/v1"+importPath }
 
 // importRules: POST /rules/import, a JSON array, JSON lines, or YAML. A rule is
 // known by its rule_id, else by its name. All are saved, or none; what is
@@ -45,8 +44,14 @@ func (s *Server) importRules(c echo.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	var text bytes.Buffer
-	rules, err := rule.ParseFile(io.TeeReader(c.Request().Body, &text), "body")
+	text, err := io.ReadAll(c.Request().Body)
+	if err != nil {
+		return err
+	}
+	if len(text) > yamlMost && rule.IsYAML("body", text) {
+		return problem(http.StatusRequestEntityTooLarge, "body_too_large", "YAML of more than %d bytes; send JSON (eactl rules apply does), which may be as large as any body", yamlMost)
+	}
+	rules, err := rule.Parse(text, "body")
 	if err != nil {
 		return err
 	}
@@ -65,7 +70,7 @@ func (s *Server) importRules(c echo.Context) error {
 			continue
 		}
 		if err != nil {
-			return inLines(err, text.Bytes())
+			return inLines(err, text)
 		}
 		if len(parts.created)+len(parts.changed) > 0 {
 			s.rulesChanged(c, "")

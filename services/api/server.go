@@ -5,8 +5,10 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -183,7 +185,7 @@ func (s *Server) handler() *echo.Echo {
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.panicked}),
 		secure,
 		crossOrigin(s.cfg.CORSOrigins),
-		middleware.BodyLimitWithConfig(middleware.BodyLimitConfig{Limit: bytesText(s.cfg.BodyLimit), Skipper: ownLimit}),
+		middleware.BodyLimit(bytesText(s.cfg.BodyLimit)),
 	)
 	doc, err := Document()
 	if err != nil {
@@ -232,16 +234,40 @@ func (s *Server) bound(r route) echo.MiddlewareFunc {
 			return next
 		}
 		return func(c echo.Context) error {
-			ctx, cancel := context.WithTimeout(store.ForRequest(c.Request().Context(), requestID(c)), limit)
+			allowed := limit
+			if create, _ := strconv.ParseBool(c.QueryParam(createIndexes)); create {
+				allowed += indexTime
+			}
+			ctx, cancel := context.WithTimeout(store.ForRequest(c.Request().Context(), requestID(c)), allowed)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
 			controller := http.NewResponseController(c.Response())
-			deadline := time.Now().Add(limit)
-			_ = controller.SetReadDeadline(deadline) // a slow body is cut
+			deadline := time.Now().Add(allowed)
+			if c.Request().ContentLength != 0 {
+				_ = controller.SetReadDeadline(deadline) // a slow body is cut
+				c.Request().Body = &timedBody{c.Request().Body, controller}
+			}
 			_ = controller.SetWriteDeadline(deadline.Add(idleTimeout))
 			return next(c)
 		}
 	}
+}
+
+// timedBody ends the deadline of a body with the body. Behind it net/http reads on, to
+// learn that the client has gone: a deadline that passed then would tell so of this
+// request and of every later one of the connection.
+type timedBody struct {
+	io.ReadCloser
+
+	connection *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.connection.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // limitRequestID replaces a client's request id that could not be logged.

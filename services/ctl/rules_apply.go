@@ -23,6 +23,9 @@ import (
 // importTimeout is for many thousand rules on a slow server.
 const importTimeout = 3 * time.Minute
 
+// indexTimeout is how long the API waits for indexes besides.
+const indexTimeout = 5 * time.Minute
+
 func (t *tool) rulesApply() *cobra.Command {
 	return t.saveRules("apply", "Create or replace rules by id or name: all of them, or none", `  eactl rules apply -f configs/rules/
   eactl rules apply -f rules.yaml`)
@@ -58,7 +61,9 @@ with a window that no index serves, unless --create-indexes makes it, which take
 			if err != nil {
 				return err
 			}
-			api.Timeout = importTimeout
+			if api.Timeout = importTimeout; indexes {
+				api.Timeout += indexTimeout
+			}
 			result, err := api.ImportRulesWith(cmd.Context(), client.ImportRulesParams{CreateIndexes: indexes}, client.JSON(body))
 			if err != nil {
 				return named(err, rules)

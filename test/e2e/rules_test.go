@@ -227,6 +227,9 @@ var _ = Describe("an import of rules", func() {
 		var list struct{ Items []object }
 		Expect(p.call(ctx, http.MethodGet, "/api/v1/rules", nil, &list)).To(Equal(http.StatusOK))
 		Expect(list.Items).To(BeEmpty())
+		var problem problemBody
+		Expect(p.sendText(ctx, "/api/v1/rules/import", "- name: long\n"+strings.Repeat("#\n", 1<<20), &problem)).To(Equal(http.StatusRequestEntityTooLarge))
+		Expect(problem.Detail).To(ContainSubstring("send JSON"), "YAML takes fifty times its length")
 	}, SpecTimeout(2*time.Minute))
 
 	It("gives only changed rules a version, keeps secrets, and knows rules by id or name", func(ctx SpecContext) {

@@ -8,6 +8,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/events-aggregator/events-aggregator/pkg/config"
+	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 )
 
 var _ = Describe("a rule with a window", func() {
@@ -38,6 +41,18 @@ var _ = Describe("a rule with a window", func() {
 			To(Equal(http.StatusUnprocessableEntity))
 		Expect(problem.Errors).To(HaveLen(1), "source_time serves the other one")
 		Expect(problem.Errors[0].Pointer).To(Equal("/2/window"))
+	}, SpecTimeout(time.Minute))
+
+	It("has longer for its index than a request has", func(ctx SpecContext) {
+		f := fleet.New(ctx)
+		proxy := fleet.Through(&f.MongoURI)
+		p := (&product{Fleet: f}).another(ctx, func(c *config.Config) {
+			c.API.RequestTimeout, c.API.PublishTimeout = 2*time.Second, time.Second
+		})
+		Expect(p.call(ctx, http.MethodGet, "/api/v1/users/me", nil, nil)).To(Equal(http.StatusOK))
+		proxy.Delay(700 * time.Millisecond) // the key is known; indexes, the events of the rule, the new index and the rule are asked for one by one
+		r := object{"name": "shop", "conditions": object{"payload.shop": "s1"}, "actions": logAction, "window": frequency}
+		Expect(p.call(ctx, http.MethodPost, "/api/v1/rules?create_indexes=true", r, nil)).To(Equal(http.StatusCreated))
 	}, SpecTimeout(time.Minute))
 
 	It("is applied with its index by eactl", func(ctx SpecContext) {
