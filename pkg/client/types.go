@@ -1474,7 +1474,7 @@ type TopErrors struct {
 	SlotSeconds float64 `json:"slot_seconds"`
 	Errors      int64   `json:"errors"`
 	Causes      int64   `json:"causes"`
-	// There are more causes than are kept apart; the rest is in errors alone.
+	// There are more causes than are kept apart: 20,000, with 32 MiB of texts; the rest is in errors alone.
 	Truncated bool       `json:"truncated,omitzero"`
 	Items     []TopError `json:"items"`
 }
@@ -1490,7 +1490,7 @@ type TopError struct {
 	FirstSeen     Time   `json:"first_seen"`
 	LastSeen      Time   `json:"last_seen"`
 	AffectedUsers int64  `json:"affected_users"`
-	// There are more users than were counted.
+	// There are more users than were counted: 10,000 of a cause, 200,000 of all.
 	MoreUsers     bool    `json:"more_users,omitzero"`
 	SampleEventID string  `json:"sample_event_id"`
 	Sparkline     []int64 `json:"sparkline"`
@@ -1549,8 +1549,10 @@ type UserActivity struct {
 	ByType    []UserActivityByType   `json:"by_type"`
 	Timeline  []UserActivityTimeline `json:"timeline"`
 	Sessions  []UserActivitySession  `json:"sessions"`
-	// All of the range, also beyond the limit.
+	// All of the range, also beyond the limit; 10,000 at most.
 	SessionsCount int64 `json:"sessions_count"`
+	// There are more sessions than are told apart, which are those with the latest events; the rest is in the other counts alone.
+	Truncated bool `json:"truncated,omitzero"`
 }
 
 // UserActivityByType is what stands in UserActivity.ByType.

@@ -128,8 +128,9 @@ type UserEvents struct {
 	Last    time.Time `bson:"last"`
 }
 
-// UserEvents lists what a user did in a range.
-func (s *Store) UserEvents(ctx context.Context, filter EventFilter, slot time.Duration) ([]UserEvents, error) {
+// UserEvents hands what a user did in a range to f, the latest slots first: a user
+// who is everybody that is not signed in has a session for each visit.
+func (s *Store) UserEvents(ctx context.Context, filter EventFilter, slot time.Duration, f func(UserEvents)) error {
 	const doing = "list a user's events"
 	group := append(bson.D{field("_id", bson.D{
 		field("slot", slotOf(filter.From, slot)), field("type", "$type"), field("session", bson.D{field("$ifNull", bson.A{"$session_id", ""})}),
@@ -142,12 +143,20 @@ func (s *Store) UserEvents(ctx context.Context, filter EventFilter, slot time.Du
 			field("_id", 0), field("slot", "$_id.slot"), field("type", "$_id.type"), field("session", "$_id.session"),
 			field("n", 1), field("errors", 1), field("first", 1), field("last", 1),
 		})},
-	}, s.aggregateBy(ctx, "user_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(10_000))
-	var found []UserEvents
-	if err == nil {
-		err = cur.All(ctx, &found)
+		bson.D{field("$sort", keys("slot", -1))},
+	}, s.aggregateBy(ctx, "user_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(eventsTogether))
+	if err != nil {
+		return searched(doing, err)
 	}
-	return found, searched(doing, err)
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	for cur.Next(ctx) {
+		var u UserEvents
+		if err := cur.Decode(&u); err != nil {
+			return searched(doing, err)
+		}
+		f(u)
+	}
+	return searched(doing, cur.Err())
 }
 
 // ActiveUser is how active one user was.

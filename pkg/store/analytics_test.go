@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -174,9 +175,10 @@ var _ = Describe("analyses of events", Ordered, func() {
 		}
 		f := hours
 		f.UserID = "u1"
-		found, err := s.UserEvents(ctx, f, slot)
-		Expect(err).NotTo(HaveOccurred())
+		var found []store.UserEvents
+		Expect(s.UserEvents(ctx, f, slot, func(u store.UserEvents) { found = append(found, u) })).To(Succeed())
 		Expect(found).To(HaveLen(len(want)))
+		Expect(slices.IsSortedFunc(found, func(a, b store.UserEvents) int { return b.Slot - a.Slot })).To(BeTrue(), "the latest first")
 		for _, u := range found {
 			k := key{u.Slot, u.Type, u.Session}
 			Expect(u.Count).To(Equal(want[k]), "%v", k)
@@ -244,16 +246,17 @@ var _ = Describe("analyses of events", Ordered, func() {
 			q := store.SumsQuery{Range: metric.Range{From: f.From, To: f.To}, By: metric.Dimensions, Window: period("1h"), Responses: true}
 			_, err = s.EventSums(ctx, q, f)
 			every(err)
-			f.UserID = "u1"
-			_, err = s.UserEvents(ctx, f, time.Minute)
+			_, err = s.EventApart(ctx, q, f)
 			every(err)
+			f.UserID = "u1"
+			every(s.UserEvents(ctx, f, time.Minute, func(store.UserEvents) {}))
 			_, err = s.RuleMatches(ctx, []string{"all", "rule-1"}, f.From, f.To, time.Minute)
 			every(err)
 		}
 		mu.Lock()
 		commands := asked
 		mu.Unlock()
-		Expect(commands).To(HaveLen(10))
+		Expect(commands).To(HaveLen(12))
 		for _, c := range commands {
 			for _, d := range explainable(c.command) {
 				plan := explained(ctx, s, d)

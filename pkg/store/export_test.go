@@ -95,6 +95,9 @@ func (s *Store) SetFewEvents(n int64) { s.few = n }
 // SetHeavy says how many events are many for one evaluation of a window.
 func (s *Store) SetHeavy(n int64) { s.heavy = n }
 
+// SetEventBounds says how much is told apart when events are added up.
+func (s *Store) SetEventBounds(names, tally int) { s.namesMost, s.tallyMost = names, tally }
+
 // Equalities are what events of all the keys are looked for by.
 func Equalities(keys []string) bson.D { return conjunction(equalities(keys)) }
 

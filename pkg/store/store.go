@@ -22,6 +22,8 @@ import (
 	"go.mongodb.org/mongo-driver/mongo/writeconcern"
 	"go.mongodb.org/mongo-driver/x/mongo/driver/connstring"
 	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/metric"
 )
 
 const (
@@ -58,6 +60,9 @@ type Store struct {
 	cutOff cutOff
 	few    int64 // events that may be read for each look-up
 	heavy  int64 // events that are many for one evaluation
+	// namesMost and tallyMost bound what is told apart when events are added up.
+	namesMost, tallyMost int
+
 	spoilt func(collection, id string)
 	// hasText: the events have a text index, which not every server can make.
 	hasText atomic.Bool
@@ -111,7 +116,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open MongoDB client: %w", err)
 	}
-	s := &Store{client: client, db: client.Database(o.Database), log: o.Log, few: fewEventsDefault, heavy: heavyDefault, spoilt: o.Spoilt}
+	s := &Store{client: client, db: client.Database(o.Database), log: o.Log, few: fewEventsDefault, heavy: heavyDefault,
+		namesMost: metric.NamesMost, tallyMost: metric.TallyMost, spoilt: o.Spoilt}
 	for name, c := range map[string]**mongo.Collection{
 		"events": &s.events, "batches": &s.batches, "batch_marks": &s.marks,
 		"rules": &s.rules, "rule_versions": &s.ruleVersions, "notifications": &s.notifications,

@@ -342,13 +342,16 @@ func (rows rowSums) sorted() []SumsRow {
 		r.Response.Histogram = r.Response.Histogram.Sorted()
 		out = append(out, *r)
 	}
-	slices.SortFunc(out, func(a, b SumsRow) int {
-		if c := a.Start.Compare(b.Start); c != 0 {
-			return c
-		}
-		return a.Compare(b.Series)
-	})
+	slices.SortFunc(out, SumsRow.compare)
 	return out
+}
+
+// compare orders rows by time and series.
+func (r SumsRow) compare(other SumsRow) int {
+	if c := r.Start.Compare(other.Start); c != 0 {
+		return c
+	}
+	return r.Compare(other.Series)
 }
 
 // Counted says whether events of these values are counted by name; what is

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -87,10 +88,9 @@ var _ = Describe("adding up", Ordered, func() {
 		batches = append(batches, late)
 	}, NodeTimeout(time.Minute))
 
-	// expectApart compares what a range adds up to with loops.
-	expectApart := func(ctx context.Context, q store.SumsQuery, wanted func(minuteOf) bool, batches ...event.Batch) {
+	// expectApart compares what a range adds up to, in metrics or in the events, with loops.
+	expectApart := func(apart metric.Apart, err error, q store.SumsQuery, wanted func(minuteOf) bool, batches ...event.Batch) {
 		GinkgoHelper()
-		apart, err := s.Apart(ctx, q, now)
 		Expect(err).NotTo(HaveOccurred())
 		q.Window, q.By = metric.Period{}, nil
 		all := loop(q, wanted, batches...)
@@ -134,7 +134,8 @@ var _ = Describe("adding up", Ordered, func() {
 			rows, err := s.Sums(ctx, q, now)
 			Expect(err).NotTo(HaveOccurred())
 			expectRows(rows, loop(q, every, batches...), q.Responses)
-			expectApart(ctx, q, every, batches...)
+			apart, err := s.Apart(ctx, q, now)
+			expectApart(apart, err, q, every, batches...)
 		}
 		region, none := "eu", ""
 		for _, f := range []struct {
@@ -155,7 +156,10 @@ var _ = Describe("adding up", Ordered, func() {
 			}
 			for _, q := range questions()[1:3] {
 				f.change(&q)
-				expectApart(ctx, q, f.wanted, batches...)
+				apart, err := s.Apart(ctx, q, now)
+				expectApart(apart, err, q, f.wanted, batches...)
+				apart, err = s.EventApart(ctx, q, store.EventFilter{})
+				expectApart(apart, err, q, f.wanted, batches...)
 				want := loop(q, f.wanted, batches...)
 				rows, err := s.Sums(ctx, q, now)
 				Expect(err).NotTo(HaveOccurred())
@@ -175,6 +179,8 @@ var _ = Describe("adding up", Ordered, func() {
 			rows, err := s.EventSums(ctx, q, store.EventFilter{})
 			Expect(err).NotTo(HaveOccurred())
 			expectRows(rows, loop(q, every, all...), q.Responses)
+			apart, err := s.EventApart(ctx, q, store.EventFilter{})
+			expectApart(apart, err, q, every, all...)
 		}
 		q := store.SumsQuery{Range: questions()[0].Range}
 		condition, err := bson.Marshal(bson.D{{Key: "payload.duration_ms", Value: bson.D{{Key: "$gte", Value: 50}}}})
@@ -193,6 +199,57 @@ var _ = Describe("adding up", Ordered, func() {
 		Expect(rows).To(HaveLen(1))
 		Expect(rows[0].Count).To(Equal(want))
 		Expect(rows[0].Errors).To(Equal(want))
+	}, SpecTimeout(time.Minute))
+
+	It("tells a bounded number of the events' values apart, whatever producers send", func(ctx SpecContext) {
+		crowd := testBatch(90, func(i int, d bson.D) bson.D {
+			d[3].Value = []string{"auth", fmt.Sprint("pod-", i*7%30)}[i%2]
+			d[4].Value, d[5].Value = int32(1+i%10), today().Add(20*time.Hour+time.Duration(i)*time.Minute)
+			return d
+		})
+		save(ctx, s, crowd)
+		DeferCleanup(s.SetEventBounds, metric.NamesMost, metric.TallyMost)
+		s.SetEventBounds(5, metric.TallyMost)
+		q := store.SumsQuery{Range: metric.Range{From: today().Add(20 * time.Hour), To: today().Add(22 * time.Hour)}, By: []metric.Dimension{metric.Source}}
+		counted := func(named func(string) bool) map[minuteOf]metric.Totals {
+			all := map[minuteOf]metric.Totals{}
+			for key, w := range loop(q, every, crowd) {
+				if !named(key.series.Source) {
+					key.series.Source = metric.Other
+				}
+				sum := all[key]
+				sum.Add(w.totals)
+				all[key] = sum
+			}
+			return all
+		}
+		apart, err := s.EventApart(ctx, q, store.EventFilter{SeverityMin: 1})
+		Expect(err).NotTo(HaveOccurred())
+		sources := apart.By[metric.Source]
+		Expect(sources).To(And(HaveLen(7), HaveKey("auth"), HaveKey(metric.Other)), "what is counted by name, and five others")
+		want := map[string]metric.Totals{}
+		for key, totals := range counted(func(source string) bool { return sources[source].Count > 0 }) {
+			want[key.series.Source] = totals
+		}
+		Expect(sources).To(Equal(want))
+		Expect(apart.All.Count).To(BeEquivalentTo(90))
+		apart, err = s.EventApart(ctx, q, store.EventFilter{Source: "pod-29"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(apart.By[metric.Source]).To(HaveKey("pod-29"), "who asks for a value has it")
+
+		q.Window = period("5m")
+		for _, names := range []int{5, metric.NamesMost} {
+			s.SetEventBounds(names, 100)
+			rows, err := s.EventSums(ctx, q, store.EventFilter{})
+			Expect(err).NotTo(HaveOccurred())
+			named, got := map[string]bool{}, map[minuteOf]metric.Totals{}
+			for _, r := range rows {
+				named[r.Source] = true
+				got[minuteOf{r.Start, r.Series}] = r.Totals
+			}
+			Expect(len(named)).To(BeNumerically("<=", 21), "many as the windows are")
+			Expect(got).To(Equal(counted(func(source string) bool { return named[source] })))
+		}
 	}, SpecTimeout(time.Minute))
 
 	It("is TooSlow when the context's time is over", func(ctx SpecContext) {
@@ -223,7 +280,8 @@ var _ = Describe("adding up", Ordered, func() {
 			_, err := sums.DeleteMany(ctx, gone)
 			Expect(err).NotTo(HaveOccurred())
 			all := questions()
-			expectApart(ctx, all[0], every, batches...)
+			apart, err := s.Apart(ctx, all[0], now)
+			expectApart(apart, err, all[0], every, batches...)
 			for _, q := range []store.SumsQuery{all[1], all[4], all[5]} {
 				rows, err := s.Sums(ctx, q, now)
 				Expect(err).NotTo(HaveOccurred())

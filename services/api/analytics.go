@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -16,10 +18,11 @@ type Analytics interface {
 	Sums(ctx context.Context, q store.SumsQuery, now time.Time) ([]store.SumsRow, error)
 	Apart(ctx context.Context, q store.SumsQuery, now time.Time) (metric.Apart, error)
 	EventSums(ctx context.Context, q store.SumsQuery, f store.EventFilter) ([]store.SumsRow, error)
+	EventApart(ctx context.Context, q store.SumsQuery, f store.EventFilter) (metric.Apart, error)
 	Counted(ctx context.Context, eventType, source string, region *string) (bool, error)
 	EachError(ctx context.Context, f store.EventFilter, each func(store.ErrorEvent) bool) error
 	RuleMatches(ctx context.Context, rules []string, from, to time.Time, slot time.Duration) ([]store.RuleMatches, error)
-	UserEvents(ctx context.Context, f store.EventFilter, slot time.Duration) ([]store.UserEvents, error)
+	UserEvents(ctx context.Context, f store.EventFilter, slot time.Duration, each func(store.UserEvents)) error
 	ActiveUsers(ctx context.Context, f store.EventFilter, limit int) ([]store.ActiveUser, error)
 	ListMetrics(ctx context.Context, f store.MetricFilter, after *store.MetricPosition, limit int) ([]store.Metric, error)
 }
@@ -31,6 +34,11 @@ const (
 	// a few hundred windows for each series, of the second every event is read.
 	metricsMost = 2 * 366 * 24 * time.Hour
 	eventsMost  = 31 * 24 * time.Hour
+	// analysesAtOnce read events at the same time: what they tell apart is bounded
+	// (metric.TallyMost), and the process has memory for so many of the largest.
+	// analysesOfKey leaves one to others.
+	analysesAtOnce = 3
+	analysesOfKey  = 2
 )
 
 // Where an answer comes from, as it says.
@@ -83,17 +91,41 @@ func tellable(t time.Time) bool { return t.Year() >= 1 && !t.After(lastDay) }
 
 // ofMetrics says whether metrics know the answer: they have types, sources and
 // regions, and of a full dimension only some.
-func (s *Server) ofMetrics(ctx context.Context, q question) (bool, error) {
+func (s *Server) ofMetrics(c echo.Context, q question) (bool, error) {
 	f := q.filter
 	if f.SeverityMin > 0 || f.SeverityMax > 0 || f.UserID != "" || f.SessionID != "" || f.TraceID != "" || len(f.Condition) > 0 {
 		return false, nil
 	}
+	ctx, cancel := s.bounded(c)
+	defer cancel()
 	return s.analytics.Counted(ctx, f.Type, f.Source, q.region)
 }
 
 // bounded gives a question its time.
 func (s *Server) bounded(c echo.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(c.Request().Context(), s.cfg.AnalyticsTimeout)
+}
+
+// analysis gives a question its time, and one that reads events a place, for which it
+// waits as long. Both are given back by done, which may be called twice: before an
+// answer is written, so that who reads slowly keeps no place.
+func (s *Server) analysis(c echo.Context, events bool) (ctx context.Context, done func(), err error) {
+	release := func() {}
+	if events {
+		waiting, cancel := s.bounded(c)
+		defer cancel()
+		release, err = s.analysing.wait(waiting, clientOf(c))
+		switch {
+		case errors.Is(err, context.Canceled):
+			return nil, nil, err
+		case err != nil:
+			return nil, nil, problem(http.StatusServiceUnavailable, "busy",
+				"%d analyses that read events are under way already, or %d with this key, and none of them ended in %s; try again",
+				analysesAtOnce, analysesOfKey, s.cfg.AnalyticsTimeout)
+		}
+	}
+	ctx, cancel := s.bounded(c)
+	return ctx, func() { cancel(); release() }, nil
 }
 
 // within widens a range to what there are numbers of: whole windows of the

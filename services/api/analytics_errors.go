@@ -19,10 +19,13 @@ const (
 	// sparkSlots is how many numbers a sparkline has.
 	sparkSlots = 24
 	sparkMost  = 100
-	// causesKept and usersKept bound the memory of one answer.
-	causesKept = 20_000
-	usersKept  = 10_000
 )
+
+// errorBounds bound the memory of one answer: causes and their texts, and the users
+// of one cause and of all together.
+type errorBounds struct{ causes, text, usersOfOne, users int }
+
+var errorsKept = errorBounds{causes: 20_000, text: 32 << 20, usersOfOne: 10_000, users: 200_000}
 
 // topError is the errors of one type with one cause: the same text but for
 // numbers, ids, times and addresses.
@@ -69,14 +72,19 @@ func (s *Server) topErrors(c echo.Context) error {
 	}
 	q.filter.From, q.filter.To = q.From, q.To
 	slot := slotLength(q.Range, slots)
-	ctx, cancel := s.bounded(c)
-	defer cancel()
-	tally := errorTally{from: q.From, slot: slot, slots: slots, causes: map[[2]string]*topError{}}
+	ctx, done, err := s.analysis(c, true)
+	if err != nil {
+		return err
+	}
+	defer done()
+	tally := newErrorTally(q.From, slot, slots, errorsKept)
 	if err := s.analytics.EachError(ctx, q.filter, tally.add); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, topErrorsAnswer{From: q.From, To: q.To, Slot: slot.Seconds(), Errors: tally.errors,
-		Causes: len(tally.causes), Truncated: tally.truncated, Items: tally.top(limit)})
+	answer := topErrorsAnswer{From: q.From, To: q.To, Slot: slot.Seconds(), Errors: tally.errors,
+		Causes: len(tally.causes), Truncated: tally.truncated, Items: tally.top(limit)}
+	done()
+	return c.JSON(http.StatusOK, answer)
 }
 
 // slotLength divides a range into so many slots of whole milliseconds.
@@ -89,9 +97,14 @@ type errorTally struct {
 	from      time.Time
 	slot      time.Duration
 	slots     int
+	left      errorBounds
 	causes    map[[2]string]*topError
 	errors    int64
 	truncated bool
+}
+
+func newErrorTally(from time.Time, slot time.Duration, slots int, most errorBounds) *errorTally {
+	return &errorTally{from: from, slot: slot, slots: slots, left: most, causes: map[[2]string]*topError{}}
 }
 
 func (t *errorTally) add(e store.ErrorEvent) bool {
@@ -99,10 +112,13 @@ func (t *errorTally) add(e store.ErrorEvent) bool {
 	key := [2]string{e.Type, deadletter.Fingerprint(e.Text)}
 	g := t.causes[key]
 	if g == nil {
-		if len(t.causes) == causesKept {
+		text := len(e.Type) + len(key[1]) + len(e.Text)
+		if t.left.causes == 0 || t.left.text < text {
 			t.truncated = true
 			return true
 		}
+		t.left.causes--
+		t.left.text -= text
 		g = &topError{Type: e.Type, Error: key[1], Example: e.Text, FirstSeen: e.At, LastSeen: e.At, Sample: e.EventID,
 			Sparkline: make([]int64, t.slots), users: map[string]bool{}}
 		t.causes[key] = g
@@ -117,9 +133,10 @@ func (t *errorTally) add(e store.ErrorEvent) bool {
 	g.Sparkline[max(0, min(int(e.At.Sub(t.from)/t.slot), t.slots-1))]++
 	switch {
 	case e.UserID == "" || g.users[e.UserID]:
-	case len(g.users) == usersKept:
+	case len(g.users) == t.left.usersOfOne || t.left.users == 0:
 		g.MoreUsers = true
 	default:
+		t.left.users--
 		g.users[e.UserID] = true
 	}
 	return true

@@ -68,9 +68,7 @@ func (s *Server) summary(c echo.Context) error {
 	if err := p.err(); err != nil {
 		return err
 	}
-	ctx, cancel := s.bounded(c)
-	defer cancel()
-	known, err := s.ofMetrics(ctx, q)
+	known, err := s.ofMetrics(c, q)
 	if err != nil {
 		return err
 	}
@@ -78,6 +76,11 @@ func (s *Server) summary(c echo.Context) error {
 	if err := p.err(); err != nil {
 		return err
 	}
+	ctx, done, err := s.analysis(c, !known)
+	if err != nil {
+		return err
+	}
+	defer done()
 	ask := func(r metric.Range) (metric.Apart, error) {
 		return s.apart(ctx, q, store.SumsQuery{Range: r, Responses: responses != nil && *responses}, !known)
 	}
@@ -107,20 +110,16 @@ func (s *Server) summary(c echo.Context) error {
 	for d, to := range map[metric.Dimension]*[]group{metric.Type: &answer.ByType, metric.Source: &answer.BySource, metric.Region: &answer.ByRegion} {
 		*to = groups(current.By[d], before.By[d], answer.Previous != nil, limit)
 	}
+	done()
 	return c.JSON(http.StatusOK, answer)
 }
 
 // apart asks metrics or events what a range adds up to.
-func (s *Server) apart(ctx context.Context, q question, query store.SumsQuery, events bool) (sums metric.Apart, err error) {
-	if !events {
-		return s.analytics.Apart(ctx, q.about(query), s.now())
+func (s *Server) apart(ctx context.Context, q question, query store.SumsQuery, events bool) (metric.Apart, error) {
+	if events {
+		return s.analytics.EventApart(ctx, q.about(query), q.filter)
 	}
-	query.By = metric.Dimensions
-	rows, err := s.analytics.EventSums(ctx, q.about(query), q.filter)
-	for _, r := range rows {
-		sums.Add(r.Series, r.Sums)
-	}
-	return sums, err
+	return s.analytics.Apart(ctx, q.about(query), s.now())
 }
 
 func figuresOf(r metric.Range, sums metric.Sums) figures {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -68,9 +69,7 @@ func (s *Server) trends(c echo.Context) error {
 	if err := p.err(); err != nil {
 		return err
 	}
-	ctx, cancel := s.bounded(c)
-	defer cancel()
-	known, err := s.ofMetrics(ctx, q)
+	known, err := s.ofMetrics(c, q)
 	if err != nil {
 		return err
 	}
@@ -84,6 +83,11 @@ func (s *Server) trends(c echo.Context) error {
 	if err := p.err(); err != nil {
 		return err
 	}
+	ctx, done, err := s.analysis(c, !known)
+	if err != nil {
+		return err
+	}
+	defer done()
 	query := store.SumsQuery{Range: r, Window: period, Responses: answer.Metric == "RESPONSE_TIME"}
 	if answer.By != "" && answer.By != byLevel {
 		query.By = []metric.Dimension{metric.Dimension(answer.By)}
@@ -95,6 +99,7 @@ func (s *Server) trends(c echo.Context) error {
 	answer.From, answer.To, answer.Period = r.From, r.To, period.Name
 	draw := drawing{windows: period.Windows(r), kind: answer.Metric, openFrom: period.Start(s.now())}
 	answer.Total, answer.Series, answer.Others = draw.lines(rows, answer.By, most)
+	done()
 	return c.JSON(http.StatusOK, answer)
 }
 
@@ -152,22 +157,41 @@ func (d drawing) lines(rows []store.SumsRow, by string, most int) (total line, s
 			named[name].add(r.Start, sums)
 		}
 	}
-	series = []line{}
+	counts := map[string]int64{}
 	for name, at := range named {
-		series = append(series, d.line(name, at))
+		counts[name] = d.count(at)
 	}
-	slices.SortFunc(series, func(a, b line) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name)) })
-	if len(series) > most {
+	names := slices.SortedFunc(maps.Keys(named), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	series = []line{}
+	for _, name := range names[:min(len(names), most)] {
+		series = append(series, d.line(name, named[name]))
+	}
+	if len(names) > most {
 		rest := sumsAt{}
-		for _, l := range series[most:] {
-			for start, sums := range named[l.Name] {
+		for _, name := range names[most:] {
+			for start, sums := range named[name] {
 				rest.add(time.Unix(start, 0), sums)
 			}
 		}
 		o := d.line("", rest)
-		series, others = series[:most], &o
+		others = &o
 	}
 	return d.line("", all), series, others
+}
+
+// count is what the points of a line count together.
+func (d drawing) count(at sumsAt) (n int64) {
+	for _, sums := range at {
+		n += d.counted(sums)
+	}
+	return n
+}
+
+func (d drawing) counted(sums metric.Sums) int64 {
+	if d.kind == "RESPONSE_TIME" {
+		return sums.Response.Count
+	}
+	return sums.Count
 }
 
 // parts are what a row adds to which series.
@@ -193,12 +217,11 @@ func (d drawing) line(name string, at sumsAt) line {
 	l := line{Name: name, Points: make([]point, len(d.windows))}
 	for i, start := range d.windows {
 		sums := at[start.Unix()]
-		l.Points[i] = point{Timestamp: start, Count: sums.Count, Errors: sums.Errors, Open: !start.Before(d.openFrom)}
+		l.Points[i] = point{Timestamp: start, Count: d.counted(sums), Errors: sums.Errors, Open: !start.Before(d.openFrom)}
 		p := &l.Points[i]
 		switch value := 0.0; {
 		case d.kind == "RESPONSE_TIME":
 			r := sums.Response
-			p.Count = r.Count
 			if r.Count > 0 {
 				value = r.Mean()
 				p50, p95, p99 := r.Percentile(50), r.Percentile(95), r.Percentile(99)

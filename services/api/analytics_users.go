@@ -17,6 +17,12 @@ const (
 	usersMost    = 500
 )
 
+// userBounds bound the memory of one user's answer: sessions and types that are told
+// apart, and the types that a session names.
+type userBounds struct{ sessions, types, ofSession int }
+
+var activityKept = userBounds{sessions: 10_000, types: 1000, ofSession: 100}
+
 // userSession is one session of a user: its events in the range.
 type userSession struct {
 	ID       string    `json:"session_id"`
@@ -54,6 +60,7 @@ type userAnswer struct {
 	Timeline  []slotCount   `json:"timeline"`
 	Sessions  []userSession `json:"sessions"` // the latest first, at most limit
 	SessionsN int           `json:"sessions_count"`
+	Truncated bool          `json:"truncated,omitempty"` // there are more sessions than are told apart
 }
 
 type usersAnswer struct {
@@ -85,8 +92,11 @@ func (s *Server) userActivity(c echo.Context) error {
 		return err
 	}
 	q.filter.From, q.filter.To = q.From, q.To
-	ctx, cancel := s.bounded(c)
-	defer cancel()
+	ctx, done, err := s.analysis(c, true)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if !one {
 		found, err := s.analytics.ActiveUsers(ctx, q.filter, limit)
 		if err != nil {
@@ -95,67 +105,82 @@ func (s *Server) userActivity(c echo.Context) error {
 		for i := range found {
 			slices.Sort(found[i].Types)
 		}
+		done()
 		return c.JSON(http.StatusOK, usersAnswer{From: q.From, To: q.To, Items: append([]store.ActiveUser{}, found...)})
 	}
-	found, err := s.analytics.UserEvents(ctx, q.filter, period.Length)
-	if err != nil {
+	tally := newActivityTally(q, period, activityKept)
+	if err := s.analytics.UserEvents(ctx, q.filter, period.Length, tally.add); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, activityOf(q, period, found, limit))
+	answer := tally.answer(limit)
+	done()
+	return c.JSON(http.StatusOK, answer)
 }
 
-// activityOf adds up what a user did.
-func activityOf(q question, period metric.Period, found []store.UserEvents, limit int) userAnswer {
-	a := userAnswer{From: q.From, To: q.To, UserID: q.filter.UserID, Period: period.Name,
-		ByType: []typeCount{}, Timeline: []slotCount{}, Sessions: []userSession{}}
+// activityTally adds up what a user did.
+type activityTally struct {
+	userAnswer
+
+	most     userBounds
+	types    map[string]*typeCount
+	sessions map[string]*userSession
+}
+
+func newActivityTally(q question, period metric.Period, most userBounds) *activityTally {
+	t := &activityTally{most: most, types: map[string]*typeCount{}, sessions: map[string]*userSession{}, userAnswer: userAnswer{
+		From: q.From, To: q.To, UserID: q.filter.UserID, Period: period.Name, ByType: []typeCount{}, Timeline: []slotCount{}, Sessions: []userSession{}}}
 	for _, start := range period.Windows(q.Range) {
-		a.Timeline = append(a.Timeline, slotCount{Timestamp: start})
+		t.Timeline = append(t.Timeline, slotCount{Timestamp: start})
 	}
-	types, sessions := map[string]*typeCount{}, map[string]*userSession{}
-	for _, e := range found {
-		first, last := e.First.UTC(), e.Last.UTC()
-		a.Count += e.Count
-		a.Errors += e.Errors
-		if a.FirstSeen == nil || first.Before(*a.FirstSeen) {
-			a.FirstSeen = &first
-		}
-		if a.LastSeen == nil || last.After(*a.LastSeen) {
-			a.LastSeen = &last
-		}
-		slot := &a.Timeline[e.Slot]
-		slot.Count += e.Count
-		slot.Errors += e.Errors
-		t := types[e.Type]
-		if t == nil {
-			t = &typeCount{Value: e.Type}
-			types[e.Type] = t
-		}
-		t.Count += e.Count
-		t.Errors += e.Errors
-		if e.Session != "" {
-			addSession(sessions, e)
-		}
-	}
-	for _, t := range types {
-		a.ByType = append(a.ByType, *t)
-	}
-	slices.SortFunc(a.ByType, func(x, y typeCount) int { return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Value, y.Value)) })
-	for _, u := range sessions {
-		slices.Sort(u.Types)
-		u.Duration = u.Ended.Sub(u.Started).Seconds()
-		a.Sessions = append(a.Sessions, *u)
-	}
-	slices.SortFunc(a.Sessions, func(x, y userSession) int { return cmp.Or(y.Started.Compare(x.Started), cmp.Compare(x.ID, y.ID)) })
-	a.SessionsN = len(a.Sessions)
-	a.Sessions = a.Sessions[:min(len(a.Sessions), limit)]
-	return a
+	return t
 }
 
-func addSession(sessions map[string]*userSession, e store.UserEvents) {
-	u := sessions[e.Session]
+// add adds what a slot has; the latest slots come first, so the sessions that are told
+// apart are those with the latest events.
+func (t *activityTally) add(e store.UserEvents) {
+	first, last := e.First.UTC(), e.Last.UTC()
+	t.Count += e.Count
+	t.Errors += e.Errors
+	if t.FirstSeen == nil || first.Before(*t.FirstSeen) {
+		t.FirstSeen = &first
+	}
+	if t.LastSeen == nil || last.After(*t.LastSeen) {
+		t.LastSeen = &last
+	}
+	slot := &t.Timeline[e.Slot]
+	slot.Count += e.Count
+	slot.Errors += e.Errors
+	of := t.typeOf(e.Type)
+	of.Count += e.Count
+	of.Errors += e.Errors
+	if e.Session != "" {
+		e.Type = of.Value // one text for all sessions
+		t.addSession(e)
+	}
+}
+
+func (t *activityTally) typeOf(name string) *typeCount {
+	of := t.types[name]
+	if of == nil && len(t.types) >= t.most.types {
+		name = metric.Other
+		of = t.types[name]
+	}
+	if of == nil {
+		of = &typeCount{Value: name}
+		t.types[name] = of
+	}
+	return of
+}
+
+func (t *activityTally) addSession(e store.UserEvents) {
+	u := t.sessions[e.Session]
 	if u == nil {
+		if len(t.sessions) == t.most.sessions {
+			t.Truncated = true
+			return
+		}
 		u = &userSession{ID: e.Session, Started: e.First.UTC(), Ended: e.Last.UTC()}
-		sessions[e.Session] = u
+		t.sessions[e.Session] = u
 	}
 	if e.First.Before(u.Started) {
 		u.Started = e.First.UTC()
@@ -165,7 +190,25 @@ func addSession(sessions map[string]*userSession, e store.UserEvents) {
 	}
 	u.Count += e.Count
 	u.Errors += e.Errors
-	if !slices.Contains(u.Types, e.Type) {
+	if len(u.Types) < t.most.ofSession && !slices.Contains(u.Types, e.Type) {
 		u.Types = append(u.Types, e.Type)
 	}
+}
+
+// answer is what was added up, with the latest sessions.
+func (t *activityTally) answer(limit int) userAnswer {
+	a := t.userAnswer
+	for _, of := range t.types {
+		a.ByType = append(a.ByType, *of)
+	}
+	slices.SortFunc(a.ByType, func(x, y typeCount) int { return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Value, y.Value)) })
+	for _, u := range t.sessions {
+		slices.Sort(u.Types)
+		u.Duration = u.Ended.Sub(u.Started).Seconds()
+		a.Sessions = append(a.Sessions, *u)
+	}
+	slices.SortFunc(a.Sessions, func(x, y userSession) int { return cmp.Or(y.Started.Compare(x.Started), cmp.Compare(x.ID, y.ID)) })
+	a.SessionsN = len(a.Sessions)
+	a.Sessions = a.Sessions[:min(len(a.Sessions), limit)]
+	return a
 }

@@ -3,6 +3,9 @@ package api
 import (
 	"context"
 	"time"
+
+	"github.com/events-aggregator/events-aggregator/pkg/metric"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
 // Row is one row of the route table.
@@ -39,3 +42,41 @@ func (f Failures) Note(address string, now time.Time) { f.note(address, now) }
 
 // Len is how many addresses are counted.
 func (f Failures) Len() int { return len(f.by) }
+
+// TopError, UserAnswer and Session are parts of analyses.
+type (
+	TopError   = topError
+	UserAnswer = userAnswer
+	Session    = userSession
+)
+
+// TopErrors adds errors up, with so many causes, bytes of their texts, users of one and users of all.
+func TopErrors(causes, text, usersOfOne, users int, all ...store.ErrorEvent) (items []*TopError, truncated bool) {
+	t := newErrorTally(all[0].At, time.Hour, 1, errorBounds{causes, text, usersOfOne, users})
+	for _, e := range all {
+		t.add(e)
+	}
+	return t.top(len(all)), t.truncated
+}
+
+// Activity adds up what a user did in hours, with so many sessions, types, and types of each session.
+func Activity(sessions, types, ofSession int, from, to time.Time, all ...store.UserEvents) UserAnswer {
+	hour, _ := metric.PeriodNamed("1h")
+	t := newActivityTally(question{Range: metric.Range{From: from, To: to}}, hour, userBounds{sessions, types, ofSession})
+	for _, e := range all {
+		t.add(e)
+	}
+	return t.answer(len(all))
+}
+
+// Places is places for specs.
+type Places struct{ *places }
+
+// NewPlaces is newPlaces.
+func NewPlaces(most, keyMost int) Places { return Places{newPlaces(most, keyMost)} }
+
+// Wait is wait.
+func (p Places) Wait(ctx context.Context, key string) (func(), error) { return p.wait(ctx, key) }
+
+// Taken is taken.
+func (p Places) Taken() int { return p.taken() }

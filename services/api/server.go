@@ -66,6 +66,7 @@ type Server struct {
 	metrics   *metrics
 	importing chan struct{} // holds the import that is under way
 	exporting *places       // of exports
+	analysing *places       // of analyses that read events
 	testing   chan struct{} // holds the back-tests that are under way
 	stored    backtest.Source
 	decisions Decisions

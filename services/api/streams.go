@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -219,46 +218,6 @@ func (s *Server) follow(c echo.Context, w wish) error {
 		s.log.Debug("live client gone", zap.Error(err))
 	}
 	return nil
-}
-
-// places are the live clients' places, or those of exports, bounded for the process and for each key.
-type places struct {
-	most, keyMost int
-
-	mu    sync.Mutex
-	used  int
-	byKey map[string]int
-}
-
-func newPlaces(most, keyMost int) *places {
-	return &places{most: most, keyMost: keyMost, byKey: map[string]int{}}
-}
-
-func (p *places) take(key string) (release func(), err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.byKey[key] >= p.keyMost {
-		return nil, problem(http.StatusTooManyRequests, "too_many_streams", "this key has %d live clients, as many as it may", p.keyMost)
-	}
-	if p.used >= p.most {
-		return nil, problem(http.StatusServiceUnavailable, "too_many_clients", "this process has %d live clients, as many as it may; try again, another one may have room", p.most)
-	}
-	p.used++
-	p.byKey[key]++
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.used--
-		if p.byKey[key]--; p.byKey[key] == 0 {
-			delete(p.byKey, key)
-		}
-	}, nil
-}
-
-func (p *places) taken() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.used
 }
 
 // fields are the parts of a document that a client wants, as a tree; nil: all.

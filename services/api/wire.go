@@ -44,6 +44,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 		},
 		tickets: p.Store,
 		health:  app.HealthHandler(p), importing: make(chan struct{}, 1), exporting: newPlaces(exportsAtOnce, exportsOfKey), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
+		analysing: newPlaces(analysesAtOnce, analysesOfKey),
 	}
 	s.streams = s.newStreams(ctx, p.Store)
 	p.Degraded("streams", func() string { return s.streams.health(p.Config.Health.LagBudget) })

@@ -51,7 +51,11 @@ func (t *tool) showUser(a client.UserActivity) error {
 	if a.Count == 0 || a.FirstSeen == nil || a.LastSeen == nil {
 		return errNothing
 	}
-	fmt.Fprintf(t.out, "%s: %d events, %d errors, %d sessions, from %s to %s\n", printable(a.UserID), a.Count, a.Errors, a.SessionsCount, minute(*a.FirstSeen), minute(*a.LastSeen))
+	more := ""
+	if a.Truncated {
+		more = "more than "
+	}
+	fmt.Fprintf(t.out, "%s: %d events, %d errors, %s%d sessions, from %s to %s\n", printable(a.UserID), a.Count, a.Errors, more, a.SessionsCount, minute(*a.FirstSeen), minute(*a.LastSeen))
 	counts := make([]int64, len(a.Timeline))
 	for i, window := range a.Timeline {
 		counts[i] = window.Count

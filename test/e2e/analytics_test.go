@@ -550,6 +550,24 @@ var _ = Describe("analytics", Ordered, func() {
 			Expect(problem.Code).To(Equal("too_slow"))
 			Expect(problem.Detail).To(ContainSubstring("shorter range"))
 		}
+		codes := make(chan string) // each question has a tenth of a second, and so long waits who has no place: two have one
+		for range 40 {
+			go func() {
+				defer GinkgoRecover()
+				var problem problemBody
+				hasty.call(ctx, http.MethodGet, "/api/v1/analytics/summary?severity_min=1", nil, &problem)
+				codes <- problem.Code
+			}()
+		}
+		all := map[string]int{}
+		for range 40 {
+			select {
+			case code := <-codes:
+				all[code]++
+			case <-ctx.Done():
+			}
+		}
+		Expect(all).To(And(HaveLen(2), HaveKey("too_slow"), HaveKey("busy")))
 	}, SpecTimeout(time.Minute))
 })
 
