@@ -107,7 +107,7 @@ var _ = Describe("every operation of the document", func() {
 	It("answers as it says while the database is slow", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		proxy := fleet.Through(&f.MongoURI)
-		const short = 200 * time.Millisecond
+		const short = 400 * time.Millisecond
 		p := (&product{Fleet: f}).another(ctx, unlimited, func(c *config.Config) {
 			c.API.RequestTimeout, c.API.AnalyticsTimeout, c.API.SearchTimeout, c.API.PublishTimeout = short, short, short, short/2
 		})
