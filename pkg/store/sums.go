@@ -20,12 +20,16 @@ type SumsQuery struct {
 	EventType, Source string             // "": all
 	Region            *string            // nil: all
 	Responses         bool               // response times, too
+	Largest           int                // of one dimension's values, so many have windows of their own; 0: all
+
+	apart []string // those, when there are more
 }
 
 // SumsRow is the sums of one window and one combination of values.
 type SumsRow struct {
 	Start         time.Time // of the window; zero for the whole range
 	metric.Series           // the values of the dimensions in By, else ""
+	Others        bool      // of all values that are not told apart
 	metric.Sums
 }
 
@@ -35,7 +39,11 @@ type SumsRow struct {
 func (s *Store) Sums(ctx context.Context, q SumsQuery, now time.Time) ([]SumsRow, error) {
 	rows := rowSums{}
 	by, together := q.together()
-	err := s.eachStretch(ctx, q, now, together, q.wanted(by), func(w *windowSums) { q.addWindow(rows, by, w) },
+	var err error
+	if q.apart, err = q.apartOf(ctx, s, now); err != nil {
+		return nil, searched(addingUp, err)
+	}
+	err = s.eachStretch(ctx, q, now, together, q.wanted(by), func(w *windowSums) { q.addWindow(rows, by, w) },
 		func(part stretch) error { return q.addSeries(ctx, s, part, rows) })
 	return rows.sorted(), searched(addingUp, err)
 }
@@ -143,7 +151,7 @@ func (q SumsQuery) addWindow(rows rowSums, by metric.Dimension, w *windowSums) {
 		}
 		var series metric.Series
 		if slices.Contains(q.By, by) {
-			by.Set(&series, v.Value)
+			by.Set(&series, q.under(v.Value))
 		}
 		rows.at(start, series).Totals.Add(v.Totals)
 	}
@@ -209,7 +217,7 @@ func (q SumsQuery) key(seg stretch) bson.D {
 		key = append(key, field("start", windowStart(q.Window, at)))
 	}
 	for _, d := range q.By {
-		key = append(key, field(string(d), path[d]))
+		key = append(key, field(string(d), q.underIn(path[d])))
 	}
 	return key
 }
@@ -292,6 +300,9 @@ func (rows rowSums) at(start time.Time, series metric.Series) *SumsRow {
 	}
 	if rows[key] == nil {
 		rows[key] = &SumsRow{Series: series}
+		if isOther(series) {
+			rows[key].Series, rows[key].Others = metric.Series{}, true
+		}
 		if !start.IsZero() {
 			rows[key].Start = start.UTC()
 		}

@@ -36,7 +36,7 @@ func (q SumsQuery) addResponse(m summedMetric, rows rowSums) *SumsRow {
 	}
 	var series metric.Series
 	for _, d := range q.By {
-		d.Set(&series, d.Of(m.Dimensions.Series()))
+		d.Set(&series, q.under(d.Of(m.Dimensions.Series())))
 	}
 	row := rows.at(start, series)
 	buckets := row.Response.Histogram // put in order when all are in

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -249,6 +250,56 @@ var _ = Describe("adding up", Ordered, func() {
 			}
 			Expect(len(named)).To(BeNumerically("<=", 21), "many as the windows are")
 			Expect(got).To(Equal(counted(func(source string) bool { return named[source] })))
+		}
+	}, SpecTimeout(time.Minute))
+
+	It("tells the windows of the largest values apart, and adds up those of all others", func(ctx SpecContext) {
+		const others = "all others"
+		for _, q := range questions() {
+			if q.Window.Name == "" || len(q.By) == 0 {
+				q.Window = period("5m")
+				q.Range = q.Window.Whole(q.Range)
+			}
+			for _, d := range metric.Dimensions {
+				q.By, q.Largest = []metric.Dimension{d}, 1
+				counted := map[string]int{}
+				want := map[minuteOf]*plainWindow{}
+				all := loop(q, every, batches...)
+				for key, w := range all {
+					n := int(w.totals.Count)
+					if q.Responses {
+						n = len(w.ms)
+					}
+					counted[d.Of(key.series)] += n
+				}
+				largest := slices.MaxFunc(slices.Collect(maps.Keys(counted)), func(a, b string) int {
+					return cmp.Or(cmp.Compare(counted[a], counted[b]), cmp.Compare(b, a))
+				})
+				for key, w := range all {
+					if d.Of(key.series) != largest {
+						key.series = metric.Series{Type: others}
+					}
+					if want[key] == nil {
+						want[key] = &plainWindow{}
+					}
+					want[key].totals.Add(w.totals)
+					want[key].ms = append(want[key].ms, w.ms...)
+				}
+				Expect(len(counted)).To(BeNumerically(">", 1))
+				rows, err := s.Sums(ctx, q, now)
+				Expect(err).NotTo(HaveOccurred())
+				for i, r := range rows {
+					if r.Others {
+						Expect(r.Series).To(BeZero())
+						rows[i].Series.Type = others
+					}
+				}
+				expectRows(rows, want, q.Responses)
+				q.Largest = len(counted)
+				rows, err = s.Sums(ctx, q, now)
+				Expect(err).NotTo(HaveOccurred())
+				expectRows(rows, all, q.Responses)
+			}
 		}
 	}, SpecTimeout(time.Minute))
 

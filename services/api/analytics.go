@@ -27,6 +27,9 @@ type Analytics interface {
 	ListMetrics(ctx context.Context, f store.MetricFilter, after *store.MetricPosition, limit int) ([]store.Metric, error)
 }
 
+// analyticsPath begins the paths of analyses.
+const analyticsPath = "/analytics/"
+
 const (
 	// analyticsSpan is the range when none is given.
 	analyticsSpan = 24 * time.Hour

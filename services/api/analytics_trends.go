@@ -90,7 +90,7 @@ func (s *Server) trends(c echo.Context) error {
 	defer done()
 	query := store.SumsQuery{Range: r, Window: period, Responses: answer.Metric == "RESPONSE_TIME"}
 	if answer.By != "" && answer.By != byLevel {
-		query.By = []metric.Dimension{metric.Dimension(answer.By)}
+		query.By, query.Largest = []metric.Dimension{metric.Dimension(answer.By)}, seriesMost
 	}
 	rows, err := s.sums(ctx, q, query, !known)
 	if err != nil {
@@ -147,9 +147,13 @@ func (at sumsAt) add(start time.Time, sums metric.Sums) {
 }
 
 func (d drawing) lines(rows []store.SumsRow, by string, most int) (total line, series []line, others *line) {
-	all, named := sumsAt{}, map[string]sumsAt{}
+	all, named, rest := sumsAt{}, map[string]sumsAt{}, sumsAt{}
 	for _, r := range rows {
 		all.add(r.Start, r.Sums)
+		if r.Others {
+			rest.add(r.Start, r.Sums)
+			continue
+		}
 		for name, sums := range parts(r, by) {
 			if named[name] == nil {
 				named[name] = sumsAt{}
@@ -166,13 +170,12 @@ func (d drawing) lines(rows []store.SumsRow, by string, most int) (total line, s
 	for _, name := range names[:min(len(names), most)] {
 		series = append(series, d.line(name, named[name]))
 	}
-	if len(names) > most {
-		rest := sumsAt{}
-		for _, name := range names[most:] {
-			for start, sums := range named[name] {
-				rest.add(time.Unix(start, 0), sums)
-			}
+	for _, name := range names[min(len(names), most):] {
+		for start, sums := range named[name] {
+			rest.add(time.Unix(start, 0), sums)
 		}
+	}
+	if len(rest) > 0 {
 		o := d.line("", rest)
 		others = &o
 	}

@@ -47,22 +47,18 @@ func (s *Server) heavyWindows(ctx context.Context, rules []rule.Rule, pointer fu
 	return all
 }
 
-// withIndexes refuses rules whose windows no index serves, or makes the index
-// when ?create_indexes=true asks for it. pointer is where a rule stands in the
-// body.
-func (s *Server) withIndexes(c echo.Context, rules []rule.Rule, pointer func(i int) string) error {
+// indexesToMake refuses rules whose windows no index serves, or says which are to be
+// made, when ?create_indexes=true asks for it. pointer is where a rule stands in
+// the body.
+func (s *Server) indexesToMake(c echo.Context, rules []rule.Rule, pointer func(i int) string) ([]store.MissingIndex, error) {
 	p := read(c, createIndexes)
 	create := p.boolean(createIndexes)
 	if err := p.err(); err != nil {
-		return err
+		return nil, err
 	}
-	ctx := c.Request().Context()
-	missing, err := s.indexes.MissingIndexes(ctx, rules)
-	if err != nil || len(missing) == 0 {
-		return err
-	}
-	if create != nil && *create {
-		return s.createIndexes(ctx, missing)
+	missing, err := s.indexes.MissingIndexes(c.Request().Context(), rules)
+	if err != nil || len(missing) == 0 || create != nil && *create {
+		return missing, err
 	}
 	refused := problem(http.StatusUnprocessableEntity, "missing_index",
 		"no index serves the rule's window; ?create_indexes=true (eactl: --create-indexes) makes it, which takes minutes where there are many events")
@@ -70,7 +66,7 @@ func (s *Server) withIndexes(c echo.Context, rules []rule.Rule, pointer func(i i
 		r := rules[m.Rule]
 		refused.Errors = append(refused.Errors, FieldFlaw{Rule: r.Name, Pointer: pointer(m.Rule), Message: fmt.Sprintf("needs the index %s of the collection events", m)})
 	}
-	return refused
+	return nil, refused
 }
 
 const createIndexes = "create_indexes"
@@ -93,15 +89,13 @@ func (s *Server) createIndexes(ctx context.Context, missing []store.MissingIndex
 	return err
 }
 
-// withIndex is withIndexes for a body of one rule.
+// withIndex refuses a body of one rule, or makes the index that it lacks.
 func (s *Server) withIndex(c echo.Context, r rule.Rule) error {
-	return s.withIndexes(c, []rule.Rule{r}, func(int) string { return "/window" })
-}
-
-// withIndexesOf is withIndexes for the rules of an import that are saved.
-func (s *Server) withIndexesOf(c echo.Context, body []rule.Rule, parts importParts) error {
-	windowed := parts.windowed()
-	return s.withIndexes(c, windowed, windowIn(body, windowed))
+	missing, err := s.indexesToMake(c, []rule.Rule{r}, func(int) string { return "/window" })
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return s.createIndexes(c.Request().Context(), missing)
 }
 
 // windowIn is where the window of each of some rules stands in an import.

@@ -38,12 +38,15 @@ const (
 // already so gets no new version.
 func (s *Server) importRules(c echo.Context) error {
 	ctx := c.Request().Context()
-	select { // one at a time, since each may be large
-	case s.importing <- struct{}{}:
-		defer func() { <-s.importing }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := s.holdImport(ctx); err != nil {
+		return err
 	}
+	held := true
+	defer func() {
+		if held {
+			<-s.importing
+		}
+	}()
 	text, err := io.ReadAll(c.Request().Body)
 	if err != nil {
 		return err
@@ -60,8 +63,17 @@ func (s *Server) importRules(c echo.Context) error {
 	}
 	for try := 1; ; try++ {
 		parts, err := s.compareWithStored(ctx, rules)
+		var missing []store.MissingIndex
 		if err == nil {
-			err = s.withIndexesOf(c, rules, parts)
+			missing, err = s.indexesToMake(c, parts.windowed(), windowIn(rules, parts.windowed()))
+		}
+		if len(missing) > 0 { // in minutes, which other imports need not wait
+			<-s.importing
+			held = false
+			if err = s.createIndexes(ctx, missing); err == nil {
+				err = s.holdImport(ctx)
+				held = err == nil
+			}
 		}
 		if err == nil {
 			err = s.rules.SaveRules(ctx, s.now(), currentUser(c).Email, parts.created, parts.changed)
@@ -81,6 +93,19 @@ func (s *Server) importRules(c echo.Context) error {
 			Warnings: append(importWarnings(rules), s.heavyWindows(ctx, windowed, windowIn(rules, windowed))...),
 		})
 	}
+}
+
+// holdImport waits until no other import is under way, since each may be large.
+func (s *Server) holdImport(ctx context.Context) error {
+	select {
+	case s.importing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return problem(http.StatusServiceUnavailable, "busy", "another import is under way; try again")
 }
 
 // imported is the answer to an import that was saved.

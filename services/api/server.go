@@ -5,7 +5,6 @@ package api
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -187,6 +186,7 @@ func (s *Server) handler() *echo.Echo {
 		secure,
 		crossOrigin(s.cfg.CORSOrigins),
 		middleware.BodyLimit(bytesText(s.cfg.BodyLimit)),
+		s.timed,
 	)
 	doc, err := Document()
 	if err != nil {
@@ -230,45 +230,25 @@ func (s *Server) bound(r route) echo.MiddlewareFunc {
 	case backtestPath:
 		limit = max(limit, s.cfg.BacktestTimeout+backtestGrace)
 	}
+	if strings.HasPrefix(r.path, analyticsPath) { // one that waits for a place, see analysis
+		limit = max(limit, 2*s.cfg.AnalyticsTimeout+backtestGrace)
+	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		if isStream(r.path) || r.path == exportPath { // each write has its time
 			return next
 		}
 		return func(c echo.Context) error {
 			allowed := limit
-			if create, _ := strconv.ParseBool(c.QueryParam(createIndexes)); create {
+			if create, _ := strconv.ParseBool(c.QueryParam(createIndexes)); create && r.admin {
 				allowed += indexTime
 			}
 			ctx, cancel := context.WithTimeout(store.ForRequest(c.Request().Context(), requestID(c)), allowed)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
-			controller := http.NewResponseController(c.Response())
-			deadline := time.Now().Add(allowed)
-			if c.Request().ContentLength != 0 {
-				_ = controller.SetReadDeadline(deadline) // a slow body is cut
-				c.Request().Body = &timedBody{c.Request().Body, controller}
-			}
-			_ = controller.SetWriteDeadline(deadline.Add(idleTimeout))
+			_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(allowed + idleTimeout))
 			return next(c)
 		}
 	}
-}
-
-// timedBody ends the deadline of a body with the body. Behind it net/http reads on, to
-// learn that the client has gone: a deadline that passed then would tell so of this
-// request and of every later one of the connection.
-type timedBody struct {
-	io.ReadCloser
-
-	connection *http.ResponseController
-}
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = b.connection.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // limitRequestID replaces a client's request id that could not be logged.

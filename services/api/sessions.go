@@ -281,11 +281,11 @@ func (s *Server) endSession(c echo.Context) error {
 	if subtle.ConstantTimeCompare([]byte(c.Request().Header.Get(csrfHeader)), []byte(user.CSRFToken(token))) == 0 {
 		return problem(http.StatusUnauthorized, "no_csrf_token", "signing out needs %s, as GET %s says it", csrfHeader, sessionPath)
 	}
-	setSessionCookie(c, "", -1)
 	hash := user.HashKey(token)
-	if err := s.sessions.heard(c, hash); err != nil {
+	if err := s.sessions.heard(c, hash); err != nil { // the browser keeps the cookie, to try again
 		return err
 	}
+	setSessionCookie(c, "", -1)
 	s.sessions.forget(hash)
 	found, err := s.sessions.keep.DeleteSession(c.Request().Context(), hash)
 	if err != nil {

@@ -24,9 +24,10 @@ export class Problem extends Error {
 
   // Whether it says nothing of what was asked, and may be over in a moment: nobody
   // answered, or a proxy in place of an api that is away, or there was too much at once.
+  // A 500 of the api itself is none: it may stay for ever.
   get passing(): boolean {
     if (this.status === 401 || this.status === 403) return false;
-    return !this.code || this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+    return !this.code || this.status === 0 || this.status === 408 || this.status === 429 || this.status > 500;
   }
 }
 
@@ -134,7 +135,7 @@ export async function signOut(): Promise<void> {
     await call('DELETE', '/session', undefined, { headers: { 'X-CSRF-Token': one?.csrf_token ?? '' } });
   } catch (error) {
     const { status, code, detail } = error as Problem;
-    kept = !code || status === 0;
+    kept = !code || status === 0 || status === 429;
     if (kept) why = 'The server did not hear that you signed out: this browser is signed in still, and so is whoever loads this page.';
     else if (status >= 500) why = `This browser has forgotten its session, but the server could not end it: ${detail}`; // as the api does it
     else why = `You are not signed out: ${detail}`;
