@@ -48,8 +48,9 @@ type Work struct {
 // and one of another version of the rule stands for the same action as long as it
 // is under way or, if those are to be left alone, delivered.
 func (j Job) Plan(p Page, existing []notification.Notification, now time.Time) Work {
-	byMatch := map[[2]string][]notification.Notification{}
+	byMatch, taken := map[[2]string][]notification.Notification{}, map[string]bool{}
 	for _, n := range existing {
+		taken[n.ID] = true
 		if n.Group == nil && n.Alert == nil && !n.Trial { // those are about more than this match, or about none
 			key := [2]string{n.EventID, n.RuleID}
 			byMatch[key] = append(byMatch[key], n)
@@ -74,7 +75,7 @@ func (j Job) Plan(p Page, existing []notification.Notification, now time.Time) W
 		of.Samples = firstOf(of.Samples, []string{first.EventID})
 		w.Page.Matches++
 		for _, o := range m.Owed {
-			c := w.decide(j, o, byMatch[[2]string{o.EventID, o.RuleID}], now)
+			c := w.decide(j, o, byMatch[[2]string{o.EventID, o.RuleID}], taken[o.ID], now)
 			of.Counts = of.plus(c)
 			w.Page.Counts = w.Page.Counts.plus(c)
 		}
@@ -82,8 +83,9 @@ func (j Job) Plan(p Page, existing []notification.Notification, now time.Time) W
 	return w
 }
 
-// decide says what becomes of one action of a match.
-func (w *Work) decide(j Job, o decision.Owed, have []notification.Notification, now time.Time) Counts {
+// decide says what becomes of one action of a match. taken: something has its id, which
+// may be nothing that anybody understands.
+func (w *Work) decide(j Job, o decision.Owed, have []notification.Notification, taken bool, now time.Time) Counts {
 	var same *notification.Notification
 	delivered, underWay := false, false
 	for i := range have {
@@ -100,7 +102,7 @@ func (w *Work) decide(j Job, o decision.Owed, have []notification.Notification, 
 	switch {
 	case delivered && j.SkipDelivered:
 		return Counts{Delivered: 1}
-	case underWay || same != nil && busy(same, j.ID, now):
+	case underWay || same == nil && taken || same != nil && busy(same, j.ID, now):
 		return Counts{UnderWay: 1}
 	case same == nil:
 		o.Unpublished, o.ReplayID = o.Status == notification.Pending, j.ID

@@ -78,6 +78,7 @@ var _ = Describe("The plan of a page", func() {
 		})),
 		Entry("it is dead, and an older version's was delivered", skips, replay.Counts{Delivered: 1}, row(version, 0, notification.Dead), row(2, 0, notification.Delivered)),
 		Entry("an older version's is dead", skips, replay.Counts{Made: 1}, row(2, 0, notification.Dead)),
+		Entry("nobody understands what has its id", skips, replay.Counts{UnderWay: 1}, row(version, 0, notification.Pending, func(n *notification.Notification) { n.RuleID, n.RuleVersion = "", 0 })),
 		Entry("it was held back", skips, replay.Counts{Held: 1}, row(version, 0, notification.Suppressed)),
 	)
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +49,24 @@ func (s *Store) StepReplay(ctx context.Context, j replay.Job, p replay.Page, now
 	if err == nil && !j.DryRun {
 		s.countThrottled(ctx, work.Make)
 	}
+	if isDuplicateKey(err) {
+		err = s.explained(ctx, work.Make, err)
+	}
 	return next, work, unexplained("save a step of replay "+j.ID, err)
+}
+
+// explained makes an error that blames the work of a duplicate key that a majority
+// shows: whatever has the id there was not found by its event, and stays.
+func (s *Store) explained(ctx context.Context, made []decision.Owed, err error) error {
+	ids := make([]string, len(made))
+	for i, o := range made {
+		ids[i] = o.ID
+	}
+	exist, look := s.ExistingNotifications(ctx, ids)
+	if look != nil || len(exist) == 0 {
+		return err
+	}
+	return fmt.Errorf("%d notification(s), such as %s, are there and are not those of their events: %v", len(exist), slices.Sorted(maps.Keys(exist))[0], err) //nolint:errorlint // it is no duplicate of the work any more
 }
 
 func (s *Store) stepReplay(sc mongo.SessionContext, j replay.Job, p replay.Page, now time.Time) (next replay.Job, work replay.Work, err error) {

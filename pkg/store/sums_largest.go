@@ -25,11 +25,12 @@ func (q SumsQuery) apartOf(ctx context.Context, s *Store, now time.Time) ([]stri
 	}
 	d := q.By[0]
 	registry, err := s.Registry(ctx)
-	if err != nil || len(registry[d].Values) <= q.Largest {
+	if err != nil || len(registry[d].Values) < q.Largest { // which names neither an absent region nor `other`
 		return nil, err
 	}
-	q.Window, q.Largest = metric.Period{}, 0
-	rows, err := s.Sums(ctx, q, now)
+	whole := q
+	whole.Window = metric.Period{}
+	rows, err := s.Sums(ctx, whole, now)
 	if err != nil {
 		return nil, err
 	}

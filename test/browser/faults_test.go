@@ -4,13 +4,14 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 )
 
-// faulty answers what is asked under some paths as a proxy does whose api is away. Who
-// waits two seconds to ask again waits a tenth.
+// faulty answers what is asked under some paths as a proxy does whose api is away, or
+// with a problem. Who waits two seconds to ask again waits a tenth.
 const faulty = `(() => {
 	const [later, ask] = [setTimeout, fetch];
 	window.faults = { '/session': 502 };
 	window.setTimeout = (f, milliseconds) => later(f, milliseconds === 2000 ? 100 : milliseconds);
-	window.fetch = (address, how) => (faults[address] ? Promise.resolve(new Response('<h1>away</h1>', { status: faults[address] })) : ask(address, how));
+	const answer = (fault) => (fault.code ? new Response(JSON.stringify(fault), { status: fault.status }) : new Response('<h1>away</h1>', { status: fault }));
+	window.fetch = (address, how) => (faults[address] ? Promise.resolve(answer(faults[address])) : ask(address, how));
 })()`
 
 // passesFaults meets a proxy's errors and a limit, and goes on when they are over.
@@ -37,4 +38,10 @@ func passesFaults(p *product) {
 	one.eval("faults = {}; null")
 	one.see("The condition is valid.")
 	one.see("Connected")
+
+	one.visit("?once-more")
+	one.see("It is not known yet whether you are signed in: 502")
+	one.eval("faults = { '/session': { status: 500, code: 'internal', detail: 'It cannot be decoded.' } }; null")
+	one.see("It cannot be decoded.")
+	one.see("API key") // or nobody could use another one
 }

@@ -162,16 +162,27 @@ var _ = Describe("every operation of the document", func() {
 		Expect(answer.Body.Close()).To(Succeed())
 		Expect(answer.StatusCode).To(Equal(http.StatusRequestHeaderFieldsTooLarge))
 
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(p.base, "http://"))
-		Expect(err).NotTo(HaveOccurred())
-		defer func() { _ = conn.Close() }()
-		Expect(conn.SetDeadline(time.Now().Add(20 * time.Second))).To(Succeed())
-		_, err = fmt.Fprintf(conn, "POST /api/v1/events HTTP/1.1\r\nHost: specs\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{\"type\":", adminKey)
-		Expect(err).NotTo(HaveOccurred())
-		text, err := io.ReadAll(conn) // until the api hangs up
-		Expect(err).NotTo(HaveOccurred())
-		Expect(string(text)).To(And(HavePrefix("HTTP/1.1 408 "), ContainSubstring(`"slow_body"`)))
+		slow := []struct{ target, key, begins, code string }{
+			{"POST /api/v1/events", adminKey, "HTTP/1.1 408 ", "slow_body"},
+			{"GET /api/v1/stream/events", adminKey, "HTTP/1.1 408 ", "slow_body"},
+			{"POST /api/v1/rules?create_indexes=true", "nobody's key", "HTTP/1.1 401 ", "wrong_key"},
+			{"POST /nothing", "", "HTTP/1.1 404 ", "no_such_route"},
+		}
+		conns := make([]net.Conn, len(slow))
+		for i, request := range slow { // at the same time
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(p.base, "http://"))
+			Expect(err).NotTo(HaveOccurred())
+			defer func() { _ = conn.Close() }()
+			Expect(conn.SetDeadline(time.Now().Add(20 * time.Second))).To(Succeed())
+			_, err = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: specs\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{\"type\":", request.target, request.key)
+			Expect(err).NotTo(HaveOccurred())
+			conns[i] = conn
+		}
+		for i, request := range slow {
+			text, err := io.ReadAll(conns[i]) // until the api hangs up
+			Expect(err).NotTo(HaveOccurred(), request.target)
+			Expect(string(text)).To(And(HavePrefix(request.begins), ContainSubstring(`"`+request.code+`"`)), request.target)
+		}
 	}, SpecTimeout(2*time.Minute))
 })
 
