@@ -291,7 +291,7 @@ var _ = Describe("adding up", Ordered, func() {
 				for i, r := range rows {
 					if r.Others {
 						Expect(r.Series).To(BeZero())
-						rows[i].Series.Type = others
+						rows[i].Type = others
 					}
 				}
 				expectRows(rows, want, q.Responses)
