@@ -1739,7 +1739,7 @@ type GetSummaryParams struct {
 // What was counted in a range, the last 24 hours unless it is given, beside the range of the same length before. With `type`, `source` and
 // `region` alone the answer comes from metrics and is quick over years; it is of whole minutes. Any other filter is asked of the
 // events themselves, of 31 days at most. Errors are events of severity 7 and more. Of each dimension the events themselves name 1,000 values
-// beside those that metrics name; what is beyond is `other`.
+// beside those that metrics name, the first that are read; what is beyond is `other`. The range before has the same names.
 func (c *Client) GetSummary(ctx context.Context, p GetSummaryParams) (Summary, error) {
 	query := url.Values{}
 	add(query, "from", p.From)
@@ -1805,8 +1805,7 @@ type GetTrendsParams struct {
 // Whole windows of a range, also those without events: of all events and, with `by`, of each of the largest groups; the rest is `others`.
 // EVENTS_COUNT is the number of events, ERROR_RATE the share of errors, RESPONSE_TIME the mean of `payload.response_time_ms` or
 // `payload.duration_ms`, with percentiles that are at most 1.6 % off. Windows without events have no rate and no time. What metrics do not
-// know is asked of the events themselves, as in the summary; where values and windows are too many, the values with the fewest events
-// are `other`, too.
+// know is asked of the events themselves, and their values are named as in the summary.
 func (c *Client) GetTrends(ctx context.Context, p GetTrendsParams) (Trends, error) {
 	query := url.Values{}
 	add(query, "from", p.From)
@@ -1921,8 +1920,8 @@ type GetUserActivityParams struct {
 //
 // GET /api/v1/analytics/user-activity, for the role user.
 //
-// Without `user_id` the users with the most events. With it what that user did: a timeline of whole windows, counts by type (of 1,000
-// types, and `other`), and sessions, the latest first, each with up to 100 types. Of 31 days at most.
+// Without `user_id` the users with the most events, each with up to 100 types. With it what that user did: a timeline of whole
+// windows, counts by type (of 1,000 types, and `other`), and sessions, the latest first, each with up to 100 types. Of 31 days at most.
 func (c *Client) GetUserActivity(ctx context.Context, p GetUserActivityParams) (GetUserActivityAnswer, error) {
 	query := url.Values{}
 	add(query, "from", p.From)
@@ -2325,7 +2324,7 @@ func (c *Client) GetSession(ctx context.Context) (Session, error) {
 //
 // DELETE /session, for the role public.
 //
-// Ends the session. The browser forgets its cookie in any case.
+// Ends the session. The browser forgets its cookie, but with 401 and 429.
 func (c *Client) EndSession(ctx context.Context) error {
 	return c.call(ctx, request{method: http.MethodDelete, path: "/session"}, nil)
 }

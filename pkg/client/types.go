@@ -1527,10 +1527,11 @@ type ActiveUsers struct {
 
 // ActiveUsersItem is what stands in ActiveUsers.Items.
 type ActiveUsersItem struct {
-	UserID    string   `json:"user_id"`
-	Count     int64    `json:"count"`
-	Errors    int64    `json:"errors"`
-	Sessions  int64    `json:"sessions"`
+	UserID   string `json:"user_id"`
+	Count    int64  `json:"count"`
+	Errors   int64  `json:"errors"`
+	Sessions int64  `json:"sessions"`
+	// Those of most of the events, 100 at most.
 	Types     []string `json:"types"`
 	FirstSeen Time     `json:"first_seen"`
 	LastSeen  Time     `json:"last_seen"`

@@ -27,6 +27,9 @@ func NewNames(registry Registry, most int) *Names {
 	return n
 }
 
+// count is how many values of a dimension were named so far.
+func (n *Names) count(d Dimension) int { return len(n.of[d].known) }
+
 func (n *Names) name(d Dimension, value []byte) string {
 	of := n.of[d]
 	if name, known := of.known[string(value)]; known {

@@ -1,10 +1,8 @@
 package metric
 
 import (
-	"cmp"
-	"maps"
+	"errors"
 	"math"
-	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -17,13 +15,11 @@ type Tally struct {
 	by        []Dimension
 	responses bool
 	names     *Names
+	under     func(string) string // what a value counts under; nil: itself
 	rows      map[TallyKey]*tallied
-	size      int               // of the rows, in buckets
-	most      int               // from where on series are put together
-	series    map[Series]Series // under which each counts: itself, or rest
-	rest      Series
-	apart     int  // series that count under themselves
-	closed    bool // no more of them than seriesKept
+	size      int // of the rows, in buckets
+	room      Room
+	whole     bool // windows are not told apart
 }
 
 // TallyKey is a window's start in Unix seconds, 0 without windows, and the values of
@@ -33,26 +29,36 @@ type TallyKey struct {
 	Series
 }
 
+// Room is how large the rows of a tally may be, counted in buckets of response times,
+// when they are of more values than so many. Zero: there is no bound.
+type Room struct{ Rows, Values int }
+
 const (
-	// TallyMost bounds the rows of a tally, together with the buckets of their
-	// response times: one row is as large as rowSize buckets.
+	// TallyMost is that size.
 	TallyMost = 1_000_000
-	rowSize   = 16
-	// seriesKept are told apart however many windows they have: an answer shows as
-	// many.
-	seriesKept = 20
+	// rowSize is that of a row without response times.
+	rowSize = 16
 )
 
-// NewTally begins to add up. A zero window is one for all events. Where rows are more
-// than most (TallyMost), those of the series with the fewest events become one, Other.
-func NewTally(window Period, by []Dimension, responses bool, names *Names, most int) *Tally {
-	t := &Tally{window: window, by: by, responses: responses, names: names, rows: map[TallyKey]*tallied{}, most: most, series: map[Series]Series{}}
-	for _, d := range by {
-		d.Set(&t.rest, Other)
-	}
-	t.series[t.rest] = t.rest
+// ErrTallyFull says that there is no room for what several dimensions, or one without
+// windows, have to be told apart.
+var ErrTallyFull = errors.New("events have more values than are told apart together")
+
+// NewTally begins to add up. A zero window is one for all events. When there is no more
+// room the windows of one dimension's values are not told apart any more: see Whole.
+func NewTally(window Period, by []Dimension, responses bool, names *Names, room Room) *Tally {
+	return &Tally{window: window, by: by, responses: responses, names: names, room: room, rows: map[TallyKey]*tallied{}}
+}
+
+// Under has each value count under what it is told, which is for before the first event.
+func (t *Tally) Under(under func(value string) string) *Tally {
+	t.under = under
 	return t
 }
+
+// Whole says whether windows were too many: there is a row for all the time of each
+// value, without percentiles, which tells what to ask apart.
+func (t *Tally) Whole() bool { return t.whole }
 
 // Fields are the paths of an event that Add reads.
 func (t *Tally) Fields() []string { return fieldsOf(t.window.Name != "", t.by, t.responses) }
@@ -72,78 +78,63 @@ func fieldsOf(windows bool, by []Dimension, responses bool) []string {
 }
 
 // Add adds an event. What it lacks counts as none; an error means that it is no
-// document.
+// document, or ErrTallyFull.
 func (t *Tally) Add(doc bson.Raw) error {
 	f, err := scan(doc)
 	if err != nil {
 		return err
 	}
+	if t.full() {
+		if err := t.widen(); err != nil {
+			return err
+		}
+	}
 	var key TallyKey
-	if t.window.Name != "" {
+	if t.window.Name != "" && !t.whole {
 		key.Start = t.window.Start(time.UnixMilli(f.timestamp)).Unix()
 	}
 	for _, d := range t.by {
-		d.Set(&key.Series, t.names.name(d, f.of(d)))
+		name := t.names.name(d, f.of(d))
+		if t.under != nil {
+			name = t.under(name)
+		}
+		d.Set(&key.Series, name)
 	}
-	if t.size >= t.most {
-		t.fold()
-	}
-	key.Series = t.under(key.Series)
 	row := t.rows[key]
 	if row == nil {
 		row = &tallied{}
 		t.rows[key] = row
 		t.size += rowSize
 	}
-	t.size += row.add(&f, t.responses)
+	t.size += row.add(&f, t.responses, !t.whole)
 	return nil
 }
 
-// under is what a series counts under.
-func (t *Tally) under(series Series) Series {
-	if under, known := t.series[series]; known {
-		return under
+// full says whether there is no more room. Without dimensions there is a row for each window.
+func (t *Tally) full() bool {
+	if t.room.Rows == 0 || t.size < t.room.Rows || len(t.by) == 0 {
+		return false
 	}
-	if t.closed && t.apart >= seriesKept {
-		return t.rest
-	}
-	t.apart++
-	t.series[series] = series
-	return series
+	return len(t.by) > 1 || t.names.count(t.by[0]) > t.room.Values
 }
 
-// fold puts the smaller half of the series together. What was folded stays so: each
-// series that is left has all of its events, and Other those of all that are not.
-func (t *Tally) fold() {
-	keep := max(t.apart/2, seriesKept)
-	if keep == seriesKept {
-		t.closed, t.most = true, math.MaxInt
-	}
-	if t.apart <= keep {
-		return
-	}
-	counts := map[Series]int64{}
-	for key, row := range t.rows {
-		if key.Series != t.rest {
-			counts[key.Series] += row.sums.Count
-		}
-	}
-	series := slices.SortedFunc(maps.Keys(counts), func(a, b Series) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), a.Compare(b)) })
-	for _, one := range series[keep:] {
-		t.series[one] = t.rest
+// widen puts the windows of each value together. The rows that are left are no more than
+// the names, so there is no further bound.
+func (t *Tally) widen() error {
+	if t.window.Name == "" || len(t.by) != 1 {
+		return ErrTallyFull
 	}
 	rows := map[TallyKey]*tallied{}
-	t.apart, t.size = keep, 0
 	for key, row := range t.rows {
-		key.Series = t.series[key.Series]
+		key.Start, row.buckets = 0, nil
 		if to := rows[key]; to != nil {
-			t.size += to.merge(row)
+			to.sums.Add(row.sums)
 			continue
 		}
 		rows[key] = row
-		t.size += rowSize + len(row.buckets)
 	}
-	t.rows = rows
+	t.rows, t.whole, t.room = rows, true, Room{}
+	return nil
 }
 
 // Len is how many sums Each hands over.
@@ -175,7 +166,7 @@ type tallied struct {
 }
 
 // add adds an event, and says how many buckets there are more.
-func (row *tallied) add(f *fields, responses bool) int {
+func (row *tallied) add(f *fields, responses, buckets bool) int {
 	row.sums.Totals.Add(TotalsOf(int(f.severity), 1))
 	if !responses {
 		return 0
@@ -186,25 +177,15 @@ func (row *tallied) add(f *fields, responses bool) int {
 	}
 	us := int64(math.Floor(ms * 1000))
 	row.sums.Response.Add(Response{Count: 1, SumMicros: us, MinMS: ms, MaxMS: ms})
-	return row.count(bucketOf(us), 1)
-}
-
-func (row *tallied) count(bucket int, n int64) (more int) {
+	if !buckets {
+		return 0
+	}
 	if row.buckets == nil {
 		row.buckets = map[int]int64{}
 	}
 	before := len(row.buckets)
-	row.buckets[bucket] += n
+	row.buckets[bucketOf(us)]++
 	return len(row.buckets) - before
-}
-
-// merge adds another's, and says how many buckets there are more.
-func (row *tallied) merge(other *tallied) (more int) {
-	row.sums.Add(other.sums)
-	for bucket, n := range other.buckets {
-		more += row.count(bucket, n)
-	}
-	return more
 }
 
 func (row *tallied) whole() Sums {

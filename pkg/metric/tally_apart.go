@@ -30,7 +30,7 @@ func (t *ApartTally) Add(doc bson.Raw) error {
 	if err != nil {
 		return err
 	}
-	t.all.add(&f, t.responses)
+	t.all.add(&f, t.responses, true)
 	one := TotalsOf(int(f.severity), 1)
 	for d, values := range t.by {
 		name := t.names.name(d, f.of(d))

@@ -2,8 +2,6 @@ package metric_test
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -48,7 +46,7 @@ var _ = Describe("a tally of events", func() {
 					sums.Add(inc.Sums)
 					want[key] = sums
 				}
-				tally := metric.NewTally(window, by, true, names(), metric.TallyMost)
+				tally := metric.NewTally(window, by, true, names(), metric.Room{})
 				for _, e := range events {
 					Expect(tally.Add(e)).To(Succeed())
 				}
@@ -64,11 +62,11 @@ var _ = Describe("a tally of events", func() {
 
 	It("reads no more than it must", func() {
 		five, _ := metric.PeriodNamed("5m")
-		Expect(metric.NewTally(metric.Period{}, nil, false, names(), metric.TallyMost).Fields()).To(Equal([]string{"severity"}))
-		Expect(metric.NewTally(five, metric.Dimensions, true, names(), metric.TallyMost).Fields()).To(Equal([]string{
+		Expect(metric.NewTally(metric.Period{}, nil, false, names(), metric.Room{}).Fields()).To(Equal([]string{"severity"}))
+		Expect(metric.NewTally(five, metric.Dimensions, true, names(), metric.Room{}).Fields()).To(Equal([]string{
 			"severity", "timestamp", "type", "source", "metadata.region", "payload.response_time_ms", "payload.duration_ms",
 		}))
-		Expect(metric.NewTally(metric.Period{}, nil, false, names(), metric.TallyMost).Add(bson.Raw{1, 2})).NotTo(Succeed())
+		Expect(metric.NewTally(metric.Period{}, nil, false, names(), metric.Room{}).Add(bson.Raw{1, 2})).NotTo(Succeed())
 	})
 
 	It("names what counters name, and so many other values; the rest is other", func() {
@@ -96,49 +94,100 @@ var _ = Describe("a tally of events", func() {
 		Expect(tally.Add(bson.Raw{1, 2})).NotTo(Succeed())
 	})
 
-	DescribeTable("puts the series with the fewest events together where there is no room for all", func(most, rows, kept int) {
+	Describe("without room for all windows of all values", func() {
 		five, _ := metric.PeriodNamed("5m")
-		tally := metric.NewTally(five, []metric.Dimension{metric.Source}, true, names(), most)
-		type key struct {
-			start  int64
-			source string
+		sources := []metric.Dimension{metric.Source}
+		var events []bson.Raw
+		for i := range 3000 { // thirty minutes
+			events = append(events, from(fmt.Sprint("pod-", i*7919%50), noon.Add(time.Duration(i)*600*time.Millisecond), 1+i%10, float64(i%50)))
 		}
-		each, counts := map[key]*metric.Sums{}, map[string]int{}
-		for i := range 3000 { // thirty minutes, and the source pod-n has more events the smaller n is
-			at, source := noon.Add(time.Duration(i)*600*time.Millisecond), fmt.Sprint("pod-", min(i*7919%100, i*104729%97))
-			e := from(source, at, 1+i%10, float64(i%50))
-			Expect(tally.Add(e)).To(Succeed())
-			k := key{five.Start(at).Unix(), source}
-			if each[k] == nil {
-				each[k] = &metric.Sums{}
+		// added are the rows of a tally, and added up those of a loop.
+		added := func(tally *metric.Tally) map[metric.TallyKey]metric.Sums {
+			for _, e := range events {
+				Expect(tally.Add(e)).To(Succeed())
 			}
-			each[k].Add(sum(e)[0].Sums)
-			counts[source]++
+			rows := map[metric.TallyKey]metric.Sums{}
+			tally.Each(func(key metric.TallyKey, sums metric.Sums) { rows[key] = sums })
+			return rows
 		}
-		named, got := map[string]bool{}, map[key]metric.Sums{}
-		tally.Each(func(k metric.TallyKey, sums metric.Sums) { named[k.Source] = true; got[key{k.Start, k.Source}] = sums })
-		Expect(got).To(HaveLen(tally.Len()))
-		Expect(len(got)).To(BeNumerically("<=", rows))
-		want := map[key]*metric.Sums{}
-		for k, sums := range each {
-			if !named[k.source] {
-				k.source = metric.Other
+		addedUp := func(key func(metric.Increment) metric.TallyKey) map[metric.TallyKey]metric.Sums {
+			rows := map[metric.TallyKey]metric.Sums{}
+			for _, inc := range sum(events...) {
+				sums := rows[key(inc)]
+				sums.Add(inc.Sums)
+				rows[key(inc)] = sums
 			}
-			if want[k] == nil {
-				want[k] = &metric.Sums{}
+			return rows
+		}
+		of := func(start time.Time, source string) metric.TallyKey {
+			return metric.TallyKey{Start: start.Unix(), Series: metric.Series{Source: source}}
+		}
+
+		It("tells the values apart, and says so", func() {
+			for _, responses := range []bool{false, true} {
+				tally := metric.NewTally(five, sources, responses, names(), metric.Room{Rows: 500, Values: 20})
+				got := added(tally)
+				Expect(tally.Whole()).To(BeTrue())
+				want := addedUp(func(inc metric.Increment) metric.TallyKey { return of(time.Unix(0, 0), inc.Source) })
+				Expect(got).To(HaveLen(50))
+				for key, sums := range want {
+					sums.Response.Histogram = nil
+					if !responses {
+						sums.Response = metric.Response{}
+					}
+					Expect(got[key]).To(Equal(sums), key.Source)
+				}
 			}
-			want[k].Add(*sums)
-		}
-		Expect(got).To(HaveLen(len(want)))
-		for k, sums := range want {
-			Expect(got[k].Equal(*sums)).To(BeTrue(), "%v: %v, not %v", k, got[k], *sums)
-		}
-		largest := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return counts[b] - counts[a] })
-		for _, source := range largest[:kept] {
-			Expect(named).To(HaveKey(source))
-		}
-	},
-		Entry("for some", 5000, 300, 10),
-		Entry("for hardly any", 100, 21*6, 0),
-	)
+		})
+
+		It("does not mind values that are few, nor windows of all", func() {
+			for _, c := range []struct {
+				by   []metric.Dimension
+				room metric.Room
+				rows int
+			}{{sources, metric.Room{Rows: 500, Values: 50}, 300}, {nil, metric.Room{Rows: 50}, 6}, {sources, metric.Room{}, 300}, {sources, metric.Room{Rows: metric.TallyMost}, 300}} {
+				tally := metric.NewTally(five, c.by, true, names(), c.room)
+				Expect(added(tally)).To(HaveLen(c.rows))
+				Expect(tally.Whole()).To(BeFalse())
+			}
+		})
+
+		It("has each value count under what it is told", func() {
+			tally := metric.NewTally(five, sources, true, names(), metric.Room{}).Under(func(source string) string {
+				if source == "pod-7" || source == "pod-49" {
+					return source
+				}
+				return "all others"
+			})
+			got := added(tally)
+			want := addedUp(func(inc metric.Increment) metric.TallyKey {
+				source := inc.Source
+				if source != "pod-7" && source != "pod-49" {
+					source = "all others"
+				}
+				return of(five.Start(inc.Minute), source)
+			})
+			Expect(got).To(HaveLen(18))
+			for key, sums := range want {
+				Expect(got[key].Equal(sums)).To(BeTrue(), "%v: %v, not %v", key, got[key], sums)
+			}
+		})
+
+		It("is full when there is no way to have less", func() {
+			for _, c := range []struct {
+				window metric.Period
+				by     []metric.Dimension
+			}{{metric.Period{}, sources}, {five, metric.Dimensions}} {
+				tally := metric.NewTally(c.window, c.by, false, names(), metric.Room{Rows: 500, Values: 20})
+				var err error
+				for _, e := range events {
+					if err = tally.Add(e); err != nil {
+						break
+					}
+				}
+				Expect(err).To(MatchError(metric.ErrTallyFull))
+				Expect(tally.Len()).To(BeNumerically("<", 50))
+			}
+		})
+	})
 })

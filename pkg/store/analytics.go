@@ -165,36 +165,72 @@ type ActiveUser struct {
 	Count    int64     `bson:"n" json:"count"`
 	Errors   int64     `bson:"errors" json:"errors"`
 	Sessions int64     `bson:"sessions" json:"sessions"`
-	Types    []string  `bson:"types" json:"types"`
+	Types    []string  `bson:"-" json:"types"`
 	First    time.Time `bson:"first" json:"first_seen"`
 	Last     time.Time `bson:"last" json:"last_seen"`
 }
 
-// ActiveUsers lists the users with the most events of a range, at most limit.
+// typesOfUser are as many types as are listed of one user.
+const typesOfUser = 100
+
+// ActiveUsers lists the users with the most events of a range, at most limit, each with
+// the types of most of its events. These are asked of the users that are listed alone: a
+// producer that makes up types would otherwise fill the memory of all.
 func (s *Store) ActiveUsers(ctx context.Context, filter EventFilter, limit int) ([]ActiveUser, error) {
 	const doing = "list active users"
 	query := filter.selected(served{}, field("user_id", bson.D{field("$exists", true)}))
-	sessions := append(bson.D{field("_id", bson.D{field("user", "$user_id"), field("session", bson.D{field("$ifNull", bson.A{"$session_id", ""})})}),
-		field("types", bson.D{field("$addToSet", "$type")})}, activity("$timestamp", "$timestamp", int64(1), errorOf("$severity"))...)
+	sessions := append(bson.D{field("_id", bson.D{field("user", "$user_id"), field("session", bson.D{field("$ifNull", bson.A{"$session_id", ""})})})},
+		activity("$timestamp", "$timestamp", int64(1), errorOf("$severity"))...)
 	users := append(bson.D{field("_id", "$_id.user"),
 		field("sessions", bson.D{field("$sum", bson.D{field("$cond", bson.A{bson.D{field("$eq", bson.A{"$_id.session", ""})}, 0, int64(1)})})}),
-		field("types", bson.D{field("$push", "$types")})}, activity("$first", "$last", "$n", "$errors")...)
-	all := bson.D{field("$reduce", bson.D{field("input", "$types"), field("initialValue", bson.A{}),
-		field("in", bson.D{field("$setUnion", bson.A{"$$value", "$$this"})})})}
+	}, activity("$first", "$last", "$n", "$errors")...)
 	cur, err := s.events.Aggregate(ctx, bson.A{
 		bson.D{field("$match", query)},
-		bson.D{field("$project", bson.D{field("_id", 0), field("timestamp", 1), field("type", 1), field("user_id", 1), field("session_id", 1), field("severity", 1)})},
+		bson.D{field("$project", bson.D{field("_id", 0), field("timestamp", 1), field("user_id", 1), field("session_id", 1), field("severity", 1)})},
 		bson.D{field("$group", sessions)},
 		bson.D{field("$group", users)},
 		bson.D{field("$sort", keys("n", -1, "_id", 1))},
 		bson.D{field("$limit", limit)},
-		bson.D{field("$set", bson.D{field("types", all)})},
 	}, s.aggregateBy(ctx, "time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)))
 	var found []ActiveUser
 	if err == nil {
 		err = cur.All(ctx, &found)
 	}
+	if err == nil && len(found) > 0 {
+		err = s.typesOf(ctx, filter, found)
+	}
 	return found, searched(doing, err)
+}
+
+// typesOf gives users the types of most of their events.
+func (s *Store) typesOf(ctx context.Context, filter EventFilter, users []ActiveUser) error {
+	of, ids := map[string]*ActiveUser{}, make([]string, len(users))
+	for i := range users {
+		ids[i], users[i].Types = users[i].UserID, []string{}
+		of[ids[i]] = &users[i]
+	}
+	cur, err := s.events.Aggregate(ctx, bson.A{
+		bson.D{field("$match", filter.selected(served{by: bson.D{field("user_id", bson.D{field("$in", ids)})}}))},
+		bson.D{field("$project", bson.D{field("_id", 0), field("type", 1), field("user_id", 1)})},
+		bson.D{field("$group", bson.D{field("_id", bson.D{field("user", "$user_id"), field("type", "$type")}), field("n", bson.D{field("$sum", int64(1))})})},
+		bson.D{field("$sort", keys("n", -1, "_id.type", 1))},
+	}, s.aggregateBy(ctx, "user_time").SetAllowDiskUse(true).SetMaxTime(timeLeft(ctx)).SetBatchSize(eventsTogether))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	for cur.Next(ctx) {
+		var one struct {
+			Key struct{ User, Type string } `bson:"_id"`
+		}
+		if err := cur.Decode(&one); err != nil {
+			return err
+		}
+		if u := of[one.Key.User]; u != nil && len(u.Types) < typesOfUser {
+			u.Types = append(u.Types, one.Key.Type)
+		}
+	}
+	return cur.Err()
 }
 
 // activity are the accumulators of what somebody did.

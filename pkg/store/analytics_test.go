@@ -227,6 +227,22 @@ var _ = Describe("analyses of events", Ordered, func() {
 		Expect(one[0].Count).To(Equal(max(found[0].Count, found[1].Count)))
 	}, SpecTimeout(time.Minute))
 
+	It("lists so many types of an active user, those of most of its events", func(ctx SpecContext) {
+		day := store.EventFilter{From: today().Add(-24 * time.Hour), To: today().Add(-12 * time.Hour)}
+		save(ctx, s, testBatch(220, func(i int, d bson.D) bson.D {
+			d[2].Value, d[5].Value = fmt.Sprintf("T%03d", i*7%110), day.From.Add(time.Duration(i)*time.Second)
+			if i*7%110 < 10 && i >= 110 { // these have one event, and the others two
+				d[2].Value = "T050"
+			}
+			return append(d, bson.E{Key: "user_id", Value: "maker"})
+		}))
+		found, err := s.ActiveUsers(ctx, day, 10)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).To(HaveLen(1))
+		Expect(found[0].Count).To(BeEquivalentTo(220))
+		Expect(found[0].Types).To(And(HaveLen(100), Not(ContainElement(HavePrefix("T00")))))
+	}, SpecTimeout(time.Minute))
+
 	It("is asked of an index, whatever is filtered", func(ctx SpecContext) {
 		condition, err := bson.Marshal(bson.D{{Key: "payload.n", Value: bson.D{{Key: "$gte", Value: 5}}}})
 		Expect(err).NotTo(HaveOccurred())
@@ -246,7 +262,7 @@ var _ = Describe("analyses of events", Ordered, func() {
 			q := store.SumsQuery{Range: metric.Range{From: f.From, To: f.To}, By: metric.Dimensions, Window: period("1h"), Responses: true}
 			_, err = s.EventSums(ctx, q, f)
 			every(err)
-			_, err = s.EventApart(ctx, q, f)
+			_, err = eventApart(ctx, s, q, f)
 			every(err)
 			f.UserID = "u1"
 			every(s.UserEvents(ctx, f, time.Minute, func(store.UserEvents) {}))
@@ -256,7 +272,7 @@ var _ = Describe("analyses of events", Ordered, func() {
 		mu.Lock()
 		commands := asked
 		mu.Unlock()
-		Expect(commands).To(HaveLen(12))
+		Expect(commands).To(HaveLen(14))
 		for _, c := range commands {
 			for _, d := range explainable(c.command) {
 				plan := explained(ctx, s, d)

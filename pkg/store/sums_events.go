@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -10,42 +10,64 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
 )
 
+const addingUpEvents = "add up events"
+
 // EventSums answers as Sums does from the events themselves: what was not
 // counted yet is in it, and f may ask for what metrics do not know. What it needs of
-// memory is bounded (metric.Names, metric.TallyMost), whatever producers send: beyond
-// that values are metric.Other, as in what was counted.
+// memory is bounded (metric.Names, metric.TallyMost), whatever producers send: where
+// the windows of all values are too many, the events are read again for those of the
+// Largest alone, which are known then. Who names none, or several dimensions, has no
+// answer there.
 func (s *Store) EventSums(ctx context.Context, q SumsQuery, f EventFilter) ([]SumsRow, error) {
 	names, err := s.eventNames(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tally := metric.NewTally(q.Window, q.By, q.Responses, names, s.tallyMost)
+	tally := metric.NewTally(q.Window, q.By, q.Responses, names, metric.Room{Rows: s.tallyMost, Values: q.Largest})
 	if err := s.addEvents(ctx, q, f, tally); err != nil {
 		return nil, err
 	}
-	rows := make([]SumsRow, 0, tally.Len())
-	tally.Each(func(key metric.TallyKey, sums metric.Sums) {
-		row := SumsRow{Series: key.Series, Sums: sums}
-		if q.Window.Name != "" {
-			row.Start = time.Unix(key.Start, 0).UTC()
+	if tally.Whole() {
+		if q.Largest == 0 {
+			return nil, fmt.Errorf("%s: %w", addingUpEvents, metric.ErrTallyFull)
 		}
-		rows = append(rows, row)
-	})
-	slices.SortFunc(rows, SumsRow.compare)
-	return rows, nil
+		q.apart = q.largest(q.rowsOf(tally))
+		tally = metric.NewTally(q.Window, q.By, q.Responses, names, metric.Room{}).Under(q.under)
+		if err := s.addEvents(ctx, q, f, tally); err != nil {
+			return nil, err
+		}
+	}
+	return q.rowsOf(tally), nil
 }
 
-// EventApart answers so as Apart does.
-func (s *Store) EventApart(ctx context.Context, q SumsQuery, f EventFilter) (metric.Apart, error) {
+func (q SumsQuery) rowsOf(tally *metric.Tally) []SumsRow {
+	rows := rowSums{}
+	tally.Each(func(key metric.TallyKey, sums metric.Sums) {
+		var start time.Time
+		if q.Window.Name != "" {
+			start = time.Unix(key.Start, 0)
+		}
+		rows.at(start, key.Series).Sums = sums
+	})
+	return rows.sorted()
+}
+
+// EventApart answers so as Apart does, of the query's range and of others that are
+// compared with it: a value that has a name in the first has it in all.
+func (s *Store) EventApart(ctx context.Context, q SumsQuery, f EventFilter, others ...metric.Range) ([]metric.Apart, error) {
 	names, err := s.eventNames(ctx)
 	if err != nil {
-		return metric.Apart{}, err
+		return nil, err
 	}
-	tally := metric.NewApartTally(q.Responses, names)
-	if err := s.addEvents(ctx, q, f, tally); err != nil {
-		return metric.Apart{}, err
+	var all []metric.Apart
+	for _, q.Range = range append([]metric.Range{q.Range}, others...) {
+		tally := metric.NewApartTally(q.Responses, names)
+		if err := s.addEvents(ctx, q, f, tally); err != nil {
+			return nil, err
+		}
+		all = append(all, tally.Apart())
 	}
-	return tally.Apart(), nil
+	return all, nil
 }
 
 func (s *Store) eventNames(ctx context.Context) (*metric.Names, error) {
@@ -58,7 +80,6 @@ func (s *Store) addEvents(ctx context.Context, q SumsQuery, f EventFilter, to in
 	Fields() []string
 	Add(event bson.Raw) error
 }) error {
-	const doing = "add up events"
 	f.From, f.To = q.From, q.To
 	if v := q.value(metric.Type); v != nil {
 		f.Type = *v
@@ -81,15 +102,15 @@ func (s *Store) addEvents(ctx context.Context, q SumsQuery, f EventFilter, to in
 	cur, err := s.events.Find(ctx, f.selected(how, region...),
 		s.reading(s.findBy(ctx, how.index).SetMaxTime(timeLeft(ctx)).SetBatchSize(eventsTogether), read))
 	if err != nil {
-		return searched(doing, err)
+		return searched(addingUpEvents, err)
 	}
 	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
 	for cur.Next(ctx) {
 		if err := to.Add(cur.Current); err != nil {
-			return searched(doing, err)
+			return fmt.Errorf("%s: %w", addingUpEvents, err)
 		}
 	}
-	return searched(doing, cur.Err())
+	return searched(addingUpEvents, cur.Err())
 }
 
 // eventsTogether are in one answer of the server. Some servers send them whole.

@@ -23,9 +23,8 @@ func (q SumsQuery) apartOf(ctx context.Context, s *Store, now time.Time) ([]stri
 	if q.Largest == 0 || q.Window.Name == "" || len(q.By) != 1 {
 		return nil, nil
 	}
-	d := q.By[0]
 	registry, err := s.Registry(ctx)
-	if err != nil || len(registry[d].Values) < q.Largest { // which names neither an absent region nor `other`
+	if err != nil || len(registry[q.By[0]].Values) < q.Largest { // which names neither an absent region nor `other`
 		return nil, err
 	}
 	whole := q
@@ -34,6 +33,12 @@ func (q SumsQuery) apartOf(ctx context.Context, s *Store, now time.Time) ([]stri
 	if err != nil {
 		return nil, err
 	}
+	return q.largest(rows), nil
+}
+
+// largest are the values with the most events, or response times, among the rows of a
+// whole range.
+func (q SumsQuery) largest(rows []SumsRow) []string {
 	counted := func(r SumsRow) int64 {
 		if q.Responses {
 			return r.Response.Count
@@ -43,9 +48,9 @@ func (q SumsQuery) apartOf(ctx context.Context, s *Store, now time.Time) ([]stri
 	slices.SortFunc(rows, func(a, b SumsRow) int { return cmp.Or(cmp.Compare(counted(b), counted(a)), a.Compare(b.Series)) })
 	names := []string{}
 	for _, r := range rows[:min(len(rows), q.Largest)] {
-		names = append(names, d.Of(r.Series))
+		names = append(names, q.By[0].Of(r.Series))
 	}
-	return names, nil
+	return names
 }
 
 // under is what a value of a dimension counts under.

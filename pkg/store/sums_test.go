@@ -1,10 +1,8 @@
 package store_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -159,7 +157,7 @@ var _ = Describe("adding up", Ordered, func() {
 				f.change(&q)
 				apart, err := s.Apart(ctx, q, now)
 				expectApart(apart, err, q, f.wanted, batches...)
-				apart, err = s.EventApart(ctx, q, store.EventFilter{})
+				apart, err = eventApart(ctx, s, q, store.EventFilter{})
 				expectApart(apart, err, q, f.wanted, batches...)
 				want := loop(q, f.wanted, batches...)
 				rows, err := s.Sums(ctx, q, now)
@@ -180,7 +178,7 @@ var _ = Describe("adding up", Ordered, func() {
 			rows, err := s.EventSums(ctx, q, store.EventFilter{})
 			Expect(err).NotTo(HaveOccurred())
 			expectRows(rows, loop(q, every, all...), q.Responses)
-			apart, err := s.EventApart(ctx, q, store.EventFilter{})
+			apart, err := eventApart(ctx, s, q, store.EventFilter{})
 			expectApart(apart, err, q, every, all...)
 		}
 		q := store.SumsQuery{Range: questions()[0].Range}
@@ -202,59 +200,7 @@ var _ = Describe("adding up", Ordered, func() {
 		Expect(rows[0].Errors).To(Equal(want))
 	}, SpecTimeout(time.Minute))
 
-	It("tells a bounded number of the events' values apart, whatever producers send", func(ctx SpecContext) {
-		crowd := testBatch(90, func(i int, d bson.D) bson.D {
-			d[3].Value = []string{"auth", fmt.Sprint("pod-", i*7%30)}[i%2]
-			d[4].Value, d[5].Value = int32(1+i%10), today().Add(20*time.Hour+time.Duration(i)*time.Minute)
-			return d
-		})
-		save(ctx, s, crowd)
-		DeferCleanup(s.SetEventBounds, metric.NamesMost, metric.TallyMost)
-		s.SetEventBounds(5, metric.TallyMost)
-		q := store.SumsQuery{Range: metric.Range{From: today().Add(20 * time.Hour), To: today().Add(22 * time.Hour)}, By: []metric.Dimension{metric.Source}}
-		counted := func(named func(string) bool) map[minuteOf]metric.Totals {
-			all := map[minuteOf]metric.Totals{}
-			for key, w := range loop(q, every, crowd) {
-				if !named(key.series.Source) {
-					key.series.Source = metric.Other
-				}
-				sum := all[key]
-				sum.Add(w.totals)
-				all[key] = sum
-			}
-			return all
-		}
-		apart, err := s.EventApart(ctx, q, store.EventFilter{SeverityMin: 1})
-		Expect(err).NotTo(HaveOccurred())
-		sources := apart.By[metric.Source]
-		Expect(sources).To(And(HaveLen(7), HaveKey("auth"), HaveKey(metric.Other)), "what is counted by name, and five others")
-		want := map[string]metric.Totals{}
-		for key, totals := range counted(func(source string) bool { return sources[source].Count > 0 }) {
-			want[key.series.Source] = totals
-		}
-		Expect(sources).To(Equal(want))
-		Expect(apart.All.Count).To(BeEquivalentTo(90))
-		apart, err = s.EventApart(ctx, q, store.EventFilter{Source: "pod-29"})
-		Expect(err).NotTo(HaveOccurred())
-		Expect(apart.By[metric.Source]).To(HaveKey("pod-29"), "who asks for a value has it")
-
-		q.Window = period("5m")
-		for _, names := range []int{5, metric.NamesMost} {
-			s.SetEventBounds(names, 100)
-			rows, err := s.EventSums(ctx, q, store.EventFilter{})
-			Expect(err).NotTo(HaveOccurred())
-			named, got := map[string]bool{}, map[minuteOf]metric.Totals{}
-			for _, r := range rows {
-				named[r.Source] = true
-				got[minuteOf{r.Start, r.Series}] = r.Totals
-			}
-			Expect(len(named)).To(BeNumerically("<=", 21), "many as the windows are")
-			Expect(got).To(Equal(counted(func(source string) bool { return named[source] })))
-		}
-	}, SpecTimeout(time.Minute))
-
 	It("tells the windows of the largest values apart, and adds up those of all others", func(ctx SpecContext) {
-		const others = "all others"
 		for _, q := range questions() {
 			if q.Window.Name == "" || len(q.By) == 0 {
 				q.Window = period("5m")
@@ -262,40 +208,11 @@ var _ = Describe("adding up", Ordered, func() {
 			}
 			for _, d := range metric.Dimensions {
 				q.By, q.Largest = []metric.Dimension{d}, 1
-				counted := map[string]int{}
-				want := map[minuteOf]*plainWindow{}
 				all := loop(q, every, batches...)
-				for key, w := range all {
-					n := int(w.totals.Count)
-					if q.Responses {
-						n = len(w.ms)
-					}
-					counted[d.Of(key.series)] += n
-				}
-				largest := slices.MaxFunc(slices.Collect(maps.Keys(counted)), func(a, b string) int {
-					return cmp.Or(cmp.Compare(counted[a], counted[b]), cmp.Compare(b, a))
-				})
-				for key, w := range all {
-					if d.Of(key.series) != largest {
-						key.series = metric.Series{Type: others}
-					}
-					if want[key] == nil {
-						want[key] = &plainWindow{}
-					}
-					want[key].totals.Add(w.totals)
-					want[key].ms = append(want[key].ms, w.ms...)
-				}
-				Expect(len(counted)).To(BeNumerically(">", 1))
 				rows, err := s.Sums(ctx, q, now)
 				Expect(err).NotTo(HaveOccurred())
-				for i, r := range rows {
-					if r.Others {
-						Expect(r.Series).To(BeZero())
-						rows[i].Type = others
-					}
-				}
-				expectRows(rows, want, q.Responses)
-				q.Largest = len(counted)
+				expectLargest(rows, q, all)
+				q.Largest = 10
 				rows, err = s.Sums(ctx, q, now)
 				Expect(err).NotTo(HaveOccurred())
 				expectRows(rows, all, q.Responses)

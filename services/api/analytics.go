@@ -18,7 +18,7 @@ type Analytics interface {
 	Sums(ctx context.Context, q store.SumsQuery, now time.Time) ([]store.SumsRow, error)
 	Apart(ctx context.Context, q store.SumsQuery, now time.Time) (metric.Apart, error)
 	EventSums(ctx context.Context, q store.SumsQuery, f store.EventFilter) ([]store.SumsRow, error)
-	EventApart(ctx context.Context, q store.SumsQuery, f store.EventFilter) (metric.Apart, error)
+	EventApart(ctx context.Context, q store.SumsQuery, f store.EventFilter, others ...metric.Range) ([]metric.Apart, error)
 	Counted(ctx context.Context, eventType, source string, region *string) (bool, error)
 	EachError(ctx context.Context, f store.EventFilter, each func(store.ErrorEvent) bool) error
 	RuleMatches(ctx context.Context, rules []string, from, to time.Time, slot time.Duration) ([]store.RuleMatches, error)

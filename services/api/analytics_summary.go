@@ -81,25 +81,24 @@ func (s *Server) summary(c echo.Context) error {
 		return err
 	}
 	defer done()
-	ask := func(r metric.Range) (metric.Apart, error) {
-		return s.apart(ctx, q, store.SumsQuery{Range: r, Responses: responses != nil && *responses}, !known)
+	// A range whose beginning is kept no longer is compared as far as it is.
+	earlier := metric.Range{From: now.From.Add(-now.To.Sub(now.From)), To: now.From}
+	var others []metric.Range
+	if compare == nil || *compare {
+		others = append(others, earlier)
 	}
-	current, err := ask(now)
+	apart, err := s.apart(ctx, q, store.SumsQuery{Range: now, Responses: responses != nil && *responses}, !known, others...)
 	if err != nil {
 		return err
 	}
+	current, before := apart[0], metric.Apart{}
 	answer := summaryAnswer{figures: figuresOf(now, current.All), Source: fromMetrics}
 	if !known {
 		answer.Source = fromEvents
 	}
-	var before metric.Apart
-	if compare == nil || *compare {
-		// A range whose beginning is kept no longer is compared as far as it is.
-		r := metric.Range{From: now.From.Add(-now.To.Sub(now.From)), To: now.From}
-		if before, err = ask(r); err != nil {
-			return err
-		}
-		previous := figuresOf(r, before.All)
+	if len(others) > 0 {
+		before = apart[1]
+		previous := figuresOf(earlier, before.All)
 		answer.Previous = &previous
 		answer.Change = &change{ErrorRate: answer.ErrorRate - previous.ErrorRate}
 		if previous.Count > 0 {
@@ -114,12 +113,22 @@ func (s *Server) summary(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// apart asks metrics or events what a range adds up to.
-func (s *Server) apart(ctx context.Context, q question, query store.SumsQuery, events bool) (metric.Apart, error) {
+// apart asks metrics or events what a range adds up to, and others that are compared
+// with it.
+func (s *Server) apart(ctx context.Context, q question, query store.SumsQuery, events bool, others ...metric.Range) ([]metric.Apart, error) {
+	query = q.about(query)
 	if events {
-		return s.analytics.EventApart(ctx, q.about(query), q.filter)
+		return s.analytics.EventApart(ctx, query, q.filter, others...)
 	}
-	return s.analytics.Apart(ctx, q.about(query), s.now())
+	var all []metric.Apart
+	for _, query.Range = range append([]metric.Range{query.Range}, others...) {
+		one, err := s.analytics.Apart(ctx, query, s.now())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }
 
 func figuresOf(r metric.Range, sums metric.Sums) figures {
