@@ -43,6 +43,15 @@ type Work struct {
 	Page   Progress
 }
 
+// Makes are the ids of what is inserted.
+func (w Work) Makes() []string {
+	ids := make([]string, len(w.Make))
+	for i, o := range w.Make {
+		ids[i] = o.ID
+	}
+	return ids
+}
+
 // Plan compares what a page owes with the notifications that its events have. What
 // exists is never made a second time: the same match finds its own notification,
 // and one of another version of the rule stands for the same action as long as it

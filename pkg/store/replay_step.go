@@ -30,10 +30,28 @@ var ErrReplayLost = errors.New("the replay is not this owner's to go on with")
 // changes meanwhile makes it start again. The notifications are unpublished until
 // the caller has published their messages; a sweep does when it dies over it.
 func (s *Store) StepReplay(ctx context.Context, j replay.Job, p replay.Page, now time.Time) (next replay.Job, work replay.Work, err error) {
+	next, work, err = s.tryStep(ctx, j, p, nil, now)
+	if isDuplicateKey(err) {
+		// What has an id that this makes was not found by its event, and stays: it says
+		// that it is of another one.
+		taken, look := s.ExistingNotifications(ctx, work.Makes())
+		if look == nil && len(taken) > 0 {
+			next, work, err = s.tryStep(ctx, j, p, slices.Sorted(maps.Keys(taken)), now)
+		}
+	}
+	if err == nil && !j.DryRun {
+		s.countThrottled(ctx, work.Make)
+	}
+	return next, work, unexplained("save a step of replay "+j.ID, err)
+}
+
+// tryStep saves a step, again when somebody writes one of its notifications meanwhile.
+// taken are ids that something has which the events do not lead to.
+func (s *Store) tryStep(ctx context.Context, j replay.Job, p replay.Page, taken []string, now time.Time) (next replay.Job, work replay.Work, err error) {
 	patience := backoff.WithMaxRetries(backoff.NewConstantBackOff(undoneWait), undoneTries)
 	err = backoff.Retry(func() error {
 		err := s.transaction(ctx, func(sc mongo.SessionContext) (err error) {
-			next, work, err = s.stepReplay(sc, j, p, now)
+			next, work, err = s.stepReplay(sc, j, p, taken, now)
 			fault.At(fault.RuleWorkerReplaying)
 			return err
 		})
@@ -46,30 +64,10 @@ func (s *Store) StepReplay(ctx context.Context, j replay.Job, p replay.Page, now
 			return permanently(classify("save a step of replay "+j.ID, err))
 		}
 	}, backoff.WithContext(patience, ctx))
-	if err == nil && !j.DryRun {
-		s.countThrottled(ctx, work.Make)
-	}
-	if isDuplicateKey(err) {
-		err = s.explained(ctx, work.Make, err)
-	}
-	return next, work, unexplained("save a step of replay "+j.ID, err)
+	return next, work, err
 }
 
-// explained makes an error that blames the work of a duplicate key that a majority
-// shows: whatever has the id there was not found by its event, and stays.
-func (s *Store) explained(ctx context.Context, made []decision.Owed, err error) error {
-	ids := make([]string, len(made))
-	for i, o := range made {
-		ids[i] = o.ID
-	}
-	exist, look := s.ExistingNotifications(ctx, ids)
-	if look != nil || len(exist) == 0 {
-		return err
-	}
-	return fmt.Errorf("%d notification(s), such as %s, are there and are not those of their events: %v", len(exist), slices.Sorted(maps.Keys(exist))[0], err) //nolint:errorlint // it is no duplicate of the work any more
-}
-
-func (s *Store) stepReplay(sc mongo.SessionContext, j replay.Job, p replay.Page, now time.Time) (next replay.Job, work replay.Work, err error) {
+func (s *Store) stepReplay(sc mongo.SessionContext, j replay.Job, p replay.Page, taken []string, now time.Time) (next replay.Job, work replay.Work, err error) {
 	// The fence comes before the work: who has lost the replay does nothing.
 	fenced, err := s.replays.UpdateOne(sc, ownStep(j), bson.D{field("$set", bson.D{field("step", j.Step+1)})})
 	if err != nil {
@@ -81,6 +79,9 @@ func (s *Store) stepReplay(sc mongo.SessionContext, j replay.Job, p replay.Page,
 	existing, err := s.notificationsOf(sc, p.EventIDs())
 	if err != nil {
 		return next, work, err
+	}
+	for _, id := range taken {
+		existing = append(existing, notification.Notification{ID: id})
 	}
 	work = j.Plan(p, existing, now)
 	if !j.DryRun {

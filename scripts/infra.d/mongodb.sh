@@ -20,8 +20,8 @@ mongo_up() {
 	if [[ -z $forced && -n ${EA_MONGO_URI:-} && -z ${EA_INFRA_PRIVATE:-} && $EA_MONGO_URI != "$(mongo_uri)" ]]; then
 		MONGO_URI=$EA_MONGO_URI
 		# One that was started here before would never be stopped, without its kind. A
-		# make run goes on with it.
-		if mongo_alive && ! alive "$STATE/script.pid" && [[ $EA_MONGO_URI != *:"$(<"$MONGO/port")"* ]]; then
+		# make run beside this goes on with it.
+		if mongo_alive && ! run_beside && [[ $EA_MONGO_URI != *:"$(<"$MONGO/port")"* ]]; then
 			say "MongoDB: stopping $(mongo_name "$(<"$MONGO/kind")"), since EA_MONGO_URI names another"
 			mongo_stop
 		fi

@@ -17,6 +17,11 @@ run_stop() {
 	run_end
 }
 
+# run_beside: there is a make run, and it is not what calls this script.
+run_beside() {
+	alive "$STATE/script.pid" && [[ $(pid_of "$STATE/script.pid") != "$PPID" ]]
+}
+
 # run_end ends what is left of a run, producers first, and says what it found:
 # the processes of a script that was killed.
 run_end() {

@@ -21,10 +21,24 @@ func (s *Server) timed(next echo.HandlerFunc) echo.HandlerFunc {
 		if c.Path() == apiPath+importPath {
 			limit = max(limit, importTime)
 		}
-		controller := http.NewResponseController(c.Response())
-		_ = controller.SetReadDeadline(time.Now().Add(limit))
-		r.Body = &timedBody{r.Body, controller}
-		if !changes(r.Method) { // nobody reads it there, and a stream would end with its time
+		allowBody(c, limit)
+		r.Body = &timedBody{r.Body, http.NewResponseController(c.Response())}
+		return next(c)
+	}
+}
+
+// allowBody gives a body so much time from now on.
+func allowBody(c echo.Context, limit time.Duration) {
+	if c.Request().ContentLength != 0 {
+		_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(limit))
+	}
+}
+
+// drained reads a body that nobody has a use for: behind its deadline a stream would
+// end.
+func drained(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if r := c.Request(); r.ContentLength != 0 && !changes(r.Method) {
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {
 				return err
 			}

@@ -47,6 +47,7 @@ func (s *Server) importRules(c echo.Context) error {
 			<-s.importing
 		}
 	}()
+	allowBody(c, importTime) // which waited with the request
 	text, err := io.ReadAll(c.Request().Body)
 	if err != nil {
 		return err
@@ -67,13 +68,8 @@ func (s *Server) importRules(c echo.Context) error {
 		if err == nil {
 			missing, err = s.indexesToMake(c, parts.windowed(), windowIn(rules, parts.windowed()))
 		}
-		if len(missing) > 0 { // in minutes, which other imports need not wait
-			<-s.importing
-			held = false
-			if err = s.createIndexes(ctx, missing); err == nil {
-				err = s.holdImport(ctx)
-				held = err == nil
-			}
+		if len(missing) > 0 {
+			held, err = s.indexesOfImport(ctx, missing)
 		}
 		if err == nil {
 			err = s.rules.SaveRules(ctx, s.now(), currentUser(c).Email, parts.created, parts.changed)
@@ -100,12 +96,34 @@ func (s *Server) holdImport(ctx context.Context) error {
 	select {
 	case s.importing <- struct{}{}:
 		return nil
+	default:
+	}
+	select {
+	case s.importing <- struct{}{}:
+		return nil
 	case <-ctx.Done():
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
 	}
 	return problem(http.StatusServiceUnavailable, "busy", "another import is under way; try again")
+}
+
+// indexesOfImport makes indexes, which takes minutes, and lets other imports go on
+// meanwhile: one import at a time waits so, with all that it holds.
+func (s *Server) indexesOfImport(ctx context.Context, missing []store.MissingIndex) (held bool, err error) {
+	select {
+	case s.indexing <- struct{}{}:
+		defer func() { <-s.indexing }()
+	default:
+		return true, problem(http.StatusServiceUnavailable, "busy", "another import has indexes made; try again")
+	}
+	<-s.importing
+	if err := s.createIndexes(ctx, missing); err != nil {
+		return false, err
+	}
+	err = s.holdImport(ctx)
+	return err == nil, err
 }
 
 // imported is the answer to an import that was saved.

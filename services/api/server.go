@@ -64,6 +64,7 @@ type Server struct {
 	health    http.Handler
 	metrics   *metrics
 	importing chan struct{} // holds the import that is under way
+	indexing  chan struct{} // holds the one that waits for its indexes
 	exporting *places       // of exports
 	analysing *places       // of analyses that read events
 	testing   chan struct{} // holds the back-tests that are under way
@@ -184,9 +185,10 @@ func (s *Server) handler() *echo.Echo {
 		s.observe,
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.panicked}),
 		secure,
+		s.timed, // before those that answer by themselves
 		crossOrigin(s.cfg.CORSOrigins),
 		middleware.BodyLimit(bytesText(s.cfg.BodyLimit)),
-		s.timed,
+		drained,
 	)
 	doc, err := Document()
 	if err != nil {

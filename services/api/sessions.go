@@ -271,8 +271,8 @@ func (s *Server) showSession(c echo.Context) error {
 	return c.JSON(http.StatusOK, shownSession(c, sessionToken(c), one))
 }
 
-// endSession: DELETE /session. The browser forgets it in any case, also when the
-// database does not answer.
+// endSession: DELETE /session. The browser forgets it, also when the database does not
+// answer.
 func (s *Server) endSession(c echo.Context) error {
 	token := sessionToken(c)
 	if token == "" {

@@ -43,7 +43,7 @@ func Wire(ctx context.Context, p *app.Process) error {
 			return deadletter.Open(p.ConsumeConnection, p.Publisher, p.Topology, queue)
 		},
 		tickets: p.Store,
-		health:  app.HealthHandler(p), importing: make(chan struct{}, 1), exporting: newPlaces(exportsAtOnce, exportsOfKey), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
+		health:  app.HealthHandler(p), importing: make(chan struct{}, 1), indexing: make(chan struct{}, 1), exporting: newPlaces(exportsAtOnce, exportsOfKey), testing: make(chan struct{}, backtestsAtOnce), stored: store.Stored{Store: p.Store}, decisions: p.Store,
 		analysing: newPlaces(analysesAtOnce, analysesOfKey),
 	}
 	s.streams = s.newStreams(ctx, p.Store)
