@@ -64,9 +64,10 @@ func (s *Server) importRules(c echo.Context) error {
 	}
 	for try := 1; ; try++ {
 		parts, err := s.compareWithStored(ctx, rules)
+		windowed := parts.windowed()
 		var missing []store.MissingIndex
 		if err == nil {
-			missing, err = s.indexesToMake(c, parts.windowed(), windowIn(rules, parts.windowed()))
+			missing, err = s.indexesToMake(c, windowed, windowIn(rules, windowed))
 		}
 		if len(missing) > 0 {
 			held, err = s.indexesOfImport(ctx, missing)
@@ -83,7 +84,6 @@ func (s *Server) importRules(c echo.Context) error {
 		if len(parts.created)+len(parts.changed) > 0 {
 			s.rulesChanged(c, "")
 		}
-		windowed := parts.windowed()
 		return c.JSON(http.StatusOK, imported{
 			Created: len(parts.created), Changed: len(parts.changed), Unchanged: len(rules) - len(parts.created) - len(parts.changed),
 			Warnings: append(importWarnings(rules), s.heavyWindows(ctx, windowed, windowIn(rules, windowed))...),
