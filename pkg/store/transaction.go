@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"go.mongodb.org/mongo-driver/mongo"
 	"go.mongodb.org/mongo-driver/x/mongo/driver/topology"
+	"go.uber.org/zap"
 )
 
 const (
@@ -20,6 +21,9 @@ const (
 	// server ends it (60 s by default), so giving up earlier would turn another
 	// process's death into our error.
 	conflictPatience = 90 * time.Second
+	// conflictNotice is how long it is tried again before the log says so, and
+	// again after each further such time.
+	conflictNotice = 5 * time.Second
 	// commitPatience bounds the repeats of a commit whose result is unknown;
 	// afterwards the caller starts again, and the marker of its work says
 	// whether the commit took place.
@@ -49,14 +53,28 @@ func (s *Store) transactionWithin(ctx context.Context, limit time.Duration, fn f
 		backoff.WithInitialInterval(5*time.Millisecond),
 		backoff.WithMaxInterval(time.Second),
 		backoff.WithMaxElapsedTime(conflictPatience))
-	err = backoff.Retry(func() error {
+	err = backoff.RetryNotify(func() error {
 		err := s.attempt(ctx, limit, session, fn)
 		if err == nil || isTransient(err) && !isAway(err) {
 			return err
 		}
 		return backoff.Permanent(err)
-	}, backoff.WithContext(wait, ctx))
+	}, backoff.WithContext(wait, ctx), s.patience())
 	return err
+}
+
+// patience tells the log of a transaction that goes on being started again.
+func (s *Store) patience() backoff.Notify {
+	began := time.Now()
+	told := began
+	return func(err error, _ time.Duration) {
+		if time.Since(told) < conflictNotice {
+			return
+		}
+		told = time.Now()
+		s.log.Warn("a transaction is in conflict with another one, or ended by the server, and is tried again",
+			zap.Duration("for", time.Since(began)), zap.Duration("until", conflictPatience), zap.Error(err))
+	}
 }
 
 // cutOff keeps the sessions whose transaction was under way when the server

@@ -127,11 +127,13 @@ rust_built() {
 
 # --- The wheel's environment -------------------------------------------------
 
-# python_fit prints the newest Python that the wheel supports.
+# python_fit prints a Python that the wheel supports and that can make virtual
+# environments: the distribution's, which is built with what profiles tell (the
+# server needs a fifth less with it), or the newest.
 python_fit() {
 	local candidate
-	for candidate in python3.13 python3.12 python3.11 python3.10 python3; do
-		if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+	for candidate in $(type -ap python3 | grep -xF /usr/bin/python3) python3.13 python3.12 python3.11 python3.10 python3; do
+		if "$candidate" -c 'import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
 			"$candidate" -c 'import sys; print(sys.executable)'
 			return
 		fi
@@ -150,7 +152,7 @@ wheel_build() {
 	if ! python=$(python_fit); then
 		if can_apt; then apt_install python3 python3-venv || true; fi
 		python=$(python_fit) || {
-			WHY_NOT="there is no Python 3.10–3.13$(can_apt || echo ", and installing it needs root and apt")"
+			WHY_NOT="there is no Python 3.10–3.13 that can make virtual environments$(can_apt || echo ", and installing it (python3, python3-venv) needs root and apt")"
 			return 1
 		}
 	fi
@@ -160,16 +162,13 @@ wheel_build() {
 		wheel_ready && exit 0
 		say "  installing SecantusDB $WHEEL_VERSION into $dir (once, about 20 s)"
 		rm -rf "$dir"
-		if ! "$python" -m venv "$dir" >>"$log" 2>&1; then
-			rm -rf "$dir"
-			can_apt && apt_install python3-venv && "$python" -m venv "$dir" >>"$log" 2>&1 || exit 2
-		fi
+		"$python" -m venv "$dir" >>"$log" 2>&1 || exit 2
 		timeout 600 "$dir/bin/python" -m pip install --quiet --disable-pip-version-check \
 			"SecantusDB==$WHEEL_VERSION" >>"$log" 2>&1 || exit 3
 		touch "$dir/complete"
 	) 7>>"$(cache_dir)/wheel.lock" 8>&- 9>&- && return 0
 	case $? in
-	2) WHY_NOT="$python cannot make virtual environments (Debian: apt-get install python3-venv)" ;;
+	2) WHY_NOT="$python could not make a virtual environment (log: $log)" ;;
 	3) WHY_NOT="pip could not install SecantusDB $WHEEL_VERSION (log: $log)" ;;
 	*) WHY_NOT="the Python environment could not be built (log: $log)" ;;
 	esac

@@ -44,6 +44,7 @@ import bson
 from secantus import cli, storage, transactions
 from secantus.server import SecantusDBServer
 from secantus.transactions import TxnState
+from secantus_reads import Catalogue, copy_at_once, counting, pack_at_once
 
 ROWS_AT_ONCE = 100
 EXPIRE_EVERY = 600.0  # seconds
@@ -139,6 +140,8 @@ class Server(SecantusDBServer):
         self.sessions._prune_locked = seldom(SESSIONS_EVERY, self.sessions._prune_locked)
         self.transactions._prune_locked = self.end_dead
         self.transactions._prune_retryable_locked = self.forget_oldest
+        self.storage.count_matching = counting(self.storage)
+        Catalogue(self.storage)
         threading.Thread(target=self.reap, daemon=True).start()
 
     def reap(self):
@@ -265,5 +268,7 @@ class Server(SecantusDBServer):
 
 
 if __name__ == "__main__":
+    pack_at_once()
+    copy_at_once()
     cli.SecantusDBServer = Server
     sys.exit(cli.main(sys.argv[2:]))

@@ -95,7 +95,7 @@ var _ = Describe("the search for servers", func() {
 	It("says what to install where there is neither root nor Docker nor Python", func(ctx SpecContext) {
 		Expect(m.refused(ctx)).To(And(
 			ContainSubstring("no MongoDB: EA_MONGO_URI is not set, there is no mongod on PATH, there is no docker on PATH, "+
-				"there is no secantusd-rs (make mongo-fast builds one) and there is no Python 3.10–3.13, and installing it needs root and apt."),
+				"there is no secantusd-rs (make mongo-fast builds one) and there is no Python 3.10–3.13 that can make virtual environments, and installing it (python3, python3-venv) needs root and apt."),
 			MatchRegexp(`Install one of: MongoDB 7 .*, Docker with Compose, Rust \(then: make mongo-fast\), or Python 3\.10–3\.13 with venv \(Debian: apt-get install python3 python3-venv\)`),
 		))
 	}, NodeTimeout(limit))
@@ -183,7 +183,7 @@ var _ = Describe("the search for servers", func() {
 		Entry("what does not start", "EA_MONGO=mongod", "EA_MONGO=mongod: mongod did not start", NodeTimeout(limit)),
 		Entry("Docker, without it", "EA_MONGO=docker", "EA_MONGO=docker: there is no docker on PATH", NodeTimeout(limit)),
 		Entry("Rust, not built", "EA_MONGO=rust", "EA_MONGO=rust: there is no secantusd-rs (make mongo-fast builds one)", NodeTimeout(limit)),
-		Entry("the wheel, without Python", "EA_MONGO=wheel", "EA_MONGO=wheel: there is no Python 3.10–3.13, and installing it needs root and apt", NodeTimeout(limit)),
+		Entry("the wheel, without Python", "EA_MONGO=wheel", "EA_MONGO=wheel: there is no Python 3.10–3.13 that can make virtual environments, and installing it (python3, python3-venv) needs root and apt", NodeTimeout(limit)),
 	)
 })
 
