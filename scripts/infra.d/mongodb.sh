@@ -134,7 +134,7 @@ python_fit() {
 	local candidate
 	for candidate in $(type -ap python3 | grep -xF /usr/bin/python3) python3.13 python3.12 python3.11 python3.10 python3; do
 		if "$candidate" -c 'import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
-			"$candidate" -c 'import sys; print(sys.executable)'
+			"$candidate" -c 'import os, sys; print(os.path.realpath(sys.executable))' # with its version, which an upgrade removes
 			return
 		fi
 	done

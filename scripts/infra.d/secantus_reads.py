@@ -10,9 +10,8 @@ WiredTiger's Python half packs keys character by character of their format.
 Nearly all formats are texts, followed by bytes or a number; those are packed
 and unpacked at once, and whatever is unusual is left to it.
 
-It counts a collection by unpacking each row, and what matches a filter by
-reading all, and every client waits meanwhile; here rows are counted without a
-look at them, and a filter finds what it finds by an index.
+It counts a collection by unpacking each row, and every client waits meanwhile;
+here rows are counted without a look at them.
 
 It copies documents deeply, and values that never change by taking them apart and
 putting them together again; here those are their own copies.
@@ -23,11 +22,12 @@ import copy
 import datetime
 
 import bson
-from secantus import storage
+from secantus import deadline, storage
 from wiredtiger import swig_wiredtiger
 from wiredtiger.intpacking import pack_int, unpack_int
 
 MOST_DECODED = 10_000  # rows of the catalogue, some 200 bytes each
+ROWS_WITHOUT_A_LOOK = 1_000  # at the time that a command may take
 
 # What changes the catalogue, or what of it a thread sees.
 CHANGES = (
@@ -38,7 +38,7 @@ VIEWS = "_batch_transaction _committed_read_scope use_user_transaction".split()
 
 
 def counting(of):
-    """count_matching, of what find_matching finds."""
+    """count_matching, where it is of all."""
     by_reading, lowest, highest = of.count_matching, -(2**63), 2**63 - 1
 
     def rows(db, collection):
@@ -54,17 +54,17 @@ def counting(of):
                     cursor.bound(f"action=set,bound={bound}")
                 while cursor.next() == 0:
                     total += 1
+                    if total % ROWS_WITHOUT_A_LOOK == 0:
+                        deadline.check()
             finally:
                 cursor.reset()
                 cursor.bound("action=clear")
             return total
 
-    def counted(db, collection, filter=None, *, let=None, collation=None):
-        if db in ("admin", "local", "config") or collection.startswith("system."):
-            return by_reading(db, collection, filter, let=let, collation=collation)
-        if not filter:
-            return rows(db, collection)
-        return len(of.find_matching(db, collection, filter, let=let, collation=collation))
+    def counted(db, collection, filter=None, **how):
+        if filter or db in ("admin", "local", "config") or collection.startswith("system."):
+            return by_reading(db, collection, filter, **how)
+        return rows(db, collection)
 
     return counted
 
@@ -78,6 +78,7 @@ class Catalogue:
         self.read_rows = of._cursor
         of._iter_indexes = self.once(lambda db, collection: self.indexes(db, collection))
         of._coll_options = self.once(of._coll_options, copied=lambda options: None if options is None else dict(options))
+        of._collection_uuid = self.without_memory(of._collection_uuid)
         of._maybe_mark_multikey = self.marking(of._maybe_mark_multikey)
         of._refresh_read_snapshot = self.forgetting(of._refresh_read_snapshot)
         of.release_thread_snapshot = self.forgetting(of.release_thread_snapshot, serves=True)
@@ -126,11 +127,25 @@ class Catalogue:
 
     def forgetting(self, do, serves=False):
         def done(*args, **how):
-            if serves and not hasattr(self.thread, "catalogue"):
+            if serves and getattr(self.thread, "catalogue", None) is None:
                 self.thread.catalogue = {}
             try:
                 return do(*args, **how)
             finally:
+                self.forget()
+
+        return done
+
+    def without_memory(self, do):
+        """For what reads once more under a lock to see what others have written."""
+
+        def done(*args):
+            memory = getattr(self.thread, "catalogue", None)
+            self.thread.catalogue = None
+            try:
+                return do(*args)
+            finally:
+                self.thread.catalogue = memory
                 self.forget()
 
         return done
