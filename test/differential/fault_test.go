@@ -186,6 +186,15 @@ var faults = []*fault{
 		},
 	},
 	{
+		name:       "decimals as coordinates",
+		documented: "coordinates are numbers, of which decimals are a type",
+		condition:  `{"a": {"$geoWithin": {"$box": [[0, 0], [2, 2]]}}}`, document: `{"a": [{"$numberDecimal": "1"}, 1]}`, matches: true,
+		shape: func(condition, document bson.D) bool {
+			name, _ := soleOperator(condition)
+			return name == "$geoWithin" && contains(document, isDecimal)
+		},
+	},
+	{
 		name:       "doubles beside decimals",
 		documented: "a double is equal to a decimal only if both have the same exact value: 9.99 is not Decimal128(\"9.99\") (data types of mongosh)",
 		condition:  `{"a": {"$numberDecimal": "0.1"}}`, document: `{"a": 0.1}`, matches: false,
