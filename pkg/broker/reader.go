@@ -51,6 +51,9 @@ func (r *Reader) Next(ctx context.Context) (*DeadLetter, bool, error) {
 		}
 	}
 	if len(r.ahead) == 0 {
+		if ctx.Err() != nil {
+			return nil, false, &outageError{op: "read " + r.q.Dead(), ended: context.Cause(ctx)}
+		}
 		if err := r.more(ctx); err != nil {
 			return nil, false, err
 		}
@@ -154,8 +157,14 @@ func (r *Reader) one(ctx context.Context) error {
 
 // answer runs what talks to the broker and heeds no context. When ctx ends first
 // the answer may still come, and its messages would be nobody's: with the
-// channel they go back.
+// channel they go back. But so would what was acked and is kept back, see
+// acksDone: with that the answer has some more time, and Release follows.
 func (r *Reader) answer(ctx context.Context, op func() ([]amqp.Delivery, error)) ([]amqp.Delivery, error) {
+	if r.acked {
+		patient, impatient := patience(ctx)
+		defer impatient()
+		ctx = patient
+	}
 	result := make(chan []amqp.Delivery, 1)
 	err := await(ctx, func() error {
 		got, err := op()
@@ -169,6 +178,22 @@ func (r *Reader) answer(ctx context.Context, op func() ([]amqp.Delivery, error))
 		return nil, r.failed(err)
 	}
 	return <-result, nil
+}
+
+// ackPatience is how long a broker that is slow, not away, may take to answer.
+const ackPatience = 10 * time.Second
+
+// patience is a context that ends ackPatience after ctx.
+func patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	patient, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(ackPatience):
+			cancel(context.Cause(ctx))
+		case <-patient.Done():
+		}
+	})
+	return patient, func() { stop(); cancel(nil) }
 }
 
 // interrupted is that ctx has ended before the broker's answer came.
@@ -217,7 +242,10 @@ func (r *Reader) fetch(ctx context.Context, n, most int, take func(amqp.Delivery
 		case <-idle.C:
 			waiting = false
 		case <-ctx.Done():
-			return got, r.interrupted(ctx)
+			if !r.acked {
+				return got, r.interrupted(ctx)
+			}
+			waiting = false
 		}
 	}
 	if _, err := r.answer(ctx, func() ([]amqp.Delivery, error) { return nil, r.sub.ch.Cancel(tag, false) }); err != nil {

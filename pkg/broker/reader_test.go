@@ -108,6 +108,37 @@ var _ = Describe("a reader of dead letters", func() {
 		Entry("of few, each asked for", SpecTimeout(30*time.Second), 49),
 		Entry("of many, given out by a consumer", SpecTimeout(30*time.Second), 300))
 
+	It("has removed all that was acked also when it is interrupted while it reads on", func(ctx SpecContext) {
+		r := newRig()
+		ch := r.raw()
+		for range 10 {
+			for i := range 40 {
+				publishRaw(ctx, ch, r.q.DeadExchange, r.q.Name, amqp.Publishing{MessageId: fmt.Sprintf("m-%06d", i), Body: []byte("b"),
+					Headers: amqp.Table{"x-ea-dead-id": fmt.Sprint(i)}})
+			}
+			reader := broker.NewReader(r.consume, r.q)
+			for range 39 {
+				d, ok, err := reader.Next(ctx)
+				Expect(err).NotTo(HaveOccurred())
+				Expect(ok).To(BeTrue())
+				Expect(reader.Ack(d)).To(Succeed())
+			}
+			ending, end := context.WithCancel(ctx)
+			time.AfterFunc(100*time.Microsecond, end) // the broker needs longer to answer
+			_, _, _ = reader.Next(ending)
+			Expect(reader.Release(ctx)).To(Succeed())
+			Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).Should(Equal(1))
+			Consistently(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).WithTimeout(100 * time.Millisecond).Should(Equal(1))
+			last := broker.NewReader(r.consume, r.q)
+			d, _, err := last.Next(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(last.Ack(d)).To(Succeed())
+			Expect(last.Release(ctx)).To(Succeed())
+			_, _, err = last.Next(ending)
+			Expect(err).To(HaveOccurred())
+		}
+	}, SpecTimeout(60*time.Second))
+
 	It("reads a long queue ahead, and neither number nor hands are less safe for it", func(ctx SpecContext) {
 		r := newRig()
 		const n = 700
