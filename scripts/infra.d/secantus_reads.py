@@ -76,7 +76,7 @@ class Catalogue:
         self.thread = of._tls
         self.decoded = {}
         self.read_rows = of._cursor
-        of._iter_indexes = self.once(lambda db, collection: self.indexes(db, collection))
+        of._iter_indexes = self.once(self.indexes)
         of._coll_options = self.once(of._coll_options, copied=lambda options: None if options is None else dict(options))
         of._collection_uuid = self.without_memory(of._collection_uuid)
         of._maybe_mark_multikey = self.marking(of._maybe_mark_multikey)

@@ -70,7 +70,7 @@ func yamlNode(d *json.Decoder) (*yaml.Node, error) {
 }
 
 // valuesMost bounds what the aliases of one YAML text may be unfolded to.
-const valuesMost = 10_000_000
+const valuesMost = 1_000_000
 
 // readYAML hands every document of a YAML text to f as JSON; of a list, every
 // item.
