@@ -26,7 +26,9 @@ type Reader struct {
 	own context.CancelFunc
 	got uint64 // the last delivery's tag
 
-	acked bool // something is
+	acked bool      // something is
+	ended sync.Once // a context that it was called with
+	until time.Time // so long it waits since
 
 	ahead   []amqp.Delivery // read and not handed out yet
 	ready   int             // so many are left in the queue, as far as is known
@@ -51,9 +53,6 @@ func (r *Reader) Next(ctx context.Context) (*DeadLetter, bool, error) {
 		}
 	}
 	if len(r.ahead) == 0 {
-		if ctx.Err() != nil {
-			return nil, false, &outageError{op: "read " + r.q.Dead(), ended: context.Cause(ctx)}
-		}
 		if err := r.more(ctx); err != nil {
 			return nil, false, err
 		}
@@ -125,10 +124,17 @@ func (r *Reader) Walk(ctx context.Context, do func(d *DeadLetter) (more bool)) e
 
 // more reads ahead: several by a consumer when there are many, else one.
 func (r *Reader) more(ctx context.Context) error {
+	over := func() error { return &outageError{op: "read " + r.q.Dead(), ended: context.Cause(ctx)} }
+	if ctx.Err() != nil {
+		return over()
+	}
 	if r.ready >= fetchFrom {
 		got, err := r.fetch(ctx, r.fitting(maxFetch, maxFetchBytes), maxFetchBytes, func(in amqp.Delivery) { r.ahead = append(r.ahead, in) })
 		if err != nil || got > 0 {
 			return err
+		}
+		if ctx.Err() != nil { // not: there are no more
+			return over()
 		}
 	}
 	return r.one(ctx)
@@ -155,16 +161,22 @@ func (r *Reader) one(ctx context.Context) error {
 	return err
 }
 
-// answer runs what talks to the broker and heeds no context. When ctx ends first
-// the answer may still come, and its messages would be nobody's: with the
-// channel they go back. But so would what was acked and is kept back, see
-// acksDone: with that the answer has some more time, and Release follows.
+// answer is ask, with some more time when ctx ends where something is acked: with
+// the channel the broker would forget acks that it keeps back, see acksDone.
+// Release follows.
 func (r *Reader) answer(ctx context.Context, op func() ([]amqp.Delivery, error)) ([]amqp.Delivery, error) {
-	if r.acked {
-		patient, impatient := patience(ctx)
-		defer impatient()
-		ctx = patient
+	if !r.acked {
+		return r.ask(ctx, op)
 	}
+	patient, impatient := r.patience(ctx)
+	defer impatient()
+	return r.ask(patient, op)
+}
+
+// ask runs what talks to the broker and heeds no context. When ctx ends first
+// the answer may still come, and its messages would be nobody's: with the
+// channel they go back.
+func (r *Reader) ask(ctx context.Context, op func() ([]amqp.Delivery, error)) ([]amqp.Delivery, error) {
 	result := make(chan []amqp.Delivery, 1)
 	err := await(ctx, func() error {
 		got, err := op()
@@ -180,15 +192,17 @@ func (r *Reader) answer(ctx context.Context, op func() ([]amqp.Delivery, error))
 	return <-result, nil
 }
 
-// ackPatience is how long a broker that is slow, not away, may take to answer.
-const ackPatience = 10 * time.Second
+// ackPatience is how long a broker that is slow, not away, may take for all its
+// answers after the end.
+const ackPatience = 5 * time.Second
 
-// patience is a context that ends ackPatience after ctx.
-func patience(ctx context.Context) (context.Context, context.CancelFunc) {
+// patience is a context that ends ackPatience after the reader saw one end.
+func (r *Reader) patience(ctx context.Context) (context.Context, context.CancelFunc) {
 	patient, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
+		r.ended.Do(func() { r.until = time.Now().Add(ackPatience) })
 		select {
-		case <-time.After(ackPatience):
+		case <-time.After(time.Until(r.until)):
 			cancel(context.Cause(ctx))
 		case <-patient.Done():
 		}
@@ -288,7 +302,7 @@ func (r *Reader) Release(ctx context.Context) error {
 		return nil
 	}
 	if r.acked {
-		got, err := r.answer(ctx, func() ([]amqp.Delivery, error) { return r.sub.acksDone(r.q.Dead()) })
+		got, err := r.ask(ctx, func() ([]amqp.Delivery, error) { return r.sub.acksDone(r.q.Dead()) })
 		if err != nil {
 			return err
 		}

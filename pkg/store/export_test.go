@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/event"
@@ -94,6 +95,9 @@ func (s *Store) SetFewEvents(n int64) { s.few = n }
 
 // SetHeavy says how many events are many for one evaluation of a window.
 func (s *Store) SetHeavy(n int64) { s.heavy = n }
+
+// SetConflictNotice is how long a transaction is tried again before the log says so.
+func (s *Store) SetConflictNotice(after time.Duration) { s.notice = after }
 
 // SetEventBounds says how much is told apart when events are added up.
 func (s *Store) SetEventBounds(names, tally int) { s.namesMost, s.tallyMost = names, tally }

@@ -62,6 +62,7 @@ type Store struct {
 	heavy  int64 // events that are many for one evaluation
 	// namesMost and tallyMost bound what is told apart when events are added up.
 	namesMost, tallyMost int
+	notice               time.Duration // conflictNotice
 
 	spoilt func(collection, id string)
 	// hasText: the events have a text index, which not every server can make.
@@ -117,7 +118,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open MongoDB client: %w", err)
 	}
 	s := &Store{client: client, db: client.Database(o.Database), log: o.Log, few: fewEventsDefault, heavy: heavyDefault,
-		namesMost: metric.NamesMost, tallyMost: metric.TallyMost, spoilt: o.Spoilt}
+		namesMost: metric.NamesMost, tallyMost: metric.TallyMost, notice: conflictNotice, spoilt: o.Spoilt}
 	for name, c := range map[string]**mongo.Collection{
 		"events": &s.events, "batches": &s.batches, "batch_marks": &s.marks,
 		"rules": &s.rules, "rule_versions": &s.ruleVersions, "notifications": &s.notifications,

@@ -68,7 +68,7 @@ func (s *Store) patience() backoff.Notify {
 	began := time.Now()
 	told := began
 	return func(err error, _ time.Duration) {
-		if time.Since(told) < conflictNotice {
+		if time.Since(told) < s.notice {
 			return
 		}
 		told = time.Now()

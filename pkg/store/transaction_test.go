@@ -22,6 +22,7 @@ var _ = Describe("A transaction that another one keeps from its documents", func
 		s, err := store.Open(ctx, store.Options{URI: mongoURI(), Database: name, AppName: "store specs", Log: zap.New(core)})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func(ctx context.Context) { Expect(s.Close(ctx)).To(Succeed()) })
+		s.SetConflictNotice(500 * time.Millisecond)
 		Expect(s.EnsureIndexes(ctx)).To(Succeed())
 		Expect(s.SaveBatch(ctx, testBatch(1), "spec")).To(Succeed()) // makes the collections
 		client, err := mongo.Connect(ctx, options.Client().ApplyURI(mongoURI()))

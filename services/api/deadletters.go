@@ -157,9 +157,11 @@ func (s *Server) replayDeadLetters(c echo.Context) error {
 		return invalidReplay(FieldFlaw{Pointer: "/queue", Message: err.Error()})
 	}
 	answer := replayAnswer{Queue: request.Queue, DryRun: request.DryRun, DeadIDs: []string{}, Failures: []failedReplay{}}
-	// What was only looked at is given back within the request's time, too.
+	// What was only looked at is given back within the request's time, too, and before
+	// the process has ended.
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.cfg.RequestTimeout*4/5)
 	defer cancel()
+	defer context.AfterFunc(s.streams.over, cancel)()
 	o := deadletter.Options{Limit: *request.Limit, Rate: request.Rate, DryRun: request.DryRun, ToRule: request.ToRule, Done: answer.note}
 	if request.Canary {
 		o.Canary = s.cfg.RequestTimeout / 2

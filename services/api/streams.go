@@ -38,8 +38,22 @@ type streams struct {
 	lag     *recent
 	over    context.Context //nolint:containedctx // ends the sockets, which the HTTP server does not know
 	end     context.CancelFunc
+	door    sync.Mutex // between over and a first socket
 	sockets sync.WaitGroup
 }
+
+// enter counts one more socket, which ends with leave; false when all are to end.
+func (st *streams) enter() bool {
+	st.door.Lock()
+	defer st.door.Unlock()
+	if st.over.Err() != nil {
+		return false
+	}
+	st.sockets.Add(1)
+	return true
+}
+
+func (st *streams) leave() { st.sockets.Done() }
 
 // logsMost bounds the logs of all streams of the process: its container has 256 MiB.
 const logsMost = 64 << 20
@@ -72,7 +86,9 @@ func (st *streams) kind(name string) *kind {
 
 // stop ends all streams; the clients' requests end with it.
 func (st *streams) stop() {
+	st.door.Lock()
 	st.end()
+	st.door.Unlock()
 	for _, k := range st.kinds {
 		k.hub.Stop()
 	}

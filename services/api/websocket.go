@@ -90,12 +90,14 @@ func (s *Server) websocket(c echo.Context) error {
 		return err
 	}
 	defer release()
+	if !s.streams.enter() {
+		return problem(http.StatusServiceUnavailable, "unavailable", "this process is stopping: connect again, to another one")
+	}
+	defer s.streams.leave()
 	conn, err := websocket.Accept(c.Response(), r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled, InsecureSkipVerify: true}) // of the origin, which is known
 	if err != nil {
 		return nil // it has answered
 	}
-	s.streams.sockets.Add(1)
-	defer s.streams.sockets.Done()
 	s.metrics.streams.Inc()
 	defer s.metrics.streams.Dec()
 	conn.SetReadLimit(socketMessage)

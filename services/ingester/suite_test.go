@@ -248,14 +248,19 @@ func throughProxy(server, options string) (*faultproxy.Proxy, string) {
 // for the members' own and connects there.
 const direct = "directConnection=true"
 
-// every calls do again and again, at random moments, until the returned
+// often is how often every does what it does, at most: each cut has all that is in
+// the ingester's hands come again, which on a slow machine would take longer than
+// the next cut is away.
+const often = 20
+
+// every calls do again and again, at random moments, but not too often, until the returned
 // function is called.
 func every(least, most time.Duration, do func()) (stop func()) {
 	random := rand.New(rand.NewSource(GinkgoRandomSeed()))
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
+		for range often {
 			wait := least + time.Duration(random.Int63n(int64(most-least)))
 			select {
 			case <-time.After(wait):
