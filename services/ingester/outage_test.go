@@ -139,7 +139,9 @@ var _ = Describe("when connections to the broker are cut at random", func() {
 	It("stores 5,000 published events, each once", func(ctx SpecContext) {
 		f := fleet.New(ctx)
 		amqp, url := throughProxy(f.AMQPURL, "")
-		p := start(ctx, f, func(c *config.Config) { c.AMQP.URL = url })
+		p := start(ctx, f, func(c *config.Config) {
+			c.AMQP.URL, c.Ingester.BatchEvents, c.Ingester.Prefetch = url, 100, 600
+		})
 		messages, eventIDs := natives(5000)
 		stop := every(50*time.Millisecond, 700*time.Millisecond, amqp.Cut)
 		trickle(ctx, f, shuffled(append(messages, messages[:100]...)), 300, 150*time.Millisecond)
