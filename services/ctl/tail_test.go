@@ -63,7 +63,7 @@ var _ = Describe("tail", func() {
 		defer stop()
 		errOut, code := gbytes.NewBuffer(), make(chan int, 1)
 		go func() { code <- ctl.Run(tailing, []string{"tail"}, environ, GinkgoWriter, errOut) }()
-		Eventually(ctx, errOut).Should(gbytes.Say(`connection lost .*\ngap: no connection since \S+Z told where it is; events that were stored since then may not be shown\n`))
+		Eventually(errOut).WithContext(ctx).Should(gbytes.Say(`connection lost .*\ngap: no connection since \S+Z told where it is; events that were stored since then may not be shown\n`))
 		Eventually(ctx, connections.Load).Should(BeNumerically(">=", 4))
 		stop()
 		Eventually(ctx, code).Should(Receive(Equal(0)))

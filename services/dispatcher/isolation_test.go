@@ -73,7 +73,7 @@ var _ = Describe("An endpoint that hangs", Serial, func() {
 	// only an endpoint that does take something spoils all of them.
 	const rounds, share = 4, 0.9
 
-	It("takes nothing from the others", func(ctx SpecContext) {
+	It("takes nothing from the others", measures, func(ctx SpecContext) {
 		var seen []string
 		for range rounds {
 			without, _ := deliveries(ctx, false)

@@ -11,3 +11,7 @@ func TestDispatcher(t *testing.T) {
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Dispatcher")
 }
+
+// measures labels the specs that compare times or rates: scripts/test runs them
+// when nothing else runs.
+var measures = Label("measures")

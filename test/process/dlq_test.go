@@ -214,7 +214,7 @@ var _ = Describe("eactl dlq purge", func() {
 		question := gbytes.NewBuffer()
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, question, question
 		Expect(cmd.Start()).To(Succeed())
-		Eventually(ctx, question).WithTimeout(20 * time.Second).Should(gbytes.Say(`Throw away 2 dead letters of ingester\.events for good\? \[y/N\] `))
+		Eventually(question).WithContext(ctx).WithTimeout(20 * time.Second).Should(gbytes.Say(`Throw away 2 dead letters of ingester\.events for good\? \[y/N\] `))
 		_, err = master.WriteString(answer + "\n")
 		Expect(err).NotTo(HaveOccurred())
 		_ = cmd.Wait()
