@@ -10,7 +10,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/events-aggregator/events-aggregator/pkg/broker"
 )
@@ -83,10 +82,7 @@ var _ = Describe("a reader of dead letters", func() {
 		r := newRig()
 		ch := r.raw()
 		for range 10 {
-			for i := range n {
-				publishRaw(ctx, ch, r.q.DeadExchange, r.q.Name, amqp.Publishing{MessageId: fmt.Sprintf("m-%06d", i), Body: []byte("b"),
-					Headers: amqp.Table{"x-ea-dead-id": fmt.Sprint(i)}})
-			}
+			r.bury(ctx, ch, n)
 			reader := broker.NewReader(r.consume, r.q)
 			var all []*broker.DeadLetter
 			for {
@@ -112,10 +108,7 @@ var _ = Describe("a reader of dead letters", func() {
 		r := newRig()
 		ch := r.raw()
 		for range 10 {
-			for i := range n {
-				publishRaw(ctx, ch, r.q.DeadExchange, r.q.Name, amqp.Publishing{MessageId: fmt.Sprintf("m-%06d", i), Body: []byte("b"),
-					Headers: amqp.Table{"x-ea-dead-id": fmt.Sprint(i)}})
-			}
+			r.bury(ctx, ch, n)
 			reader := broker.NewReader(r.consume, r.q)
 			var all []*broker.DeadLetter
 			for range read {
@@ -151,10 +144,7 @@ var _ = Describe("a reader of dead letters", func() {
 		r := newRig()
 		const n = 700
 		ch := r.raw()
-		for i := range n {
-			publishRaw(ctx, ch, r.q.DeadExchange, r.q.Name, amqp.Publishing{MessageId: fmt.Sprintf("m-%06d", i), Body: []byte("b"),
-				Headers: amqp.Table{"x-ea-dead-id": fmt.Sprint(i)}})
-		}
+		r.bury(ctx, ch, n)
 		walked := func() (seen []string) {
 			reader := broker.NewReader(r.consume, r.q)
 			Expect(reader.Walk(ctx, func(d *broker.DeadLetter) bool { seen = append(seen, d.MessageID); return true })).To(Succeed())

@@ -189,3 +189,12 @@ func publishRaw(ctx context.Context, ch *amqp.Channel, exchange, key string, p a
 	Expect(err).NotTo(HaveOccurred())
 	Expect(ok).To(BeTrue())
 }
+
+// bury publishes dead letters 0 to n-1.
+func (r *rig) bury(ctx context.Context, ch *amqp.Channel, n int) {
+	GinkgoHelper()
+	for i := range n {
+		publishRaw(ctx, ch, r.q.DeadExchange, r.q.Name, amqp.Publishing{MessageId: fmt.Sprintf("m-%06d", i), Body: []byte("b"),
+			Headers: amqp.Table{"x-ea-dead-id": fmt.Sprint(i)}})
+	}
+}

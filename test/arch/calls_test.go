@@ -81,6 +81,19 @@ var _ = Describe("calls", func() {
 		Expect(wrong).To(BeEmpty())
 	})
 
+	// Gomega prints what comes after a context, to find out whether it is a length of time.
+	It("wait for a buffer without printing it while others write to it", func() {
+		var wrong []string
+		for _, p := range packages() {
+			for _, f := range p.Files {
+				for _, n := range printedBuffers(f) {
+					wrong = append(wrong, f.at(n.Pos())+": write Eventually(buffer).WithContext(ctx)")
+				}
+			}
+		}
+		Expect(wrong).To(BeEmpty())
+	})
+
 	It("never happen by import: there is no init function", func() {
 		var wrong []string
 		for _, p := range packages() {
@@ -135,6 +148,43 @@ func calls(f *file) []call {
 		return true
 	})
 	return out
+}
+
+// printedBuffers are the calls Eventually(ctx, buffer).….Should(gbytes.Say(…)).
+func printedBuffers(f *file) []ast.Node {
+	var out []ast.Node
+	ast.Inspect(f.syntax, func(n ast.Node) bool {
+		should, ok := n.(*ast.CallExpr)
+		if !ok || len(should.Args) == 0 || !says(should.Args[0]) {
+			return true
+		}
+		for c := should; c != nil; {
+			switch fn := c.Fun.(type) {
+			case *ast.SelectorExpr: // the call before the dot
+				c, _ = fn.X.(*ast.CallExpr)
+				continue
+			case *ast.Ident:
+				if len(c.Args) < 2 || fn.Name != "Eventually" && fn.Name != "Consistently" {
+					break
+				}
+				if first, ok := c.Args[0].(*ast.Ident); ok && first.Name == "ctx" {
+					out = append(out, c)
+				}
+			}
+			break
+		}
+		return true
+	})
+	return out
+}
+
+func says(e ast.Expr) bool {
+	c, ok := e.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	fn, ok := c.Fun.(*ast.SelectorExpr)
+	return ok && fn.Sel.Name == "Say"
 }
 
 func matchesCall(pattern, name string) bool {

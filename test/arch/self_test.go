@@ -53,6 +53,19 @@ func f(ctx context.Context) {
 		Expect(names).To(Equal([]string{"n", "changed", "count"}))
 	})
 
+	It("find buffers that are printed while they are waited for", func() {
+		specs := parse("pkg/x/x_test.go", "x_test.go", `package x
+
+func f() {
+	Eventually(ctx, buffer).WithTimeout(1).Should(gbytes.Say("a"))
+	Eventually(ctx, seen).Should(Equal(1))
+	Eventually(buffer).WithContext(ctx).Should(gbytes.Say("a"))
+	Expect(buffer).To(gbytes.Say("a"))
+}
+`)
+		Expect(printedBuffers(specs)).To(HaveLen(1))
+	})
+
 	DescribeTable("know which row a file belongs to", func(name, path, want string) {
 		Expect(rowOf(name, path).files).To(Equal(want))
 	},
