@@ -284,7 +284,7 @@ var _ = Describe("a change of rules", func() {
 	It("reaches three workers at once by broadcast, and by their poll when that is lost; the status says so", func(ctx SpecContext) {
 		p := start(ctx)
 		id := p.save(ctx, object{"name": "r", "conditions": object{"type": "A"}})
-		poll := 4 * time.Second // longer than a broadcast takes, short enough to wait for
+		poll := 8 * time.Second // longer than a broadcast takes, short enough to wait for
 		for range 3 {
 			p.Start(ctx, "rule-worker", ruleworker.Wire, func(c *config.Config) { c.RuleWorker.Poll = poll })
 		}
@@ -307,7 +307,7 @@ var _ = Describe("a change of rules", func() {
 		Eventually(ctx, holdAll(1)).WithTimeout(10 * time.Second).Should(Succeed())
 
 		Expect(p.call(ctx, http.MethodPatch, "/api/v1/rules/"+id, object{"priority": 1}, nil)).To(Equal(http.StatusOK))
-		Eventually(ctx, holdAll(2)).WithTimeout(2 * time.Second).WithPolling(50 * time.Millisecond).Should(Succeed())
+		Eventually(ctx, holdAll(2)).WithTimeout(poll / 2).WithPolling(50 * time.Millisecond).Should(Succeed())
 
 		// A change that nobody is told of: the store does not broadcast.
 		r, err := p.Store.Rule(ctx, id)
