@@ -185,7 +185,7 @@ var _ = Describe("A stop", func() {
 		owed := oweHooks(ctx, f, 60, receiver.URL)
 		send(ctx, f, owed...)
 		Eventually(ctx, func() int { return receiver.Stats().Calls }).Should(Equal(8))
-		Expect(stop(ctx, d)).To(BeNumerically("<", 4*time.Second))
+		Expect(stop(ctx, d)).To(BeNumerically("<", 10*time.Second))
 		Expect(receiver.Stats().Accepted).To(Equal(8))
 		Eventually(ctx, func() int { return f.Depth(ctx, queue) }).Should(Equal(52))
 
@@ -205,7 +205,7 @@ var _ = Describe("A stop", func() {
 		owed := oweHooks(ctx, f, 3, receiver.URL)
 		send(ctx, f, owed...)
 		Eventually(ctx, func() int { return receiver.Stats().Calls }).Should(Equal(3))
-		Expect(stop(ctx, d)).To(BeNumerically("<", 4*time.Second))
+		Expect(stop(ctx, d)).To(BeNumerically("<", 10*time.Second))
 		Eventually(ctx, func() int { return f.Depth(ctx, queue) }).Should(Equal(3))
 		for _, m := range owed {
 			Expect(notificationOf(ctx, Default, f, m).AttemptCount).To(BeZero())
@@ -228,7 +228,7 @@ var _ = Describe("A stop", func() {
 		d.mongo.Refuse(true)
 		d.mongo.Cut()
 		Eventually(ctx, func() int { return receiver.Stats().Accepted }).Should(Equal(3))
-		Expect(stop(ctx, d)).To(BeNumerically("<", 8*time.Second))
+		Expect(stop(ctx, d)).To(BeNumerically("<", 10*time.Second))
 		Eventually(ctx, func() int { return f.Depth(ctx, queue) }).Should(Equal(3))
 		start(ctx, f)
 		for _, m := range owed {

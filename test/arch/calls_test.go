@@ -3,6 +3,7 @@ package arch_test
 import (
 	"fmt"
 	"go/ast"
+	"go/types"
 	"slices"
 	"strings"
 
@@ -150,7 +151,8 @@ func calls(f *file) []call {
 	return out
 }
 
-// printedBuffers are the calls Eventually(ctx, buffer).….Should(gbytes.Say(…)).
+// printedBuffers are the calls Eventually(ctx, buffer).….Should(gbytes.Say(…)), of
+// sessions too, whatever the context is called and whatever is said of the matcher.
 func printedBuffers(f *file) []ast.Node {
 	var out []ast.Node
 	ast.Inspect(f.syntax, func(n ast.Node) bool {
@@ -158,33 +160,52 @@ func printedBuffers(f *file) []ast.Node {
 		if !ok || len(should.Args) == 0 || !says(should.Args[0]) {
 			return true
 		}
-		for c := should; c != nil; {
-			switch fn := c.Fun.(type) {
-			case *ast.SelectorExpr: // the call before the dot
-				c, _ = fn.X.(*ast.CallExpr)
-				continue
-			case *ast.Ident:
-				if len(c.Args) < 2 || fn.Name != "Eventually" && fn.Name != "Consistently" {
-					break
-				}
-				if first, ok := c.Args[0].(*ast.Ident); ok && first.Name == "ctx" {
+		for c := should; c != nil; { // from the last call of the chain to its first
+			if name := lastName(c.Fun); name == "Eventually" || name == "Consistently" {
+				if len(c.Args) > 1 && !isDuration(c.Args[1]) {
 					out = append(out, c)
 				}
+				break
 			}
-			break
+			before, ok := c.Fun.(*ast.SelectorExpr)
+			if !ok {
+				break
+			}
+			c, _ = before.X.(*ast.CallExpr)
 		}
 		return true
 	})
 	return out
 }
 
+// says: the matcher reads a buffer or a session, by itself or inside another.
 func says(e ast.Expr) bool {
 	c, ok := e.(*ast.CallExpr)
 	if !ok {
 		return false
 	}
-	fn, ok := c.Fun.(*ast.SelectorExpr)
-	return ok && fn.Sel.Name == "Say"
+	switch types.ExprString(c.Fun) {
+	case "gbytes.Say", "gexec.Exit":
+		return true
+	}
+	return slices.ContainsFunc(c.Args, says)
+}
+
+// lastName is that of a function without its package or receiver.
+func lastName(fn ast.Expr) string {
+	switch fn := fn.(type) {
+	case *ast.Ident:
+		return fn.Name
+	case *ast.SelectorExpr:
+		return fn.Sel.Name
+	}
+	return ""
+}
+
+// isDuration: what comes second is how long to wait, and first what is waited for.
+func isDuration(e ast.Expr) bool {
+	text := types.ExprString(e)
+	return strings.HasPrefix(text, `"`) || strings.Contains(text, "time.") || text == "patience"
 }
 
 func matchesCall(pattern, name string) bool {

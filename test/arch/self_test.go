@@ -61,9 +61,13 @@ func f() {
 	Eventually(ctx, seen).Should(Equal(1))
 	Eventually(buffer).WithContext(ctx).Should(gbytes.Say("a"))
 	Expect(buffer).To(gbytes.Say("a"))
+	g.Eventually(spec, buffer).ShouldNot(Or(Equal(1), Not(gbytes.Say("a"))))
+	gomega.Consistently(context, session).Should(gexec.Exit(0))
+	Eventually(session, "5s").Should(gexec.Exit(0))
+	Eventually(session, 2*time.Second).Should(gexec.Exit(0))
 }
 `)
-		Expect(printedBuffers(specs)).To(HaveLen(1))
+		Expect(printedBuffers(specs)).To(HaveLen(3))
 	})
 
 	DescribeTable("know which row a file belongs to", func(name, path, want string) {

@@ -100,6 +100,27 @@ var _ = Describe("every table entry has its cases", func() {
 		Expect(wrong).To(BeEmpty())
 	})
 
+	It("each package with specs that measure is one whose measuring specs are run, and no other", func() {
+		script, err := os.ReadFile(filepath.Join(root, "scripts/test"))
+		Expect(err).NotTo(HaveOccurred())
+		listed := regexp.MustCompile(`(?m)^\t(.*)\) measured\+=`).FindSubmatch(script)
+		Expect(listed).NotTo(BeNil(), "scripts/test lists them")
+		var labelled []string
+		for _, p := range packages() {
+			for _, f := range p.Files {
+				if !f.Test || slices.Contains(labelled, "*/"+p.Name) {
+					continue
+				}
+				text, err := os.ReadFile(filepath.Join(root, f.Path))
+				Expect(err).NotTo(HaveOccurred())
+				if regexp.MustCompile(`\bLabel\([^)]*"measures"`).Match(text) {
+					labelled = append(labelled, "*/"+p.Name)
+				}
+			}
+		}
+		Expect(strings.Split(string(listed[1]), " | ")).To(ConsistOf(labelled))
+	})
+
 	It("each service has its command", func() {
 		entries, err := os.ReadDir(filepath.Join(root, "services"))
 		Expect(err).NotTo(HaveOccurred())

@@ -38,6 +38,7 @@ func eactl(f *fleet.Fleet, fault string, args ...string) (cmd *exec.Cmd, out, er
 }
 
 func eactlCommand(f *fleet.Fleet, fault string, args ...string) *exec.Cmd {
+	arm(fault)
 	cmd := exec.Command(bin+"/eactl", args...)
 	cmd.Env = append(cleanEnviron(), "EA_AMQP_URL="+f.AMQPURL, "EA_BROKER_PREFIX="+f.Prefix,
 		"EA_MONGO_URI=mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100", "EA_FAULT="+fault)

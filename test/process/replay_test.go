@@ -40,7 +40,8 @@ var _ = Describe("the owner of a replay", func() {
 	It("is followed by another when it dies or stands still half-way, and every notification is made and called once", func(ctx SpecContext) {
 		inParallel(ctx, []string{
 			string(fault.RuleWorkerReplaying) + ":kill:3", string(fault.RuleWorkerReplayed) + ":kill:3",
-			string(fault.RuleWorkerReplayPublished) + ":kill:3", string(fault.RuleWorkerReplayed) + ":stop:3",
+			string(fault.RuleWorkerReplayPublished) + ":kill:3", string(fault.RuleWorkerReplaying) + ":stop:3",
+			string(fault.RuleWorkerReplayed) + ":stop:3", string(fault.RuleWorkerReplayPublished) + ":stop:3",
 		}, crewed(func(ctx context.Context, c *crew, what string) {
 			const n, page = 60, 10
 			ids := stored(ctx, c, n)

@@ -48,6 +48,11 @@ func start(name string, env []string, args ...string) *running {
 	cmd := exec.Command(bin+"/"+name, args...)
 	cmd.Env = append(append(cleanEnviron(), "EA_ADMIN_ADDR="+r.admin, "EA_API_ADDR="+freeAddress()), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also a paused one ends with the specs
+	for _, e := range env {
+		if value, ok := strings.CutPrefix(e, "EA_FAULT="); ok {
+			arm(value)
+		}
+	}
 	var err error
 	r.Session, err = gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())

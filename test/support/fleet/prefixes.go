@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -68,18 +69,24 @@ func (f *Fleet) leave(ctx context.Context) error {
 	return nil
 }
 
-// arrive declares the topology, and says whether nothing is in it.
-func (f *Fleet) arrive(ctx context.Context) (empty bool, err error) {
+// arrive declares the topology, and says which queue something is in, if any. A
+// consumer is nothing that comes late: a process that should be gone has it.
+func (f *Fleet) arrive(ctx context.Context) (full string, err error) {
 	if err := f.Connection.Declare(ctx, f.Topology.Broker()); err != nil {
-		return false, err
+		return "", err
 	}
 	for _, q := range f.Topology.Broker().Queues {
 		messages, consumers, err := f.Connection.Depth(ctx, q.Name)
-		if err != nil || messages > 0 || consumers > 0 {
-			return false, err
+		switch {
+		case err != nil:
+			return "", err
+		case consumers > 0:
+			return "", fmt.Errorf("%s has %d consumers before the spec began: who is it?", q.Name, consumers)
+		case messages > 0:
+			full = q.Name
 		}
 	}
-	return true, nil
+	return full, nil
 }
 
 var _ = ginkgo.ReportAfterSuite("topologies that no spec needs any more", func(spec ginkgo.SpecContext, _ ginkgo.Report) {
