@@ -12,7 +12,7 @@ BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo fals
 
 # Pure specs: what these packages test needs no server. Everything else under
 # pkg and services does.
-UNIT := client event rule action letter notification decision backtest explain silence replay metric user config fault topology telemetry
+UNIT := client event rule action letter notification decision backtest explain silence replay metric sheet user config fault topology telemetry
 UNIT_PACKAGES = $(patsubst %,./%/...,$(wildcard $(addprefix pkg/,$(UNIT)) test/arch test/support scripts))
 
 FUZZTIME ?= 30s

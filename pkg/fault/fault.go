@@ -50,7 +50,7 @@ const (
 	DeadLetterPublished Point = "dead-letter.published" // a replay is confirmed, the dead letters are not acked
 	DeadLetterCanary    Point = "dead-letter.canary"    // the canary is replayed, its fate is not known
 
-	SecretsRenewing Point = "secrets.renewing" // some stored secrets are under the new key, others under the old one
+	SecretsRenewing Point = "secrets.renewing" // stored secrets are read and encrypted anew, and not written
 
 	TrialStored     Point = "trial.stored"     // a trial is stored, its order is not published
 	RedeliveryAsked Point = "redelivery.asked" // a notification is to be made again, its order is not published

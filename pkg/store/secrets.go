@@ -21,78 +21,86 @@ type Renew func(kind string, config bson.Raw) (renewed bson.Raw, changed bool)
 // renewChunk is how many documents are read, and then written, at a time.
 const renewChunk = 200
 
-// RenewRules stores the configurations of all rules' actions as renew says, and
-// returns how many rules it changed. A rule's version stays: its secrets are the
-// same. The rules' stamp rises, so that rule-workers read them again. A rule that
-// somebody saves meanwhile, or encrypts anew with another key, is left to them.
-func (s *Store) RenewRules(ctx context.Context, renew Renew, dry bool) (changed int, err error) {
+// Renewed is what going through a collection came to: how many documents should
+// be stored in another way, and how many of them are now. Somebody else has
+// written the others since they were read; to look again tells what became of them.
+type Renewed struct{ Found, Changed int }
+
+// RenewRules stores the configurations of all rules' actions as renew says. A
+// rule's version stays: its secrets are the same. The rules' stamp rises, so that
+// rule-workers read them again. A rule that somebody saves meanwhile, or encrypts
+// anew with another key, is left to them.
+func (s *Store) RenewRules(ctx context.Context, renew Renew, dry bool) (n Renewed, err error) {
 	for after := ""; ; {
 		page, err := s.Rules(ctx, after, renewChunk)
 		if err != nil || len(page) == 0 {
-			return changed, err
+			return n, err
 		}
 		after = page[len(page)-1].ID
 		var models []mongo.WriteModel
 		for _, r := range page {
-			if actions, was := renewActions("actions", r.Actions, renew); len(was) > 0 {
-				models = append(models, mongo.NewUpdateOneModel().SetFilter(append(was, field("_id", r.ID), field("version", r.Version))).
-					SetUpdate(bson.D{field("$set", bson.D{field("actions", actions)})}))
+			if was, set := renewActions("actions", r.Actions, renew); len(set) > 0 {
+				models = append(models, renewal(was, set, field("_id", r.ID), field("version", r.Version)))
 			}
 		}
+		n.Found += len(models)
 		if len(models) == 0 || dry {
-			changed += len(models)
 			continue
 		}
+		fault.At(fault.SecretsRenewing)
 		var written *mongo.BulkWriteResult
 		err = s.changeRulesWithin(ctx, saveTime, "encrypt rules anew", func(sc mongo.SessionContext, _ int64) (err error) {
 			written, err = s.rules.BulkWrite(sc, models, options.BulkWrite().SetOrdered(false))
 			return err
 		})
 		if err != nil {
-			return changed, err
+			return n, err
 		}
-		changed += int(written.MatchedCount)
-		fault.At(fault.SecretsRenewing)
+		n.Changed += int(written.MatchedCount)
 	}
 }
 
-// renewActions renews the configurations of actions, which are at path; was says
-// that those which differ are stored as they were read, and is empty when none does.
-// What another key has encrypted meanwhile must not be written over.
-func renewActions(path string, actions []rule.ActionSpec, renew Renew) (renewed []rule.ActionSpec, was bson.D) {
-	renewed = make([]rule.ActionSpec, len(actions))
+// renewal sets values in the document with that key where others are as they were
+// read: what another key has encrypted meanwhile must not be written over.
+func renewal(was, set bson.D, key ...bson.E) mongo.WriteModel {
+	return mongo.NewUpdateOneModel().SetFilter(append(key, was...)).SetUpdate(bson.D{field("$set", set)})
+}
+
+// renewActions renews the configurations of actions, which are at path: set are
+// those that differ, by their fields, and was says how they were read.
+func renewActions(path string, actions []rule.ActionSpec, renew Renew) (was, set bson.D) {
 	for i, a := range actions {
-		config, differs := renew(a.Type, a.Config)
-		if differs {
-			was = append(was, field(fmt.Sprintf("%s.%d.config", path, i), bson.D{field("$eq", a.Config)}))
-		}
-		a.Config = config
-		renewed[i] = a
+		was, set = renewConfig(fmt.Sprintf("%s.%d.config", path, i), a.Type, a.Config, renew, was, set)
 	}
-	return renewed, was
+	return was, set
+}
+
+func renewConfig(path, kind string, config bson.Raw, renew Renew, was, set bson.D) (_, _ bson.D) {
+	renewed, differs := renew(kind, config)
+	if !differs {
+		return was, set
+	}
+	return append(was, field(path, bson.D{field("$eq", config)})), append(set, field(path, renewed))
 }
 
 // RenewRuleVersions is RenewRules for the versions, which are immutable but for
 // this: what they say stays the same.
-func (s *Store) RenewRuleVersions(ctx context.Context, renew Renew, dry bool) (changed int, err error) {
+func (s *Store) RenewRuleVersions(ctx context.Context, renew Renew, dry bool) (Renewed, error) {
 	return renewAll(ctx, s, s.ruleVersions, everyDocument, bson.D{field("rule.actions", 1)}, dry, func(v RuleVersion) (id string, was, set bson.D) {
-		actions, was := renewActions("rule.actions", v.Rule.Actions, renew)
-		return v.ID, was, bson.D{field("rule.actions", actions)}
+		was, set = renewActions("rule.actions", v.Rule.Actions, renew)
+		return v.ID, was, set
 	})
 }
 
 // RenewNotifications is RenewRules for the notifications that were created since.
-func (s *Store) RenewNotifications(ctx context.Context, since time.Time, renew Renew, dry bool) (changed int, err error) {
+func (s *Store) RenewNotifications(ctx context.Context, since time.Time, renew Renew, dry bool) (Renewed, error) {
 	filter := everyDocument
 	if !since.IsZero() {
 		filter = bson.D{field("created_at", bson.D{field("$gte", since)})}
 	}
 	return renewAll(ctx, s, s.notifications, filter, bson.D{field("action", 1)}, dry, func(n notification.Notification) (id string, was, set bson.D) {
-		config, differs := renew(n.Action.Type, n.Action.Config)
-		if differs {
-			was = bson.D{field("action.config", bson.D{field("$eq", n.Action.Config)})}
-		}
-		return n.ID, was, bson.D{field("action.config", config)}
+		was, set = renewConfig("action.config", n.Action.Type, n.Action.Config, renew, nil, nil)
+		return n.ID, was, set
 	})
 }
 
@@ -100,31 +108,30 @@ func (s *Store) RenewNotifications(ctx context.Context, since time.Time, renew R
 var everyDocument = bson.D{field("_id", bson.D{field("$gt", "")})}
 
 // renewAll goes through a collection and sets in each document what change says,
-// where it is still as it was read (was, empty for nothing to set); one that cannot
-// be read is left out.
-func renewAll[T any](ctx context.Context, s *Store, c *mongo.Collection, filter, fields bson.D, dry bool, change func(T) (id string, was, set bson.D)) (changed int, err error) {
+// where it is still as it was read; one that cannot be read is left out.
+func renewAll[T any](ctx context.Context, s *Store, c *mongo.Collection, filter, fields bson.D, dry bool, change func(T) (id string, was, set bson.D)) (n Renewed, err error) {
 	doing := "encrypt " + c.Name() + " anew"
 	cur, err := c.Find(ctx, filter, options.Find().SetProjection(fields).SetBatchSize(renewChunk))
 	if err != nil {
-		return 0, classify(doing, err)
+		return n, classify(doing, err)
 	}
 	defer cur.Close(ctx)
 	var models []mongo.WriteModel
 	write := func() error {
-		n := len(models)
-		if n > 0 && !dry {
-			bound, cancel := bounded(ctx)
-			defer cancel()
-			written, err := c.BulkWrite(bound, models, options.BulkWrite().SetOrdered(false))
-			if err != nil {
-				return err
-			}
-			n = int(written.MatchedCount)
-			fault.At(fault.SecretsRenewing)
+		n.Found += len(models)
+		if len(models) == 0 || dry {
+			models = models[:0]
+			return nil
 		}
-		changed += n
+		fault.At(fault.SecretsRenewing)
+		bound, cancel := bounded(ctx)
+		defer cancel()
+		written, err := c.BulkWrite(bound, models, options.BulkWrite().SetOrdered(false))
 		models = models[:0]
-		return nil
+		if err == nil {
+			n.Changed += int(written.MatchedCount)
+		}
+		return err
 	}
 	for cur.Next(ctx) {
 		var doc T
@@ -133,20 +140,20 @@ func renewAll[T any](ctx context.Context, s *Store, c *mongo.Collection, filter,
 			continue
 		}
 		id, was, set := change(doc)
-		if len(was) == 0 {
+		if len(set) == 0 {
 			continue
 		}
-		models = append(models, mongo.NewUpdateOneModel().SetFilter(append(was, field("_id", id))).SetUpdate(bson.D{field("$set", set)}))
+		models = append(models, renewal(was, set, field("_id", id)))
 		if len(models) == renewChunk {
 			if err := write(); err != nil {
-				return changed, classify(doing, err)
+				return n, classify(doing, err)
 			}
 		}
 	}
 	if err = cur.Err(); err == nil {
 		err = write()
 	}
-	return changed, classify(doing, err)
+	return n, classify(doing, err)
 }
 
 // secretsRotated is what the audit says about it.

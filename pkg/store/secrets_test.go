@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"go.mongodb.org/mongo-driver/bson"
 
+	"github.com/events-aggregator/events-aggregator/pkg/rule"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
@@ -26,22 +28,27 @@ var _ = Describe("secrets that are encrypted anew", func() {
 		n.Action.Config = sealed("old")
 		Expect(s.InsertNotification(ctx, n)).To(Succeed())
 
-		// to encrypts with a key what meanwhile, which comes after the reading, has not.
+		// to encrypts with a key what is under the old one, when something else has
+		// happened after the reading.
 		to := func(key string, meanwhile func()) store.Renew {
 			return func(_ string, config bson.Raw) (bson.Raw, bool) {
 				meanwhile()
 				return sealed(key), config.Lookup("key").StringValue() == "old"
 			}
 		}
-		overtaken := func(renew func(store.Renew) (int, error)) {
+		overtaken := func(renew func(store.Renew) (store.Renewed, error)) {
 			GinkgoHelper()
 			Expect(renew(to("new", func() {
-				Expect(renew(to("newest", func() {}))).To(Equal(1))
-			}))).To(BeZero())
+				_, err := renew(to("newest", func() {}))
+				Expect(err).NotTo(HaveOccurred())
+			}))).To(Equal(store.Renewed{Found: 1}))
+			Expect(renew(to("new", func() {}))).To(Equal(store.Renewed{}))
 		}
-		overtaken(func(by store.Renew) (int, error) { return s.RenewRules(ctx, by, false) })
-		overtaken(func(by store.Renew) (int, error) { return s.RenewRuleVersions(ctx, by, false) })
-		overtaken(func(by store.Renew) (int, error) { return s.RenewNotifications(ctx, time.Time{}, by, false) })
+		overtaken(func(by store.Renew) (store.Renewed, error) { return s.RenewRules(ctx, by, false) })
+		overtaken(func(by store.Renew) (store.Renewed, error) { return s.RenewRuleVersions(ctx, by, false) })
+		overtaken(func(by store.Renew) (store.Renewed, error) {
+			return s.RenewNotifications(ctx, time.Time{}, by, false)
+		})
 
 		after, err := s.Rule(ctx, r.ID)
 		Expect(err).NotTo(HaveOccurred())
@@ -53,5 +60,28 @@ var _ = Describe("secrets that are encrypted anew", func() {
 			Expect(a.Config).To(Equal(sealed("newest")))
 		}
 		Expect(stored.Action.Config).To(Equal(sealed("newest")))
+	}, SpecTimeout(time.Minute))
+
+	It("are left as they are where another key has encrypted the action beside it, which this one cannot open", func(ctx SpecContext) {
+		s := fresh(ctx)
+		sealed := func(key string) bson.Raw { return raw(bson.D{{Key: "key", Value: key}}) }
+		r := testRule("a")
+		r.Actions = []rule.ActionSpec{{Type: "WEBHOOK", Config: sealed("first")}, {Type: "WEBHOOK", Config: sealed("second")}}
+		r, err := s.CreateRule(ctx, r)
+		Expect(err).NotTo(HaveOccurred())
+		from := func(old, key string, meanwhile func()) store.Renew {
+			return func(_ string, config bson.Raw) (bson.Raw, bool) {
+				meanwhile()
+				return sealed(key), config.Lookup("key").StringValue() == old
+			}
+		}
+		one := store.Renewed{Found: 1, Changed: 1}
+		var once sync.Once
+		Expect(s.RenewRules(ctx, from("first", "second", func() {
+			once.Do(func() { Expect(s.RenewRules(ctx, from("second", "third", func() {}), false)).To(Equal(one)) })
+		}), false)).To(Equal(one))
+		after, err := s.Rule(ctx, r.ID)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(after.Actions).To(HaveExactElements(HaveField("Config", sealed("second")), HaveField("Config", sealed("third"))))
 	}, SpecTimeout(time.Minute))
 })

@@ -38,7 +38,7 @@ var _ = Describe("documents that nobody understands", func() {
 		Expect(s.FindNotifications(ctx, store.NotificationFilter{}, nil, 2)).To(ConsistOf(HaveField("ID", "n2"), HaveField("ID", "n4")))
 		Expect(s.ExistingNotifications(ctx, []string{"n0", "n2", "none"})).To(Equal(map[string]bool{"n0": true, "n2": true}))
 		renew := func(_ string, config bson.Raw) (bson.Raw, bool) { return config, true }
-		Expect(s.RenewNotifications(ctx, time.Time{}, renew, true)).To(Equal(2))
+		Expect(s.RenewNotifications(ctx, time.Time{}, renew, true)).To(Equal(store.Renewed{Found: 2}))
 
 		_, err := s.Notification(ctx, "n0")
 		Expect(errors.As(err, new(interface{ Outage() bool }))).To(BeFalse())

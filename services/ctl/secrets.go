@@ -34,8 +34,8 @@ type rotation struct {
 func (r rotation) changed() int { return r.Rules + r.RuleVersions + r.Notifications }
 
 const (
-	// rotationPasses bounds how often rules are looked at again that somebody saved
-	// with the old key meanwhile.
+	// rotationPasses bounds how often a collection is looked at again, in which
+	// somebody wrote meanwhile.
 	rotationPasses = 5
 	// reloadWait is how long rule-workers may take to read the rules again: they
 	// look every 15 s.
@@ -119,7 +119,7 @@ func (t *tool) sayRotation(r rotation) error {
 	}
 }
 
-// rotate renews rules until there is nothing left to do, then their versions, and
+// rotate renews rules and their versions until there is nothing left to do, and
 // notifications when every rule-worker has read the rules again: those of matches
 // that were under way meanwhile are looked at once more.
 func rotate(ctx context.Context, s *store.Store, keys *seal.Keys, dry bool) (r rotation, err error) {
@@ -137,17 +137,12 @@ func rotate(ctx context.Context, s *store.Store, keys *seal.Keys, dry bool) (r r
 		return renewed, changed
 	}
 	begun := time.Now().UTC()
-	for range rotationPasses {
-		n, err := s.RenewRules(ctx, renew, dry)
-		if r.Rules += n; err != nil {
-			return r, err
-		}
-		if n == 0 || dry {
-			break
-		}
-		r.Unreadable = 0 // they are counted again
+	err = r.repeat(nothingFound, &r.Rules, "rules", func() (store.Renewed, error) { return s.RenewRules(ctx, renew, dry) })
+	if err != nil {
+		return r, err
 	}
-	if r.RuleVersions, err = s.RenewRuleVersions(ctx, renew, dry); err != nil {
+	err = r.repeat(nothingFound, &r.RuleVersions, "rules' versions", func() (store.Renewed, error) { return s.RenewRuleVersions(ctx, renew, dry) })
+	if err != nil {
 		return r, err
 	}
 	if !dry {
@@ -155,12 +150,15 @@ func rotate(ctx context.Context, s *store.Store, keys *seal.Keys, dry bool) (r r
 			return r, err
 		}
 	}
-	if r.Notifications, err = s.RenewNotifications(ctx, time.Time{}, renew, dry); err != nil || dry {
+	notifications := func(since time.Time) func() (store.Renewed, error) {
+		return func() (store.Renewed, error) { return s.RenewNotifications(ctx, since, renew, dry) }
+	}
+	if err := r.repeat(allChanged, &r.Notifications, "notifications", notifications(time.Time{})); err != nil || dry {
 		return r, err
 	}
 	unreadable := r.Unreadable // these were counted
-	n, err := s.RenewNotifications(ctx, begun.Add(-clocksApart), renew, dry)
-	if r.Notifications, r.Unreadable = r.Notifications+n, unreadable; err != nil {
+	err = r.repeat(nothingFound, &r.Notifications, "notifications", notifications(begun.Add(-clocksApart)))
+	if r.Unreadable = unreadable; err != nil {
 		return r, err
 	}
 	if r.changed() == 0 {
@@ -168,6 +166,31 @@ func rotate(ctx context.Context, s *store.Store, keys *seal.Keys, dry bool) (r r
 	}
 	return r, s.NoteRotation(ctx, time.Now().UTC().Truncate(time.Millisecond), "eactl", bson.D{{Key: "rules", Value: r.Rules},
 		{Key: "rule_versions", Value: r.RuleVersions}, {Key: "notifications", Value: r.Notifications}})
+}
+
+// When going through a collection is enough.
+func nothingFound(n store.Renewed) bool { return n.Found == 0 }
+func allChanged(n store.Renewed) bool   { return n.Found == n.Changed }
+
+// repeat goes through a collection until that is enough, since others write
+// meanwhile, and adds to a count what it changed, or would change.
+func (r *rotation) repeat(enough func(store.Renewed) bool, count *int, what string, renew func() (store.Renewed, error)) error {
+	unreadable := r.Unreadable
+	for range rotationPasses {
+		r.Unreadable = unreadable // they are counted again
+		n, err := renew()
+		if *count += n.Changed; err != nil {
+			return err
+		}
+		if r.DryRun {
+			*count += n.Found
+			return nil
+		}
+		if enough(n) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s are written under another key all the time: an api still has the key before as EA_SECRET_KEY, or another rotation runs", what)
 }
 
 func (r *rotation) unknownKey(err error) {

@@ -181,7 +181,7 @@ var _ = Describe("A stop", func() {
 	It("lets calls end, and costs what waits no attempt", func(ctx SpecContext) {
 		f, receiver := fleet.New(ctx), receive()
 		receiver.SetFaults(sink.Faults{LatencyMS: 1500})
-		d := startCutOff(ctx, f)
+		d := startCutOff(ctx, f, func(c *config.Config) { c.Shutdown.DrainTimeout = 20 * time.Second })
 		owed := oweHooks(ctx, f, 60, receiver.URL)
 		send(ctx, f, owed...)
 		Eventually(ctx, func() int { return receiver.Stats().Calls }).Should(Equal(8))

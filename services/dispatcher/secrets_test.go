@@ -16,6 +16,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/action/seal"
 	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
+	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 	"github.com/events-aggregator/events-aggregator/test/support/sink"
 )
@@ -54,7 +55,7 @@ var _ = Describe("Encrypted secrets", func() {
 		Expect(becomes(ctx, f, m, notification.Dead).Attempts).To(HaveLen(2))
 		Expect(receiver.Stats().BadSignatures).To(BeZero())
 		Expect(receiver.Calls()[1].Header.Get("X-Key")).To(Equal("header-of-the-spec"))
-		empty(ctx, f)
+		Eventually(ctx, func() int { return f.Depth(ctx, queue+".dead") }).Should(Equal(1))
 		dead := f.DeadLetters(ctx, queue)
 		Expect(dead).To(HaveLen(1))
 		Expect(string(dead[0].Body)).To(ContainSubstring("ea-sealed:"))
@@ -84,7 +85,7 @@ var _ = Describe("Encrypted secrets", func() {
 			return renewed, changed
 		}, false)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(changed).To(Equal(1))
+		Expect(changed).To(Equal(store.Renewed{Found: 1, Changed: 1}))
 		send(ctx, f, m)
 		becomes(ctx, f, m, notification.Delivered)
 		Expect(receiver.Stats().BadSignatures).To(BeZero())

@@ -38,7 +38,6 @@ func eactl(f *fleet.Fleet, fault string, args ...string) (cmd *exec.Cmd, out, er
 }
 
 func eactlCommand(f *fleet.Fleet, fault string, args ...string) *exec.Cmd {
-	arm(fault)
 	cmd := exec.Command(bin+"/eactl", args...)
 	cmd.Env = append(cleanEnviron(), "EA_AMQP_URL="+f.AMQPURL, "EA_BROKER_PREFIX="+f.Prefix,
 		"EA_MONGO_URI=mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100", "EA_FAULT="+fault)
@@ -141,8 +140,7 @@ var _ = Describe("eactl dlq replay", func() {
 		const n = 60
 		f, receiver, ids := refusedWebhooks(ctx, n)
 		cmd, out, _ := eactl(f, string(fault.DeadLetterPublished)+":kill", "dlq", "replay", topology.WebhooksDefault, "-o", "json")
-		_ = cmd.Wait()
-		Expect(cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL))
+		dies(cmd)
 		Expect(out.Contents()).To(BeEmpty(), "it died before the first ack")
 		Eventually(ctx, func() int { return f.Depth(ctx, topology.WebhooksDefault+".dead") }).WithTimeout(20*time.Second).Should(Equal(n), "all are still there")
 		Eventually(ctx, func() int { return receiver.Stats().Accepted }).WithTimeout(20*time.Second).Should(BeNumerically(">", 0), "though some are replayed")
@@ -160,7 +158,7 @@ var _ = Describe("eactl dlq replay that is paused between the confirm and the ac
 		address := *f
 		proxy := fleet.Through(&address.AMQPURL)
 		sleeper, _, errOut := eactl(&address, string(fault.DeadLetterPublished)+":stop", "dlq", "replay", topology.WebhooksDefault, "-o", "json")
-		Eventually(ctx, func() string { return state(sleeper.Process.Pid) }).WithTimeout(patience).Should(Equal("T"))
+		sleeps(ctx, sleeper)
 		proxy.Cut()
 		Eventually(ctx, func() int { replay(f); return f.Depth(ctx, topology.WebhooksDefault+".dead") }).WithTimeout(60 * time.Second).Should(BeZero())
 		Expect(sleeper.Process.Signal(syscall.SIGCONT)).To(Succeed())

@@ -175,8 +175,7 @@ func holder(ctx context.Context, f *fleet.Fleet, lease string) int {
 
 func (r *running) waitPaused(ctx context.Context) {
 	GinkgoHelper()
-	Eventually(ctx, func() string { return state(r.Command.Process.Pid) }).
-		WithTimeout(patience).WithPolling(10*time.Millisecond).Should(Equal("T"), r.name)
+	sleeps(ctx, r.Command)
 }
 
 // state is the kernel's letter for a process: T is stopped.

@@ -1,9 +1,13 @@
 package process_test
 
 import (
+	"context"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	"github.com/onsi/ginkgo/v2/types"
@@ -12,15 +16,36 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/fault"
 )
 
-// armed are the faults that processes of these specs were started with, as
-// "<point>:<kill or stop>".
-var armed sync.Map
+// passed are the fault points at which a process of these specs has died or stood
+// still, as "<point>:<kill or stop>".
+var passed sync.Map
 
-// arm notes a value of EA_FAULT, "" for none.
-func arm(value string) {
-	if parts := strings.Split(value, ":"); len(parts) > 1 {
-		armed.Store(parts[0]+":"+parts[1], true)
+// passedPoint notes that a process with this environment has died (kill) or stands
+// still (stop), if it was to do so at a point.
+func passedPoint(env []string, what string) {
+	for _, e := range env {
+		if value, ok := strings.CutPrefix(e, "EA_FAULT="); ok {
+			if parts := strings.Split(value, ":"); len(parts) > 1 && parts[1] == what {
+				passed.Store(parts[0]+":"+what, true)
+			}
+		}
 	}
+}
+
+// dies waits for a command that is to be killed at a point.
+func dies(cmd *exec.Cmd) {
+	GinkgoHelper()
+	_ = cmd.Wait()
+	Expect(cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()).To(Equal(syscall.SIGKILL))
+	passedPoint(cmd.Env, "kill")
+}
+
+// sleeps waits for a command that is to be paused at a point.
+func sleeps(ctx context.Context, cmd *exec.Cmd) {
+	GinkgoHelper()
+	Eventually(ctx, func() string { return state(cmd.Process.Pid) }).
+		WithTimeout(patience).WithPolling(10*time.Millisecond).Should(Equal("T"), cmd.Path)
+	passedPoint(cmd.Env, "stop")
 }
 
 // A point that nobody dies at, or sleeps at, proves nothing.
@@ -32,9 +57,9 @@ var _ = ReportAfterSuite("every fault point has killed and has paused a process"
 	}
 	var missing []string
 	for _, point := range fault.Points {
-		for _, what := range []string{":kill", ":stop"} {
-			if _, ok := armed.Load(string(point) + what); !ok {
-				missing = append(missing, string(point)+what)
+		for _, what := range []string{"kill", "stop"} {
+			if _, ok := passed.Load(string(point) + ":" + what); !ok {
+				missing = append(missing, string(point)+":"+what)
 			}
 		}
 	}

@@ -48,11 +48,6 @@ func start(name string, env []string, args ...string) *running {
 	cmd := exec.Command(bin+"/"+name, args...)
 	cmd.Env = append(append(cleanEnviron(), "EA_ADMIN_ADDR="+r.admin, "EA_API_ADDR="+freeAddress()), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also a paused one ends with the specs
-	for _, e := range env {
-		if value, ok := strings.CutPrefix(e, "EA_FAULT="); ok {
-			arm(value)
-		}
-	}
 	var err error
 	r.Session, err = gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
@@ -152,6 +147,9 @@ func (r *running) waitEnded(ctx context.Context, code int) {
 	GinkgoHelper()
 	Eventually(ctx, r.Exited).WithTimeout(patience).Should(BeClosed(), r.name)
 	Expect(r.ExitCode()).To(Equal(code), r.name)
+	if code == killed {
+		passedPoint(r.Command.Env, "kill")
+	}
 }
 
 // log is what the process has written to its log.

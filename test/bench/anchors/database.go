@@ -126,7 +126,7 @@ func texts(v any, to []string) []string {
 }
 
 // createIndexes makes those that storing and matching need at the least; the
-// product has two more.
+// product has more, which make its bound a little high.
 func (d database) createIndexes(ctx context.Context) error {
 	keys := func(fields ...any) (keys bson.D) {
 		for i := 0; i < len(fields); i += 2 {
