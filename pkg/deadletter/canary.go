@@ -151,14 +151,22 @@ func (w *canary) isIt(m broker.Message) bool {
 func (q *Queue) await(ctx context.Context, w *canary, lost <-chan struct{}, wait time.Duration) error {
 	bound, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	select {
-	case fate := <-w.fate:
+	known := func(fate string) error {
 		if fate == "" {
 			return nil
 		}
 		return &CanaryError{w.letter.ID, fate}
+	}
+	select {
+	case fate := <-w.fate:
+		return known(fate)
 	case <-lost:
-		return &CanaryError{w.letter.ID, "the connection was lost, so nobody knows what became of it"}
+		select {
+		case fate := <-w.fate: // it was told before
+			return known(fate)
+		default:
+			return &CanaryError{w.letter.ID, "the connection was lost, so nobody knows what became of it"}
+		}
 	case <-bound.Done():
 	}
 	if ctx.Err() != nil {

@@ -41,6 +41,9 @@ const (
 	// look every 15 s.
 	reloadWait = 40 * time.Second
 	reloadLook = 200 * time.Millisecond
+	// decidedWithin is how old the notification of a match can be when it is stored:
+	// a decision has the rules and the time of its beginning, and is tried again for 90 s.
+	decidedWithin = 2 * time.Minute
 	// leftOutNamed of the documents that cannot be read are in the error.
 	leftOutNamed = 10
 )
@@ -56,7 +59,8 @@ are encrypted with EA_SECRET_KEY_OLD, and those that are not encrypted at all.
 
 1. Set EA_SECRET_KEY to the new key and EA_SECRET_KEY_OLD to the present one, for api and action-dispatcher, and restart them.
 2. Run this with the same two variables. The product goes on meanwhile. Interrupted, it is run again and finishes the job.
-3. Take EA_SECRET_KEY_OLD away. What is still on its way in RabbitMQ, also as a dead letter, is delivered with the secrets of its record.`,
+3. Take EA_SECRET_KEY_OLD away. What is still on its way in RabbitMQ, also as a dead letter, is delivered with the secrets of its record.
+   A match that took minutes to be stored meanwhile waits for the old key, at no cost, and action-dispatcher says so: run this once more.`,
 		Example: `  EA_SECRET_KEY_FILE=new.key EA_SECRET_KEY_OLD_FILE=present.key eactl secrets rotate --dry-run
   EA_SECRET_KEY_FILE=new.key EA_SECRET_KEY_OLD_FILE=present.key eactl secrets rotate`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -156,9 +160,12 @@ func rotate(ctx context.Context, s *store.Store, keys *seal.Keys, dry bool) (r r
 	if err := r.repeat(allChanged, &r.Notifications, "notifications", notifications(time.Time{})); err != nil || dry {
 		return r, err
 	}
-	unreadable := r.Unreadable // these were counted
-	err = r.repeat(nothingFound, &r.Notifications, "notifications", notifications(begun.Add(-clocksApart)))
-	if r.Unreadable = unreadable; err != nil {
+	unreadable := r.Unreadable
+	err = r.repeat(nothingFound, &r.Notifications, "notifications", notifications(begun.Add(-decidedWithin)))
+	if unreadable > 0 {
+		r.Unreadable = unreadable // most of these were counted
+	}
+	if err != nil {
 		return r, err
 	}
 	if r.changed() == 0 {
@@ -175,9 +182,9 @@ func allChanged(n store.Renewed) bool   { return n.Found == n.Changed }
 // repeat goes through a collection until that is enough, since others write
 // meanwhile, and adds to a count what it changed, or would change.
 func (r *rotation) repeat(enough func(store.Renewed) bool, count *int, what string, renew func() (store.Renewed, error)) error {
-	unreadable := r.Unreadable
+	unreadable, unknown := r.Unreadable, len(r.UnknownKeys)
 	for range rotationPasses {
-		r.Unreadable = unreadable // they are counted again
+		r.Unreadable, r.UnknownKeys = unreadable, r.UnknownKeys[:unknown] // they are counted again
 		n, err := renew()
 		if *count += n.Changed; err != nil {
 			return err

@@ -60,15 +60,18 @@ type breakers struct {
 	metrics *metrics
 	log     *zap.Logger
 
-	mu     sync.Mutex
-	held   map[string]HeldTarget
+	mu   sync.Mutex
+	held map[string]HeldTarget
+	// own are what this dispatcher has opened, closed or disabled since the view of
+	// all was last asked for, which may not know it.
+	own    map[string]struct{}
 	counts map[string]*callCounts
 }
 
 func newBreakers(targets Targets, o Options, m *metrics, log *zap.Logger) *breakers {
 	return &breakers{
 		targets: targets, by: o.Instance, wait: o.BreakerWait, probe: o.Timeout + 10*time.Second, metrics: m, log: log,
-		held: map[string]HeldTarget{}, counts: map[string]*callCounts{},
+		held: map[string]HeldTarget{}, own: map[string]struct{}{}, counts: map[string]*callCounts{},
 	}
 }
 
@@ -78,6 +81,9 @@ func (b *breakers) Watch(ctx context.Context) error {
 	ticker := time.NewTicker(heldEvery)
 	defer ticker.Stop()
 	for {
+		b.mu.Lock()
+		clear(b.own)
+		b.mu.Unlock()
 		held, err := b.targets.Held(ctx)
 		if err == nil {
 			b.see(held)
@@ -99,6 +105,12 @@ func (b *breakers) see(held []HeldTarget) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for id := range b.own {
+		delete(view, id)
+		if h, held := b.held[id]; held {
+			view[id] = h
+		}
+	}
 	for id := range b.held {
 		if _, still := view[id]; !still {
 			delete(b.counts, id) // closed by somebody: what failed before counts no more
@@ -206,7 +218,7 @@ func (b *breakers) trip(ctx context.Context, target, reason string, now time.Tim
 	b.log.Warn("breaker opened", zap.String("target", target), zap.String("reason", reason), zap.Time("retry_at", h.RetryAt))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.held[target] = h
+	b.held[target], b.own[target] = h, struct{}{}
 	b.gauge()
 	delete(b.counts, target) // it begins anew when it is closed
 }
@@ -227,6 +239,7 @@ func (b *breakers) close(ctx context.Context, target string, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.held, target)
+	b.own[target] = struct{}{}
 	b.gauge()
 	delete(b.counts, target)
 }
@@ -251,7 +264,7 @@ func (b *breakers) disable(ctx context.Context, endpoint, target, reason string)
 	b.log.Warn("endpoint disabled", zap.String("endpoint", endpoint), zap.String("target", target), zap.String("reason", reason))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.held[endpoint] = HeldTarget{ID: endpoint, Disabled: true, Reason: reason}
+	b.held[endpoint], b.own[endpoint] = HeldTarget{ID: endpoint, Disabled: true, Reason: reason}, struct{}{}
 	b.gauge()
 	return nil
 }

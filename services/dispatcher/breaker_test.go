@@ -1,6 +1,7 @@
 package dispatcher_test
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/notification"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/pkg/topology"
+	"github.com/events-aggregator/events-aggregator/services/dispatcher"
 	"github.com/events-aggregator/events-aggregator/test/support/fleet"
 	"github.com/events-aggregator/events-aggregator/test/support/sink"
 )
@@ -113,6 +115,46 @@ var _ = Describe("An endpoint that is gone", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(audit).To(HaveLen(2))
 		empty(ctx, f)
+	}, SpecTimeout(time.Minute))
+})
+
+// slowToTell is a database whose view of all targets comes late, when asked to.
+type slowToTell struct {
+	dispatcher.Targets
+	asked, tell chan struct{}
+}
+
+func (s slowToTell) Held(ctx context.Context) ([]dispatcher.HeldTarget, error) {
+	held, err := s.Targets.Held(ctx)
+	select {
+	case s.asked <- struct{}{}:
+		<-s.tell
+	default:
+	}
+	return held, err
+}
+
+var _ = Describe("A view of all targets that comes late", func() {
+	It("does not undo what this dispatcher has disabled since", func(ctx SpecContext) {
+		f, receiver := fleet.New(ctx), receive()
+		database := slowToTell{asked: make(chan struct{}), tell: make(chan struct{})}
+		f.Start(ctx, "action-dispatcher", dispatcher.WireTargetsOn(func(t dispatcher.Targets) dispatcher.Targets {
+			database.Targets = t
+			return database
+		}))
+		<-database.asked
+		receiver.SetFaults(sink.Faults{Status: http.StatusGone})
+		owed := oweHooks(ctx, f, 11, receiver.URL)
+		send(ctx, f, owed[0])
+		becomes(ctx, f, owed[0], notification.Dead)
+		Eventually(ctx, func() ([]store.Target, error) { return f.Store.HeldTargets(ctx) }).Should(HaveLen(1))
+		Eventually(ctx, func() int { return f.Depth(ctx, queue+".dead") }).Should(Equal(1)) // after it is disabled
+		database.tell <- struct{}{}
+		send(ctx, f, owed[1:]...)
+		for _, m := range owed[1:] {
+			becomes(ctx, f, m, notification.Suppressed)
+		}
+		Expect(receiver.Stats().Calls).To(Equal(1))
 	}, SpecTimeout(time.Minute))
 })
 

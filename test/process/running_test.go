@@ -132,7 +132,7 @@ func (r *running) waitReady(ctx context.Context) {
 func (r *running) kill(ctx context.Context) {
 	GinkgoHelper()
 	r.Kill()
-	r.waitEnded(ctx, killed)
+	r.waitExit(ctx, killed)
 }
 
 // stop ends the process by SIGTERM; its exit code must be 0.
@@ -142,14 +142,20 @@ func (r *running) stop(ctx context.Context) {
 	r.waitEnded(ctx, 0)
 }
 
-// waitEnded waits for the end of the process with this exit code.
+// waitEnded waits for the end of the process with this exit code; killed is by the
+// fault point that it was started with.
 func (r *running) waitEnded(ctx context.Context, code int) {
 	GinkgoHelper()
-	Eventually(ctx, r.Exited).WithTimeout(patience).Should(BeClosed(), r.name)
-	Expect(r.ExitCode()).To(Equal(code), r.name)
+	r.waitExit(ctx, code)
 	if code == killed {
 		passedPoint(r.Command.Env, "kill")
 	}
+}
+
+func (r *running) waitExit(ctx context.Context, code int) {
+	GinkgoHelper()
+	Eventually(ctx, r.Exited).WithTimeout(patience).Should(BeClosed(), r.name)
+	Expect(r.ExitCode()).To(Equal(code), r.name)
 }
 
 // log is what the process has written to its log.

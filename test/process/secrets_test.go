@@ -164,6 +164,8 @@ var _ = Describe("eactl secrets rotate", func() {
 			Expect(string(dry)).To(And(ContainSubstring(`"rules":30`), ContainSubstring(`"notifications":63`)))
 			Expect(sealed()).To(Equal(before))
 			sleeper := c.rotating(string(fault.SecretsRenewing)+":stop", "a-key-of-nobody-else", presentKey)
+			var sleeperSaid bytes.Buffer
+			sleeper.Stdout = &sleeperSaid
 			Expect(sleeper.Start()).To(Succeed())
 			DeferCleanup(func() { _ = sleeper.Process.Kill() })
 			sleeps(ctx, sleeper)
@@ -186,6 +188,7 @@ var _ = Describe("eactl secrets rotate", func() {
 			Expect(sleeper.Process.Signal(syscall.SIGCONT)).To(Succeed())
 			_ = sleeper.Wait()
 			Expect(sleeper.ProcessState.ExitCode()).To(Equal(1), "it cannot read what is under the new key")
+			Expect(sleeperSaid.String()).To(And(ContainSubstring(`"rules":0,"rule_versions":0,"notifications":0`), Not(ContainSubstring(`"unreadable":0`))))
 			Expect(sealed()).To(Equal(after), "nor writes over it")
 
 			By("the new key alone: new events, and dead letters that are encrypted with the one that is gone")
