@@ -157,20 +157,24 @@ func (q *Queue) await(ctx context.Context, w *canary, lost <-chan struct{}, wait
 		}
 		return &CanaryError{w.letter.ID, fate}
 	}
+	ended := false
 	select {
 	case fate := <-w.fate:
 		return known(fate)
 	case <-lost:
-		select {
-		case fate := <-w.fate: // it was told before
-			return known(fate)
-		default:
-			return &CanaryError{w.letter.ID, "the connection was lost, so nobody knows what became of it"}
-		}
+		ended = true
 	case <-bound.Done():
 	}
-	if ctx.Err() != nil {
+	select {
+	case fate := <-w.fate: // it was told before
+		return known(fate)
+	default:
+	}
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case ended:
+		return &CanaryError{w.letter.ID, "the connection was lost, so nobody knows what became of it"}
 	}
 	why := fmt.Sprintf("nothing is known of it after %s", wait)
 	if _, consumers, err := q.conn.Depth(ctx, q.owner.Name); err == nil && consumers == 0 {

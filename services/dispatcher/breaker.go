@@ -173,8 +173,10 @@ func (b *breakers) pass(ctx context.Context, target string) (ok, probing bool, e
 	// Another dispatcher probes, or has closed it; the next look tells.
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	h.RetryAt = now.Add(heldEvery)
-	b.held[target] = h
+	if current, held := b.held[target]; held && current == h { // not closed here meanwhile
+		h.RetryAt = now.Add(heldEvery)
+		b.held[target] = h
+	}
 	return false, false, nil
 }
 

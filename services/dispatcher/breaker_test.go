@@ -128,7 +128,10 @@ func (s slowToTell) Held(ctx context.Context) ([]dispatcher.HeldTarget, error) {
 	held, err := s.Targets.Held(ctx)
 	select {
 	case s.asked <- struct{}{}:
-		<-s.tell
+		select {
+		case <-s.tell:
+		case <-ctx.Done():
+		}
 	default:
 	}
 	return held, err
@@ -142,14 +145,18 @@ var _ = Describe("A view of all targets that comes late", func() {
 			database.Targets = t
 			return database
 		}))
-		<-database.asked
+		select {
+		case <-database.asked:
+		case <-ctx.Done():
+			Fail("nobody asks for the targets")
+		}
 		receiver.SetFaults(sink.Faults{Status: http.StatusGone})
 		owed := oweHooks(ctx, f, 11, receiver.URL)
 		send(ctx, f, owed[0])
 		becomes(ctx, f, owed[0], notification.Dead)
 		Eventually(ctx, func() ([]store.Target, error) { return f.Store.HeldTargets(ctx) }).Should(HaveLen(1))
 		Eventually(ctx, func() int { return f.Depth(ctx, queue+".dead") }).Should(Equal(1)) // after it is disabled
-		database.tell <- struct{}{}
+		close(database.tell)
 		send(ctx, f, owed[1:]...)
 		for _, m := range owed[1:] {
 			becomes(ctx, f, m, notification.Suppressed)
