@@ -37,7 +37,7 @@ func (q *Queue) afterCanary(ctx context.Context, f Filter, o Options) (Result, e
 	if err != nil || first == nil {
 		return Result{Complete: err == nil}, err
 	}
-	w := &canary{letter: first, body: first.message.Body, fate: make(chan string, 1)}
+	w := &canary{letter: first, body: first.message.Body, told: make(chan struct{})}
 	if first.NotificationID == "" { // an order is acked also when its attempt failed: its outcome is heard instead
 		w.receipt = broker.NewReceipt()
 	}
@@ -102,10 +102,11 @@ type canary struct {
 	body    []byte // as it was replayed
 	receipt string // where its ack is heard, "" when its outcome is
 	once    sync.Once
-	fate    chan string // "" is success
+	told    chan struct{} // closed when its fate is known
+	fate    string        // "" is success
 }
 
-func (w *canary) ends(fate string) { w.once.Do(func() { w.fate <- fate }) }
+func (w *canary) ends(fate string) { w.once.Do(func() { w.fate = fate; close(w.told) }) }
 
 // hear looks at one message that one of the fates brought.
 func (w *canary) hear(m broker.Message) {
@@ -151,34 +152,29 @@ func (w *canary) isIt(m broker.Message) bool {
 func (q *Queue) await(ctx context.Context, w *canary, lost <-chan struct{}, wait time.Duration) error {
 	bound, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	known := func(fate string) error {
-		if fate == "" {
-			return nil
-		}
-		return &CanaryError{w.letter.ID, fate}
-	}
-	ended := false
+	why := ""
 	select {
-	case fate := <-w.fate:
-		return known(fate)
+	case <-w.told:
 	case <-lost:
-		ended = true
+		why = "the connection was lost, so nobody knows what became of it"
 	case <-bound.Done():
 	}
 	select {
-	case fate := <-w.fate: // it was told before
-		return known(fate)
+	case <-w.told: // also when it was before the others
+		if w.fate == "" {
+			return nil
+		}
+		return &CanaryError{w.letter.ID, w.fate}
 	default:
 	}
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return ctx.Err()
-	case ended:
-		return &CanaryError{w.letter.ID, "the connection was lost, so nobody knows what became of it"}
 	}
-	why := fmt.Sprintf("nothing is known of it after %s", wait)
-	if _, consumers, err := q.conn.Depth(ctx, q.owner.Name); err == nil && consumers == 0 {
-		why += ", since nobody consumes " + q.Name
+	if why == "" {
+		why = fmt.Sprintf("nothing is known of it after %s", wait)
+		if _, consumers, err := q.conn.Depth(ctx, q.owner.Name); err == nil && consumers == 0 {
+			why += ", since nobody consumes " + q.Name
+		}
 	}
 	return &CanaryError{w.letter.ID, why}
 }

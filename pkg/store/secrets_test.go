@@ -12,12 +12,23 @@ import (
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
 
+// sealed is a configuration that a key has encrypted, as far as these specs look.
+func sealed(key string) bson.Raw {
+	return raw(bson.D{{Key: "url", Value: "http://x"}, {Key: "key", Value: key}})
+}
+
+// renewed encrypts with a key what is under the old one, when something else has
+// happened after the reading.
+func renewed(old, key string, meanwhile func()) store.Renew {
+	return func(_ string, config bson.Raw) (bson.Raw, bool) {
+		meanwhile()
+		return sealed(key), config.Lookup("key").StringValue() == old
+	}
+}
+
 var _ = Describe("secrets that are encrypted anew", func() {
 	It("are left as they are where another has encrypted them with its key since they were read", func(ctx SpecContext) {
 		s := fresh(ctx)
-		sealed := func(key string) bson.Raw {
-			return raw(bson.D{{Key: "url", Value: "http://x"}, {Key: "key", Value: key}})
-		}
 		r := testRule("a")
 		for i := range r.Actions {
 			r.Actions[i].Config = sealed("old")
@@ -28,21 +39,13 @@ var _ = Describe("secrets that are encrypted anew", func() {
 		n.Action.Config = sealed("old")
 		Expect(s.InsertNotification(ctx, n)).To(Succeed())
 
-		// to encrypts with a key what is under the old one, when something else has
-		// happened after the reading.
-		to := func(key string, meanwhile func()) store.Renew {
-			return func(_ string, config bson.Raw) (bson.Raw, bool) {
-				meanwhile()
-				return sealed(key), config.Lookup("key").StringValue() == "old"
-			}
-		}
 		overtaken := func(renew func(store.Renew) (store.Renewed, error)) {
 			GinkgoHelper()
-			Expect(renew(to("new", func() {
-				_, err := renew(to("newest", func() {}))
+			Expect(renew(renewed("old", "new", func() {
+				_, err := renew(renewed("old", "newest", func() {}))
 				Expect(err).NotTo(HaveOccurred())
 			}))).To(Equal(store.Renewed{Found: 1}))
-			Expect(renew(to("new", func() {}))).To(Equal(store.Renewed{}))
+			Expect(renew(renewed("old", "new", func() {}))).To(Equal(store.Renewed{}))
 		}
 		overtaken(func(by store.Renew) (store.Renewed, error) { return s.RenewRules(ctx, by, false) })
 		overtaken(func(by store.Renew) (store.Renewed, error) { return s.RenewRuleVersions(ctx, by, false) })
@@ -64,21 +67,14 @@ var _ = Describe("secrets that are encrypted anew", func() {
 
 	It("are left as they are where another key has encrypted the action beside it, which this one cannot open", func(ctx SpecContext) {
 		s := fresh(ctx)
-		sealed := func(key string) bson.Raw { return raw(bson.D{{Key: "key", Value: key}}) }
 		r := testRule("a")
 		r.Actions = []rule.ActionSpec{{Type: "WEBHOOK", Config: sealed("first")}, {Type: "WEBHOOK", Config: sealed("second")}}
 		r, err := s.CreateRule(ctx, r)
 		Expect(err).NotTo(HaveOccurred())
-		from := func(old, key string, meanwhile func()) store.Renew {
-			return func(_ string, config bson.Raw) (bson.Raw, bool) {
-				meanwhile()
-				return sealed(key), config.Lookup("key").StringValue() == old
-			}
-		}
 		one := store.Renewed{Found: 1, Changed: 1}
 		var once sync.Once
-		Expect(s.RenewRules(ctx, from("first", "second", func() {
-			once.Do(func() { Expect(s.RenewRules(ctx, from("second", "third", func() {}), false)).To(Equal(one)) })
+		Expect(s.RenewRules(ctx, renewed("first", "second", func() {
+			once.Do(func() { Expect(s.RenewRules(ctx, renewed("second", "third", func() {}), false)).To(Equal(one)) })
 		}), false)).To(Equal(one))
 		after, err := s.Rule(ctx, r.ID)
 		Expect(err).NotTo(HaveOccurred())
