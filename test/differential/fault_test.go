@@ -212,6 +212,18 @@ var faults = []*fault{
 		},
 	},
 	{
+		name:       "an array in $all",
+		documented: "$all is an $and of its values, so an array in it is fulfilled by that array as a whole, too",
+		condition:  `{"a": {"$all": [[]]}}`, document: `{"a": []}`, matches: true,
+		shape: func(condition, _ bson.D) bool {
+			name, _ := soleOperator(condition)
+			return name == "$all" && contains(condition, func(v any) bool {
+				d, _ := v.(bson.D)
+				return len(d) == 1 && d[0].Key == "$all" && slices.ContainsFunc(d[0].Value.(bson.A), isArray)
+			})
+		},
+	},
+	{
 		name:       "infinite coordinates and $centerSphere",
 		documented: "coordinates are finite numbers; what is none is no place",
 		condition:  `{"a": {"$geoWithin": {"$centerSphere": [[3, 1], 1]}}}`, document: `{"a": [{"$numberDouble": "Infinity"}, 1]}`, matches: false,

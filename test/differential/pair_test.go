@@ -21,6 +21,8 @@ type trial struct {
 	seen     map[uint64]bool // distinct pairs
 	matched  int             // pairs of a condition and a document that fulfils it
 	aside    map[string]int  // differing pairs by the server's fault that explains them
+	asked    int             // conditions
+	excused  int             // conditions with a pair that was set aside
 	reworded map[string]int  // conditions by the fault for which they were asked in other words
 }
 
@@ -66,6 +68,8 @@ func (t *trial) round(ctx context.Context, conditions, documents []bson.D) ([]st
 		if err != nil {
 			return nil, fmt.Errorf("the server refuses %s: %w", text(condition), err)
 		}
+		t.asked++
+		before := t.setAside()
 		for i, doc := range docs {
 			matches := compiled.Match(doc)
 			t.count(raw, doc, matches)
@@ -94,6 +98,9 @@ func (t *trial) round(ctx context.Context, conditions, documents []bson.D) ([]st
 				continue
 			}
 			unexplained = append(unexplained, d.String())
+		}
+		if t.setAside() > before {
+			t.excused++
 		}
 	}
 	return unexplained, nil
