@@ -52,9 +52,10 @@ type auth struct {
 	now      func() time.Time
 	log      *zap.Logger
 
-	mu    sync.Mutex
-	known map[string]*knownKey // in force when last looked up, by hash
-	wrong map[string]time.Time // until when, by hash
+	mu      sync.Mutex
+	known   map[string]*knownKey // in force when last looked up, by hash
+	wrong   map[string]time.Time // until when, by hash
+	changes int                  // of users by this process
 }
 
 type knownKey struct {
@@ -235,7 +236,7 @@ func (a *auth) wasGood(hash string) bool {
 func (a *auth) lookUp(ctx context.Context, hash string) (*knownKey, error) {
 	now := a.now()
 	a.mu.Lock()
-	key, wrong := a.known[hash], now.Before(a.wrong[hash])
+	key, wrong, changes := a.known[hash], now.Before(a.wrong[hash]), a.changes
 	a.mu.Unlock()
 	if wrong || key != nil && now.Before(key.until) {
 		return key, nil
@@ -244,7 +245,7 @@ func (a *auth) lookUp(ctx context.Context, hash string) (*knownKey, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	fresh := a.remember(hash, u, err == nil, now)
+	fresh := a.remember(hash, u, err == nil, now, changes)
 	if fresh != nil && !fresh.expired(now) && unnoted(u, hash, now) {
 		if err := a.users.TouchKey(ctx, hash, now, noteUseEvery); err != nil {
 			a.log.Warn("use of an API key not noted", zap.String("user_id", u.ID), zap.Error(err))
@@ -263,20 +264,25 @@ func unnoted(u user.User, hash string, now time.Time) bool {
 	return false
 }
 
-// remember keeps what was looked up.
-func (a *auth) remember(hash string, u user.User, valid bool, now time.Time) *knownKey {
+// remember keeps what was looked up after so many changes of this process. What it
+// has changed meanwhile may not be in it: then it holds for this once.
+func (a *auth) remember(hash string, u user.User, valid bool, now time.Time, changes int) *knownKey {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	until := now.Add(knownFor)
+	if changes != a.changes {
+		until = now
+	}
 	if !valid {
 		delete(a.known, hash)
 		if len(a.wrong) >= wrongKnown {
 			clear(a.wrong)
 		}
-		a.wrong[hash] = now.Add(knownFor)
+		a.wrong[hash] = until
 		return nil
 	}
 	delete(a.wrong, hash)
-	fresh := &knownKey{user: u, until: now.Add(knownFor)}
+	fresh := &knownKey{user: u, until: until}
 	for _, k := range u.APIKeys {
 		if k.Hash == hash {
 			fresh.ends = k.ExpiresAt
@@ -298,6 +304,7 @@ func (a *auth) remember(hash string, u user.User, valid bool, now time.Time) *kn
 func (a *auth) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changes++
 	for hash, key := range a.known {
 		stale := *key
 		stale.until = a.now()

@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/events-aggregator/events-aggregator/pkg/config"
 	"github.com/events-aggregator/events-aggregator/pkg/metric"
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 )
@@ -80,3 +83,20 @@ func (p Places) Wait(ctx context.Context, key string) (func(), error) { return p
 
 // Taken is taken.
 func (p Places) Taken() int { return p.taken() }
+
+// Auth is auth for specs.
+type Auth struct{ *auth }
+
+// NewAuth is newAuth, at a time that stands still.
+func NewAuth(users KeyUsers, now time.Time) Auth {
+	return Auth{newAuth(users, nil, config.API{RateLimit: 100, RateBurst: 100, WrongKeysPerMinute: 10}, zap.NewNop(), func() time.Time { return now })}
+}
+
+// Known says whether a key is in force.
+func (a Auth) Known(ctx context.Context, hash string) (bool, error) {
+	key, err := a.lookUp(ctx, hash)
+	return key != nil, err
+}
+
+// Forget is forget.
+func (a Auth) Forget() { a.forget() }
