@@ -252,5 +252,5 @@ var _ = Describe("an export that cannot go on", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(strings.Count(rest, "\n")).To(Equal(all - last.Error.Events))
 		Expect(trailer.Get("X-Export-Events")).To(Equal(fmt.Sprint(all - last.Error.Events)))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 })
