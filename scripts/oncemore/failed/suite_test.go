@@ -1,4 +1,4 @@
-package attempts_test
+package failed_test
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-func TestAttempts(t *testing.T) {
+func TestFailed(t *testing.T) {
 	RegisterFailHandler(Fail)
-	RunSpecs(t, "flakes")
+	RunSpecs(t, "oncemore")
 }
