@@ -123,7 +123,7 @@ var _ = Describe("a binary that runs", func() {
 		p.signals <- syscall.SIGINT // the same one, to the process group
 		Consistently(ctx, code).WithTimeout(300 * time.Millisecond).ShouldNot(Receive())
 		p.signals <- syscall.SIGTERM
-		Eventually(ctx, code).WithTimeout(time.Second).Should(Receive(Equal(1)))
+		Eventually(ctx, code).WithTimeout(10 * time.Second).Should(Receive(Equal(1)))
 		Expect(p.err).To(gbytes.Say("second signal"))
 		close(release)
 	}, SpecTimeout(30*time.Second))

@@ -66,7 +66,7 @@ var _ = Describe("batches", func() {
 			all = append(all, b...)
 		}
 		Expect(slices.IsSorted(all)).To(BeTrue())
-		Expect(len(d.batches)).To(BeNumerically("<", 60))
+		Expect(len(d.batches)).To(BeNumerically("<", 500), "a queue that seems dry for a moment closes one")
 		Eventually(ctx, func() string { return metricText(r.reg, "ea_deliveries_unsettled", nil) }).Should(ContainSubstring("value:0"))
 	}, SpecTimeout(20*time.Second))
 
@@ -74,20 +74,20 @@ var _ = Describe("batches", func() {
 		r := newRig()
 		d := &diary{}
 		busy := make(chan struct{})
-		r.run(r.q, broker.ConsumerOptions{}, broker.Batches(broker.BatchOptions{MaxWait: 5 * time.Second}, func(_ context.Context, batch []*broker.Delivery) error {
+		r.run(r.q, broker.ConsumerOptions{}, broker.Batches(broker.BatchOptions{MaxWait: time.Minute}, func(_ context.Context, batch []*broker.Delivery) error {
 			if note(d, batch) == 1 {
 				<-busy
 			}
 			return nil
 		}))
 		publish(ctx, r, 1, 10)
-		Eventually(ctx, total(d)).WithTimeout(time.Second).Should(Equal(1))
+		Eventually(ctx, total(d)).WithTimeout(10 * time.Second).Should(Equal(1))
 		for range 10 {
 			publish(ctx, r, 5, 10)
 		}
 		Eventually(ctx, func() string { return metricText(r.reg, "ea_deliveries_unsettled", nil) }).Should(ContainSubstring("value:51"))
 		close(busy)
-		Eventually(ctx, total(d)).WithTimeout(time.Second).Should(Equal(51))
+		Eventually(ctx, total(d)).WithTimeout(10 * time.Second).Should(Equal(51))
 		Expect(d.batches).To(HaveLen(2))
 	}, SpecTimeout(20*time.Second))
 

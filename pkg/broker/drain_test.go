@@ -159,7 +159,7 @@ var _ = Describe("a consumer", func() {
 		r := newRig()
 		var calls atomic.Int64
 		var once sync.Map
-		r.run(r.q, broker.ConsumerOptions{Hold: 2 * time.Second, Prefetch: 4}, broker.Each(2, func(_ context.Context, d *broker.Delivery) error {
+		r.run(r.q, broker.ConsumerOptions{Hold: 5 * time.Second, Prefetch: 4}, broker.Each(2, func(_ context.Context, d *broker.Delivery) error {
 			calls.Add(1)
 			once.Store(d.MessageID, true)
 			if d.Attempt != 1 {
@@ -170,10 +170,14 @@ var _ = Describe("a consumer", func() {
 		for i := range 20 {
 			Expect(r.publisher.Publish(ctx, r.message(i))).To(Succeed())
 		}
+		held := func() int {
+			n := 0
+			once.Range(func(any, any) bool { n++; return true })
+			return n
+		}
+		Eventually(ctx, held).Should(Equal(2))
 		Consistently(ctx, func() int { return r.depth(ctx, r.q.Name) }, "500ms").Should(BeNumerically(">=", 16))
-		held := 0
-		once.Range(func(any, any) bool { held++; return true })
-		Expect(held).To(Equal(2))
+		Expect(held()).To(Equal(2))
 		Eventually(ctx, func() string {
 			return metricText(r.reg, "ea_deliveries_total", map[string]string{"verdict": "requeue"})
 		}).ShouldNot(BeEmpty())

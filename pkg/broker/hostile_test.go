@@ -63,7 +63,7 @@ var _ = Describe("a hostile message", func() {
 				}
 				return nil
 			})
-			Eventually(ctx, handled.Load).WithTimeout(3 * time.Second).Should(BeNumerically("==", good))
+			Eventually(ctx, handled.Load).WithTimeout(20 * time.Second).Should(BeNumerically("==", good))
 			Eventually(ctx, func() int { return r.depth(ctx, r.q.Dead()) }).Should(Equal(1))
 			dead := r.deadLetters(ctx, r.q)
 			Expect(dead).To(HaveLen(1))

@@ -53,7 +53,9 @@ var _ = Describe("a lost session", func() {
 			cutting := make(chan struct{})
 			var cutter sync.WaitGroup
 			cutter.Go(func() {
-				for {
+				// Bounded: on a machine where a session takes longer to open than it lives,
+				// nothing would go on.
+				for range 60 {
 					t := time.NewTimer(time.Duration(80+rand.IntN(200)) * time.Millisecond)
 					select {
 					case <-t.C:
@@ -182,7 +184,7 @@ var _ = Describe("a lost session", func() {
 		r.proxy.Refuse(false)
 		back := time.Now()
 		published.Wait()
-		Expect(time.Since(back)).To(BeNumerically("<", 5*time.Second))
+		Expect(time.Since(back)).To(BeNumerically("<", 10*time.Second))
 		for range 20 {
 			Expect(<-errs).NotTo(HaveOccurred())
 		}

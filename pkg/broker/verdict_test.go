@@ -81,7 +81,8 @@ var _ = Describe("a handler's verdict", func() {
 				Expect(s.exchange).To(Equal(r.in))
 				Expect(s.key).To(Equal("work.item"))
 				if i > 0 {
-					Expect(s.at.Sub(w.all()[i-1].at)).To(BeNumerically("~", waits[i-1], waits[i-1]/4+150*time.Millisecond))
+					// A busy machine makes it later, and what is held has jitter.
+					Expect(s.at.Sub(w.all()[i-1].at)).To(And(BeNumerically(">=", waits[i-1]/2), BeNumerically("<", waits[i-1]+time.Second)))
 				}
 			}
 			Expect(got).To(Equal(attempts))

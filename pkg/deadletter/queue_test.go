@@ -251,7 +251,7 @@ var _ = Describe("a queue's dead letters", func() {
 			go func() { defer close(ended); _ = conn.Run(run) }()
 			q, err := deadletter.Open(conn, broker.NewPublisher(conn, broker.PublisherOptions{}), f.Topology, topology.Ingest)
 			Expect(err).NotTo(HaveOccurred())
-			bound, cancel := context.WithTimeout(ctx, 10*time.Second)
+			bound, cancel := context.WithTimeout(ctx, 20*time.Second)
 			done := 0
 			r, err := q.Replay(bound, deadletter.Filter{}, deadletter.Options{Rate: 2000, Done: func(*deadletter.Letter, error) {
 				if done++; done == 60 && i < 2 {

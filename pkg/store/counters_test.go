@@ -19,7 +19,10 @@ import (
 const counterRetention = 60 * 24 * time.Hour
 
 // today is a fixed hour of the current day, so that its windows are kept.
-func today() time.Time { return time.Now().UTC().Truncate(24 * time.Hour).Add(-13 * time.Hour) }
+func today() time.Time { return began.Truncate(24 * time.Hour).Add(-13 * time.Hour) }
+
+// began is when the specs did: what they are about stays on one day while they run.
+var began = time.Now().UTC()
 
 // eventsAt makes a batch with events of changing type, source, region and
 // severity, one every step from start on.

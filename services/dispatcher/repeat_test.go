@@ -143,7 +143,7 @@ var _ = Describe("A message that comes again", func() {
 	It("after its attempt was recorded, while its target's breaker is open: is tried again all the same", func(ctx SpecContext) {
 		owed := oweHooks(ctx, f, 1, receiver.URL)
 		record(ctx, f, owed[0], notification.Pending, notification.OutcomeRetry, "")
-		until := time.Now().Add(5 * time.Second)
+		until := time.Now().Add(15 * time.Second)
 		_, err := f.Store.OpenTarget(ctx, receiver.Host, "spec", "died", time.Now(), func(int) time.Time { return until })
 		Expect(err).NotTo(HaveOccurred())
 		sendRedelivered(ctx, f, owed...)

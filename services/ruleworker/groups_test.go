@@ -120,7 +120,7 @@ var _ = Describe("a rule that groups its matches", func() {
 
 	It("records that it was disabled before its group was told, and tells nobody", func(ctx SpecContext) {
 		f := fleet.New(ctx)
-		r, err := f.Store.CreateRule(ctx, groupRule(3*time.Second))
+		r, err := f.Store.CreateRule(ctx, groupRule(8*time.Second))
 		Expect(err).NotTo(HaveOccurred())
 		f.Start(ctx, "rule-worker", ruleworker.Wire)
 		offer(ctx, f, batch(3, "PAYMENT_FAILED", 5))
@@ -180,7 +180,7 @@ var _ = Describe("a rule that groups its matches", func() {
 
 	It("is silenced by what began while it waited", func(ctx SpecContext) {
 		f := fleet.New(ctx)
-		_, err := f.Store.CreateRule(ctx, groupRule(3*time.Second))
+		_, err := f.Store.CreateRule(ctx, groupRule(8*time.Second))
 		Expect(err).NotTo(HaveOccurred())
 		f.Start(ctx, "rule-worker", ruleworker.Wire, quickPoll)
 		offer(ctx, f, batch(3, "PAYMENT_FAILED", 5))

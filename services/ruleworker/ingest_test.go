@@ -91,7 +91,7 @@ var _ = Describe("what the timer of window rules knows about ingest", func() {
 		f.Publish(ctx, broker.Message{RoutingKey: "events.spec", MessageID: "waits", Body: []byte("{}")})
 		Eventually(ctx, func() int { return f.Depth(ctx, topology.Ingest) }).Should(Equal(1))
 		waiting := count()
-		Consistently(ctx, count).WithTimeout(4*time.Second).Should(BeNumerically("<=", waiting+1), "one may have been under way")
+		Consistently(ctx, count).WithTimeout(5*time.Second).Should(BeNumerically("<=", waiting+2), "two may have been under way")
 
 		c := broker.NewConsumer(f.Connection, f.Publisher, f.Topology.Work(topology.Ingest), broker.ConsumerOptions{Prefetch: 1, Log: f.Log})
 		run, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -125,6 +125,6 @@ var _ = Describe("what the timer of window rules knows about ingest", func() {
 			return waiting, err
 		}).Should(Equal(1))
 		waiting := count()
-		Consistently(ctx, count).WithTimeout(5*time.Second).Should(BeNumerically("<=", waiting+2), "until it is looked at again")
+		Consistently(ctx, count).WithTimeout(6*time.Second).Should(BeNumerically("<=", waiting+3), "until it is looked at again")
 	}, SpecTimeout(time.Minute))
 })

@@ -82,7 +82,7 @@ var _ = Describe("rules of every window kind", func() {
 		seed := uint64(GinkgoRandomSeed())
 		random := rand.New(rand.NewPCG(seed, 7))
 		start := time.Now().UTC().Truncate(time.Minute).Add(-8 * time.Minute)
-		batches := scattered(random, "KIND_TEST", start, 6, 90)
+		batches := scattered(random, "KIND_TEST", start, 6, 150)
 		stored(ctx, f, batches...)
 		for i, b := range batches {
 			if i%3 == 0 {

@@ -37,7 +37,7 @@ func manyRules() map[string]rule.Rule {
 		"frequency":   {Kind: "frequency", Timeframe: every(4 * time.Second), NumEvents: 3, GroupBy: user},
 		"cardinality": {Kind: "cardinality", Timeframe: every(4 * time.Second), Field: "payload.ip", Max: number(2), GroupBy: user},
 		"flatline":    {Kind: "flatline", Timeframe: every(2 * time.Second), Threshold: 1, ForgetKeys: true, GroupBy: user, Settle: &settle},
-		"percentage":  {Kind: "percentage", Timeframe: every(time.Second), Match: document(bson.D{{Key: "payload.ok", Value: true}}), Min: number(66), Settle: &settle},
+		"percentage":  {Kind: "percentage", Timeframe: every(time.Second), Match: document(bson.D{{Key: "payload.ok", Value: true}}), Min: number(75), Settle: &settle},
 		"new_term":    {Kind: "new_term", Field: "user_id", TermsWindow: every(5 * time.Second), Settle: &settle},
 		"change":      {Kind: "change", Field: "payload.ok", GroupBy: user, Timeframe: every(2 * time.Second), Settle: &settle},
 	} {

@@ -22,7 +22,7 @@ const (
 	pairsDefault  = newDocuments * roundConditions
 	// seedVariable asks for the pairs of a run before. Otherwise they are new ones
 	// each time, by the seed of Ginkgo, which stays the same when a spec that failed
-	// is tried once more.
+	// runs once more.
 	seedVariable = "EA_DIFFERENTIAL_SEED"
 	// The corpus is the same in everybody's run: it says what a change broke.
 	corpusSeed      = 1

@@ -142,7 +142,7 @@ var _ = Describe("eactl", Ordered, func() {
 		}, SpecTimeout(time.Minute))
 
 		It("finishes and counts what was begun when it is stopped", func(ctx SpecContext) {
-			cut, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
+			cut, cancel := context.WithTimeout(ctx, 3*time.Second)
 			defer cancel()
 			s := p.eactl(cut, "simulate", "--rate", "50", "--duration", "1h")
 			Expect(s).To(done)

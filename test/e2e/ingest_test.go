@@ -226,14 +226,14 @@ var _ = Describe("an export that cannot go on", func() {
 
 		slow := *p.Fleet
 		proxy := fleet.Through(&slow.MongoURI)
-		hasty := (&product{Fleet: &slow}).another(ctx, func(c *config.Config) { c.API.SearchTimeout = 3 * time.Second })
+		hasty := (&product{Fleet: &slow}).another(ctx, func(c *config.Config) { c.API.SearchTimeout = 10 * time.Second })
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, hasty.base+"/api/v1/events/export?type=LARGE_SPEC", nil)
 		Expect(err).NotTo(HaveOccurred())
 		r.Header.Set("Authorization", "Bearer "+adminKey)
 		answer, err := narrow.Do(r)
 		Expect(err).NotTo(HaveOccurred())
 		defer func() { _ = answer.Body.Close() }()
-		proxy.Delay(10 * time.Second)
+		proxy.Delay(30 * time.Second)
 		body, err := io.ReadAll(answer.Body)
 		Expect(err).To(MatchError(io.ErrUnexpectedEOF))
 		proxy.Delay(0)

@@ -118,7 +118,7 @@ var _ = Describe("eactl dlq replay", func() {
 		replayed := 0
 		// Three times, or fewer where a busy machine lets it come far each time.
 		for round := 0; round < 3 && replayed < n/2; round++ {
-			cmd, out, errOut := eactl(f, "", "dlq", "replay", topology.WebhooksDefault, "--rate", "30", "-o", "json")
+			cmd, out, errOut := eactl(f, "", "dlq", "replay", topology.WebhooksDefault, "--rate", "15", "-o", "json")
 			// Killed when it has replayed some, at a moment that nobody chose.
 			enough := 2 + rand.IntN(20)
 			Eventually(ctx, func() int { return strings.Count(string(out.Contents()), "\n") }).WithTimeout(30 * time.Second).

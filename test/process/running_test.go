@@ -71,10 +71,11 @@ var ports atomic.Int64
 
 // freeAddress is a port of the loopback interface that nobody listens on now.
 // It is below those that the kernel gives to connections, which come and go all
-// the time.
+// the time, and below those that scripts/infra gives to servers, which take theirs
+// again after a restart.
 func freeAddress() string {
 	GinkgoHelper()
-	const first, count = 10_000, 20_000
+	const first, count = 10_000, 10_000
 	for range 100 {
 		port := first + (int64(os.Getpid())*101+ports.Add(1))%count
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.FormatInt(port, 10)))

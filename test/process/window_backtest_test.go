@@ -60,7 +60,7 @@ func kindRules(url string) []rule.Rule {
 	add("cardinality", window.Spec{Kind: "cardinality", Timeframe: 4 * second, Field: "payload.ip", Max: number(2), GroupBy: user})
 	add("cardinality-min", window.Spec{Kind: "cardinality", Timeframe: 2 * second, Field: "user_id", Min: number(14), GroupBy: address, Settle: &settle})
 	add("cardinality-both", window.Spec{Kind: "cardinality", Timeframe: second, Field: "user_id", Min: number(6), Max: number(8), GroupBy: address, Settle: &settle})
-	add("percentage", window.Spec{Kind: "percentage", Timeframe: second, Match: document(bson.D{{Key: "payload.ok", Value: true}}), Min: number(66), Settle: &settle})
+	add("percentage", window.Spec{Kind: "percentage", Timeframe: second, Match: document(bson.D{{Key: "payload.ok", Value: true}}), Min: number(75), Settle: &settle})
 	add("change", window.Spec{Kind: "change", Field: "payload.ok", Timeframe: 2 * second, GroupBy: user, Settle: &settle})
 	return rules
 }
