@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/events-aggregator/events-aggregator/pkg/store"
 	"github.com/events-aggregator/events-aggregator/test/bench/anchors/load"
@@ -215,7 +216,10 @@ func (b *bench) brokerBounds(ctx context.Context, f figures) (err error) {
 	if err := b.anchor(ctx, f, boundPublish, b.nextRun(), "publish", queue); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.watcher.remove(queue)) }()
+	defer func() {
+		<-time.After(brokerRest)
+		err = errors.Join(err, b.watcher.remove(queue))
+	}()
 	p, err := launch(exec.Command(filepath.Join(b.bin, anchors), "consume", queue), b.anchorEnviron())
 	if err != nil {
 		return err

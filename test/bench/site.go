@@ -71,10 +71,7 @@ func (s *site) remove(ctx context.Context) error {
 	for _, p := range s.processes {
 		p.kill()
 	}
-	select {
-	case <-time.After(brokerRest):
-	case <-ctx.Done():
-	}
+	<-time.After(brokerRest)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
 	err := s.connection.Remove(ctx, s.table.Broker())

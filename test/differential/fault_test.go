@@ -215,9 +215,9 @@ var faults = []*fault{
 		name:       "an array in $all",
 		documented: "$all is an $and of its values, so an array in it is fulfilled by that array as a whole, too",
 		condition:  `{"a": {"$all": [[]]}}`, document: `{"a": []}`, matches: true,
-		shape: func(condition, _ bson.D) bool {
+		shape: func(condition, document bson.D) bool {
 			name, _ := soleOperator(condition)
-			return name == "$all" && contains(condition, func(v any) bool {
+			return name == "$all" && contains(document, isArray) && contains(condition, func(v any) bool {
 				d, _ := v.(bson.D)
 				return len(d) == 1 && d[0].Key == "$all" && slices.ContainsFunc(d[0].Value.(bson.A), isArray)
 			})

@@ -56,7 +56,7 @@ var _ = Describe("two dispatchers, killed in turn and paused for longer than the
 			oweSteadily(ctx, load, f, receivers, owed)
 		})
 		deaths, pauses := 0, 0
-		for i := 0; load.Err() == nil || deaths < 3; i = 1 - i {
+		for i := 0; load.Err() == nil || deaths < 3; i = 1 - i { // on a slow machine some come after the load
 			if deaths+pauses == 2 { // once in the middle, since it takes longest
 				pair[i].pause(ctx, claimFor+2*time.Second)
 				pauses++

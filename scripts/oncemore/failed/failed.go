@@ -43,6 +43,9 @@ func Again(suite types.Report) ([]string, error) {
 			files = append(files, filepath.Base(at.FileName))
 		}
 	}
+	if len(suite.SpecialSuiteFailureReasons) > 0 {
+		return nil, fmt.Errorf("%s: %s", suite.SuiteDescription, strings.Join(suite.SpecialSuiteFailureReasons, "; "))
+	}
 	if len(files) == 0 {
 		return nil, errors.New(suite.SuiteDescription + ": no spec failed, so it is not known what to run again")
 	}

@@ -46,6 +46,7 @@ var _ = Describe("What failed", func() {
 	},
 		Entry("when it was no spec", suite(spec("a", types.SpecStateFailed, ""), types.SpecReport{LeafNodeType: types.NodeTypeAfterSuite, State: types.SpecStateFailed}), "AfterSuite"),
 		Entry("when it was interrupted", suite(spec("a", types.SpecStateInterrupted, "")), "interrupted"),
+		Entry("when the suite was cut short", types.Report{SpecReports: []types.SpecReport{spec("a", types.SpecStateFailed, "")}, SpecialSuiteFailureReasons: []string{"Suite Timeout Elapsed"}}, "Timeout"),
 		Entry("when no spec did", suite(passes), "no spec failed"),
 	)
 })
